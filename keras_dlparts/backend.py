@@ -1,0 +1,112 @@
+"""The only file that knows which Keras backend runs.
+
+Parts build on Keras and on what is here: random seeds that differ by replica,
+the gradient of a model on a batch, repeatable arithmetic.
+"""
+
+import keras
+from keras import ops
+
+# Odd and large: replica seeds stay apart whatever counters they add to.
+_REPLICA_STRIDE = 0x9E3779B1
+
+
+def name():
+    """The running backend: "tensorflow", "jax" or "torch"."""
+    return keras.backend.backend()
+
+
+def _replicas():
+    """(this replica's id, how many there are) inside a tf.distribute replica."""
+    if name() != "tensorflow":
+        return 0, 1
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return 0, 1
+    return context.replica_id_in_sync_group, context.num_replicas_in_sync
+
+
+@keras.saving.register_keras_serializable("dlparts")
+class SeedGenerator(keras.random.SeedGenerator):
+    """Seeds for random parts, a different stream on every replica.
+
+    Keras' own generator hands the same seeds to all replicas of a
+    `tf.distribute` strategy, so they all drop the same elements. This one adds
+    the replica's id to the seed; on one device it equals Keras'.
+
+    Args:
+        seed: int or None (drawn at random, repeatable by
+            `keras.utils.set_random_seed`).
+
+    Example:
+
+    >>> import keras
+    >>> ours, theirs = SeedGenerator(7), keras.random.SeedGenerator(7)
+    >>> bool((keras.random.uniform((3,), seed=ours)
+    ...       == keras.random.uniform((3,), seed=theirs)).numpy().all())
+    True
+    """
+
+    def next(self, ordered=True):
+        seed = super().next(ordered)
+        replica, count = _replicas()
+        if count == 1:
+            return seed
+        offset = ops.cast(replica, seed.dtype) * ops.cast(_REPLICA_STRIDE, seed.dtype)
+        return seed + ops.stack([offset, ops.zeros_like(offset)])
+
+
+def make_deterministic():
+    """Make the backend's operations repeat bit by bit, for this process' life."""
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif name() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+
+
+def gradient(model, x, y, sample_weight=None):
+    """The training loss of a compiled model on one batch, and its gradient.
+
+    The gradients stand in the order of `model.trainable_variables`. The pass is a
+    training pass: seed counters and moving averages step on.
+    """
+    x, y = keras.tree.map_structure(ops.convert_to_tensor, (x, y))
+    if name() == "jax":
+        import jax
+
+        (loss, _), gradients = jax.value_and_grad(
+            model.compute_loss_and_updates, has_aux=True
+        )(
+            [v.value for v in model.trainable_variables],
+            [v.value for v in model.non_trainable_variables],
+            [v.value for v in model.metrics_variables],
+            x,
+            y,
+            sample_weight,
+            training=True,
+        )
+        return loss, gradients
+
+    def loss_of_batch():
+        prediction = model(x, training=True)
+        return model.compute_loss(x, y, prediction, sample_weight, training=True)
+
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = loss_of_batch()
+        variables = [v.value for v in model.trainable_variables]
+        return loss, tape.gradient(loss, variables)
+
+    import torch
+
+    loss = loss_of_batch()
+    variables = [v.value for v in model.trainable_variables]
+    return loss, list(torch.autograd.grad(loss, variables, allow_unused=True))

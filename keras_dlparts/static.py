@@ -1,0 +1,140 @@
+"""Read what a class or function says about itself without importing it.
+
+The source is found with the import system's finders (editable installs
+included) and read as a syntax tree, so `dlparts show` answers at once and no
+backend is loaded.
+"""
+
+import ast
+import functools
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a source file says of one class or function."""
+
+    doc: str
+    module_doc: str
+    arguments: tuple[tuple[str, str | None], ...]  # (name, default's source or None)
+    path: str
+
+
+@functools.cache
+def _spec(module):
+    """The module's spec, found without importing its parents."""
+    path = None
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        name = ".".join(parts[:end])
+        spec = None
+        for finder in sys.meta_path:
+            if find := getattr(finder, "find_spec", None):
+                spec = find(name, path)
+            if spec:
+                break
+        if spec is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        path = spec.submodule_search_locations
+    return spec
+
+
+@functools.cache
+def _tree(module):
+    origin = _spec(module).origin
+    if not origin or not origin.endswith(".py"):
+        raise ModuleNotFoundError(f"{module!r} has no Python source", name=module)
+    with open(origin, "rb") as file:
+        return ast.parse(file.read()), origin
+
+
+def _source_module(statement, module):
+    """The absolute module an `from x import y` statement names."""
+    if not statement.level:
+        return statement.module
+    package = module.split(".")
+    is_package = _spec(module).submodule_search_locations is not None
+    drop = statement.level - is_package
+    package = package[: len(package) - drop] if drop else package
+    return ".".join([*package, *filter(None, [statement.module])])
+
+
+def imported_names(module):
+    """The names that a module imports from elsewhere, as {name: (module, name)}."""
+    tree, _ = _tree(module)
+    return {
+        alias.asname or alias.name: (_source_module(node, module), alias.name)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def _definition(module, name):
+    """Follow imports to the syntax node that defines a name."""
+    for _ in range(10):
+        tree, origin = _tree(module)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+                return node, module, origin
+        imports = imported_names(module)
+        if name not in imports:
+            break
+        module, name = imports[name]
+    raise LookupError(f"{name!r} is not defined in {module!r} by a plain statement")
+
+
+def _arguments(function):
+    a = function.args
+    positional = [*a.posonlyargs, *a.args]
+    defaults = [None] * (len(positional) - len(a.defaults)) + a.defaults
+    pairs = [*zip(positional, defaults, strict=True)]
+    pairs += [*zip(a.kwonlyargs, a.kw_defaults, strict=True)]
+    return [
+        (arg.arg, None if default is None else ast.unparse(default))
+        for arg, default in pairs
+        if arg.arg not in ("self", "cls")
+    ], a.kwarg is not None
+
+
+def _class_arguments(node, module):
+    """Arguments of the nearest `__init__`, and of its bases' while **kwargs flow on.
+
+    Keras' own base classes end the walk: their arguments (name, dtype, ...) are
+    every part's and would only hide its own.
+    """
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            own, open_ended = _arguments(item)
+            break
+    else:
+        own, open_ended = [], True
+    for base in node.bases if open_ended else []:
+        if isinstance(base, ast.Name) and base.id not in ("Layer", "Optimizer"):
+            try:
+                base_node, base_module, _ = _definition(module, base.id)
+            except LookupError:
+                continue
+            if isinstance(base_node, ast.ClassDef):
+                known = {name for name, _ in own}
+                inherited = _class_arguments(base_node, base_module)
+                own += [pair for pair in inherited if pair[0] not in known]
+    return own
+
+
+def describe(target):
+    """Describe `"module:name"` from its source. Raises LookupError if it cannot."""
+    module, _, name = target.partition(":")
+    node, module, origin = _definition(module, name)
+    arguments = (
+        _class_arguments(node, module)
+        if isinstance(node, ast.ClassDef)
+        else _arguments(node)[0]
+    )
+    return Description(
+        doc=ast.get_docstring(node) or "",
+        module_doc=ast.get_docstring(_tree(module)[0]) or "",
+        arguments=tuple(arguments),
+        path=origin,
+    )
