@@ -9,8 +9,10 @@ import importlib
 _HOME = {
     "ConfigError": "config.errors",
     "RegistryError": "registry",
+    "NonFiniteError": "training",
+    "Run": "training",
     "build": "config",
-    "load_model": "registry",
+    "load_model": "saving",
     "train": "training",
 }
 __all__ = sorted(_HOME)

@@ -37,7 +37,6 @@ _NOT_PARTS = {
     "Layer",
     "InputSpec",
     "InputLayer",
-    "Input",
     "Wrapper",
     "RNN",
     "Loss",
@@ -55,6 +54,16 @@ UNSAFE = {"Lambda", "LambdaCallback", "TFSMLayer", "JaxLayer", "FlaxLayer"} | {
     "TorchModuleWrapper",
     "MeanMetricWrapper",
     "LearningRateScheduler",
+}
+
+# Short names that Keras' own `get` functions answer to.
+_SHORT = {
+    "mse": "MeanSquaredError",
+    "mae": "MeanAbsoluteError",
+    "mape": "MeanAbsolutePercentageError",
+    "msle": "MeanSquaredLogarithmicError",
+    "bce": "BinaryCrossentropy",
+    "kld": "KLDivergence",
 }
 
 
@@ -153,6 +162,12 @@ def _plain(name):
     return name.replace("_", "").lower()
 
 
+def singular(kind):
+    """What one part of a kind is called in a message."""
+    named = {"data": "data source", "losses": "loss"}
+    return named.get(kind, kind.removesuffix("s"))
+
+
 def parts(kind=None):
     """The registered parts (not Keras' own), sorted, those in conflict left out."""
     claims, _ = _entries()
@@ -190,60 +205,73 @@ def find(kind, name):
     """The one part that a qualified name, a bare name or a Keras alias means."""
     if kind not in KINDS:
         raise RegistryError(
-            f"Unknown kind {kind!r}. The kinds are: {', '.join(KINDS)}",
-            difflib.get_close_matches(kind, KINDS, 1),
+            f"unknown kind {kind!r}. The kinds are: {', '.join(KINDS)}",
+            difflib.get_close_matches(str(kind), KINDS, 1),
         )
     if not isinstance(name, str):
-        raise RegistryError(f"A part's name must be text. Received: {name!r}")
-    vendor, dot, short = name.partition(".")
-    claims, _ = _entries()
-    keras = _keras(kind)
-    if (short if vendor == "keras" else name) in UNSAFE:
+        raise RegistryError(f"a part's name must be text. Received: {name!r}")
+    if name.removeprefix("keras.") in UNSAFE:
         raise RegistryError(
-            f"{name!r} would run code that comes from a file or takes a Python "
-            "function. Write it as a part and register it; see CONTRIBUTING.md"
+            f"{name!r} runs code that comes from a file or takes a Python function. "
+            "Write it as a part and register it; see CONTRIBUTING.md"
         )
-    if (kind, name) in claims:
-        candidates = [name]
-    elif dot:
-        candidates = [f"keras.{short}"] if vendor == "keras" and short in keras else []
-    else:
-        candidates = [n for k, n in claims if k == kind and n.partition(".")[2] == name]
-        candidates += [f"keras.{name}"] if name in keras else []
-        if not candidates:  # an alias, as Keras spells them: adam, he_normal
-            candidates = [
-                p.name for p in keras.values() if _plain(p.name[6:]) == _plain(name)
-            ][:1]
-    if len(candidates) == 1:
-        rivals = claims.get((kind, candidates[0]))
-        if rivals is None:
-            return keras[candidates[0].partition(".")[2]]
-        if len(rivals) > 1:
-            raise RegistryError(_collision(candidates[0], rivals))
-        return rivals[0]
-    if candidates:
+    candidates = sorted(_candidates(kind, name))
+    if not candidates:
+        raise _unknown(kind, name)
+    if len(candidates) > 1:
         raise RegistryError(
-            f"{name!r} is ambiguous; say which: {', '.join(sorted(candidates))}",
-            sorted(candidates),
+            f"{name!r} is ambiguous; say which: {', '.join(candidates)}", candidates
         )
-    raise _unknown(kind, name)
+    vendor, _, short = candidates[0].partition(".")
+    if vendor == "keras":
+        return _keras(kind)[short]
+    rivals = _entries()[0][kind, candidates[0]]
+    if len(rivals) > 1:
+        raise RegistryError(_collision(candidates[0], rivals))
+    return rivals[0]
+
+
+def _candidates(kind, name):
+    """The qualified names that a name may mean."""
+    qualified = [n for k, n in _entries()[0] if k == kind]
+    qualified += [part.name for part in _keras(kind).values()]
+    if "." in name:
+        return {name} & {*qualified}
+    exact = {n for n in qualified if _short(n) == name}
+    if exact:
+        return exact
+    # An alias as Keras spells them: adam, he_normal. Keras' own only, and one of
+    # several that mean the same class.
+    alias = _plain(_SHORT.get(name.lower(), name))
+    alias = [n for n in _keras(kind) if _plain(n) == alias]
+    return {f"keras.{n}" for n in alias[:1]}
+
+
+def _short(qualified):
+    return qualified.partition(".")[2]
 
 
 def _unknown(kind, name):
-    singular = kind if kind == "data" else kind.removesuffix("s")
-    known = {n: n for n in names(kind)} | {n.partition(".")[2]: n for n in names(kind)}
-    folded = {_plain(n): full for n, full in known.items()}
+    known = names(kind)
+    folded = {_plain(_short(n)): n for n in known} | {_plain(n): n for n in known}
     close = difflib.get_close_matches(_plain(name), folded, 3, 0.7)
-    matches = list(dict.fromkeys(folded[n] for n in close))
-    elsewhere = [
-        k
-        for k in KINDS
-        if k != kind
-        and name in {n for full in names(k) for n in (full, full.partition(".")[2])}
-    ]
-    message = f"unknown {singular} {name!r}"
+    elsewhere = [k for k in KINDS if k != kind and _candidates(k, name)]
+    message = f"unknown {singular(kind)} {name!r}"
     if elsewhere:
-        message += f"; there is one of the kind {' and '.join(elsewhere)}"
-    elif "." in name and not matches:
+        message += f"; it is one of the {' and the '.join(elsewhere)}"
+    elif "." in name and not close:
         message += "; a part is named 'vendor.Name' and comes from an installed plugin"
-    return RegistryError(message, matches)
+    return RegistryError(message, list(dict.fromkeys(folded[n] for n in close)))
+
+
+def find_any(name):
+    """The parts of every kind that a name means; RegistryError if none does."""
+    found = []
+    for kind in KINDS:
+        if _candidates(kind, name):
+            found.append(find(kind, name))
+    if found:
+        return found
+    close = [m for kind in KINDS for m in _unknown(kind, name).matches]
+    hint = f"; did you mean {' or '.join(map(repr, close[:2]))}?" if close else ""
+    raise RegistryError(f"unknown part {name!r}{hint}   (all: dlparts list)", close)

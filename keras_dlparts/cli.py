@@ -1,0 +1,234 @@
+"""The command `dlparts`: parse, call, print.
+
+Exit codes: 0 done, 1 the work failed, 2 the input is wrong.
+"""
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from keras_dlparts import registry
+from keras_dlparts.config.errors import ConfigError
+
+app = typer.Typer(
+    name="dlparts",
+    help="Keras parts by name: list them, train configs of them, look at the runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+ConfigPath = Annotated[
+    Path, typer.Argument(help="A config: YAML, TOML or JSON.", metavar="CONFIG")
+]
+RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one value.", metavar="path=value"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main():
+    """The entry point: errors that are the user's to mend end without a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        _stop(2, str(error))
+    except (registry.RegistryError, FileNotFoundError, ImportError) as error:
+        _stop(2, str(error))
+
+
+def _stop(code, message):
+    err.print(escape(message), style="red" if code == 1 else None, soft_wrap=True)
+    raise SystemExit(code)
+
+
+@app.command("list")
+def list_parts(
+    kind: Annotated[str | None, typer.Argument(help="One kind only.")] = None,
+    as_json: AsJson = False,
+):
+    """The registered parts. Keras' own answer too, and are listed for one kind."""
+    if kind is not None and kind not in registry.KINDS:
+        raise registry.RegistryError(
+            f"unknown kind {kind!r}. The kinds are: {', '.join(registry.KINDS)}"
+        )
+    parts = registry.parts(kind)
+    if as_json:
+        rows = [
+            {
+                "kind": part.kind,
+                "name": part.name,
+                "distribution": part.distribution,
+                "summary": _summary(part),
+            }
+            for part in parts
+        ]
+        print(json.dumps(rows, indent=1))
+    else:
+        table = Table("kind", "name", "what it is", "from", box=None, pad_edge=False)
+        for part in parts:
+            table.add_row(part.kind, part.name, _summary(part), part.distribution)
+        out.print(table)
+        if kind:
+            own = [n for n in registry.names(kind) if n.startswith("keras.")]
+            out.print(f"\n[dim]and Keras' own:[/] {', '.join(n[6:] for n in own)}")
+    for problem in registry.problems():
+        err.print(f"[yellow]problem:[/] {escape(problem)}", soft_wrap=True)
+
+
+def _summary(part):
+    """The first line of a part's docstring, or why it cannot be read."""
+    from keras_dlparts import static
+
+    try:
+        return static.describe(part.target).doc.partition("\n")[0]
+    except (LookupError, ImportError, OSError, SyntaxError) as error:
+        return f"(its source cannot be read: {error})"
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A part's name, as in a config.")],
+    as_json: AsJson = False,
+):
+    """What a part is: formula, paper, arguments with defaults, who provides it."""
+    from keras_dlparts import static
+
+    found = registry.find_any(name)
+    for part in found:
+        about = static.describe(part.target)
+        if as_json:
+            fields = {
+                "kind": part.kind,
+                "name": part.name,
+                "distribution": part.distribution,
+                "target": part.target,
+                "formula": about.module_doc,
+                "doc": about.doc,
+                "arguments": dict(about.arguments),
+            }
+            print(json.dumps(fields, indent=1))
+            continue
+        out.print(f"[bold]{part.name}[/]  [dim]{part.kind}, {part.distribution}[/]\n")
+        out.print(escape(about.module_doc), highlight=False)
+        if about.module_doc:
+            out.print()
+        out.print(escape(about.doc), highlight=False)
+        table = Table("argument", "default", box=None, pad_edge=False)
+        for argument, default in about.arguments:
+            table.add_row(argument, "required" if default is None else escape(default))
+        out.print()
+        out.print(table)
+
+
+@app.command()
+def check(config: ConfigPath, sets: Sets = None):
+    """Check a config: its parts, arguments, data and shapes. Trains nothing."""
+    from keras_dlparts.config import load
+    from keras_dlparts.config.assemble import assemble
+
+    made = assemble(load(config, sets or ()))
+    count = made.model.count_params()
+    out.print(f"{config} is good: a model of {count:,} parameters")
+
+
+@app.command()
+def schema():
+    """The JSON Schema of configs, for editors that complete and check YAML."""
+    from keras_dlparts.config.json_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+
+
+@app.command()
+def train(
+    config: ConfigPath,
+    sets: Sets = None,
+    folder: Annotated[
+        Path, typer.Option("--out", help="The folder that holds the runs.")
+    ] = Path("runs"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with this config's newest run.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(help="Overrides fit.epochs.")] = None,
+):
+    """Train a config; ends by naming the run directory and its report."""
+    from keras_dlparts.training import NonFiniteError
+    from keras_dlparts.training import train as train_config
+
+    def say(line):
+        err.print(escape(line), soft_wrap=True)
+
+    def terminated(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        run = train_config(config, sets or (), folder, resume, epochs, say)
+    except KeyboardInterrupt:
+        _stop(1, "stopped. Continue with the same command and --resume")
+    except NonFiniteError as error:
+        _stop(1, str(error))
+    _print_run(run)
+
+
+def _print_run(run):
+    out.print(f"run     {run.path}", soft_wrap=True, highlight=False)
+    out.print(f"report  {run.path / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    as_json: AsJson = False,
+):
+    """The metrics of a run's best model on a split of its data."""
+    from keras_dlparts.training import evaluate as evaluate_run
+
+    if split not in ("train", "validation", "test"):
+        raise registry.RegistryError("--split is train, validation or test")
+    results = evaluate_run(run, split)
+    if as_json:
+        print(json.dumps(results))
+        return
+    table = Table("metric", split, box=None, pad_edge=False)
+    for name, value in results.items():
+        table.add_row(name, f"{value:.4f}")
+    out.print(table)
+
+
+@app.command()
+def report(run: RunPath):
+    """Write a run's report.html again from its files."""
+    from keras_dlparts.training import write_report
+
+    print(write_report(run))
+
+
+@app.command()
+def verify(name: Annotated[str, typer.Argument(help="A registered part.")]):
+    """Run the contract suite on a part and print what holds and what does not."""
+    from keras_dlparts.testing import verify as verify_part
+
+    failed = 0
+    for part in registry.find_any(name):
+        out.print(f"[bold]{part.name}[/]  [dim]{part.distribution}[/]")
+        for result in verify_part(part):
+            mark = "[green]holds[/]" if result.ok else "[red]fails[/]"
+            out.print(f"  {mark}  {escape(result.check)}", highlight=False)
+            if not result.ok:
+                failed += 1
+                out.print(f"         {escape(result.message)}", soft_wrap=True)
+    if failed:
+        _stop(1, f"{failed} of the contract's checks fail")

@@ -1,0 +1,49 @@
+"""An experiment -> its data, its compiled model and its callbacks, checked together."""
+
+from dataclasses import dataclass
+
+import keras
+
+from keras_dlparts.config.build import (
+    build_model,
+    check_fit,
+    compile_model,
+    construct,
+)
+from keras_dlparts.config.signature import arguments
+
+
+@dataclass
+class Assembled:
+    """What a config stands for, made."""
+
+    data: object
+    model: keras.Model
+    callbacks: list
+
+
+def assemble(experiment):
+    """Make everything a config names; a ConfigError tells all that does not fit."""
+    document, settings = experiment.document, experiment.settings
+    keras.utils.set_random_seed(settings.seed)
+    if experiment.data is not None and "seed" in arguments(experiment.data.target):
+        experiment.data.arguments.setdefault("seed", settings.seed)
+    data = construct(document, experiment.data)
+    callbacks = construct(document, experiment.callbacks)
+    document.raise_problems()
+    spec = None
+    if data is not None:
+        try:
+            spec = data.element_spec[0]
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            document.problem(("data",), f"{experiment.data.part.name}: {error}")
+            document.raise_problems()
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.dtype_policy)
+    try:
+        model = compile_model(experiment, build_model(experiment, spec))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if data is not None:
+        check_fit(experiment, model, data.train[0])
+    return Assembled(data, model, callbacks)

@@ -1,0 +1,54 @@
+"""A config as plain values, with the place in the file of every key and value."""
+
+from dataclasses import dataclass, field
+
+from keras_dlparts.config.errors import ConfigError, Problem, path_text
+
+
+@dataclass
+class Document:
+    """Values (dicts, lists, scalars), where they stand, and the problems so far.
+
+    `keys` and `marks` map a path to the (line, column), from 1, of its key and of
+    its value; `shown` maps a path to the path the user wrote, where the two differ
+    (after a `repeat` or a `one_of` was settled). A dict given in Python has none.
+    """
+
+    values: object
+    name: str = ""
+    keys: dict = field(default_factory=dict)
+    marks: dict = field(default_factory=dict)
+    shown: dict = field(default_factory=dict)
+    problems: list = field(default_factory=list)
+    bad: set = field(default_factory=set)
+
+    def place(self, path, key=False):
+        """(file, (line, column)) of a path, or of the nearest one above it."""
+        if key and path in self.keys:
+            at = self.keys[path]
+        else:
+            known = (path[:end] for end in range(len(path), -1, -1))
+            at = next((self.marks[p] for p in known if p in self.marks), ())
+        if isinstance(at, str):  # "--set ..." stands for itself
+            return at, ()
+        return self.name, at
+
+    def problem(self, path, message, key=False):
+        """Note what is wrong at a path (at its key, if `key`)."""
+        path = tuple(path)
+        shown, end = path, len(path)
+        while end and path[:end] not in self.shown:
+            end -= 1
+        if end:
+            shown = self.shown[path[:end]] + path[end:]
+        self.bad.add(path)
+        place = self.place(path, key)
+        self.problems.append(Problem(*place, path_text(shown), message))
+
+    def is_clean(self, path):
+        """Whether nothing is wrong at a path or below it."""
+        return not any(bad[: len(path)] == path for bad in self.bad)
+
+    def raise_problems(self):
+        if self.problems:
+            raise ConfigError(self.problems)

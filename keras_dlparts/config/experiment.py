@@ -1,0 +1,238 @@
+"""A config, read and checked: everything known about it before Keras builds it."""
+
+import copy
+import importlib.metadata
+import importlib.util
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydantic
+
+from keras_dlparts.config import read, schema, space
+from keras_dlparts.config.document import Document
+from keras_dlparts.config.errors import did_you_mean, path_text
+from keras_dlparts.config.overrides import override, reached
+from keras_dlparts.config.parts import (
+    METRIC_WORDS,
+    Call,
+    check_part,
+    distributions,
+    written,
+)
+
+BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+
+
+@dataclass
+class Experiment:
+    """A checked config: its settings, and the parts as calls not yet made."""
+
+    document: Document
+    settings: schema.Config
+    given: object  # the path, or the dict as it was
+    data: Call | None = None
+    model: object = None  # a list of calls (layers), or the call of a blueprint
+    optimizer: Call | None = None
+    loss: Call | None = None
+    metrics: list = field(default_factory=list)
+    callbacks: list = field(default_factory=list)
+
+    def calls(self):
+        model = self.model if isinstance(self.model, list) else [self.model]
+        several = [self.data, *model, self.optimizer, self.loss]
+        several += [*self.metrics, *self.callbacks]
+        return [call for call in several if isinstance(call, Call)]
+
+    def resolved(self):
+        """The config with every default written out and the versions noted.
+
+        Training from it repeats the run.
+        """
+        import keras
+
+        running = keras.backend.backend()
+        versions = distributions(self.calls()) | {
+            name: importlib.metadata.version(name)
+            for name in ("keras", "keras-dlparts")
+        }
+        versions |= backend_version(running)
+        parts = {
+            name: written(getattr(self, name))
+            for name in ("data", "model", "optimizer", "loss", "metrics", "callbacks")
+        }
+        plain = self.settings.model_dump()
+        plain["backend"] = running
+        plain["versions"] = dict(sorted(versions.items()))
+        return {key: parts.get(key, value) for key, value in plain.items()}
+
+
+def backend_version(backend):
+    """{distribution: version} of the package that provides a backend."""
+    names = importlib.metadata.packages_distributions().get(BACKENDS[backend], [])
+    return {name: importlib.metadata.version(name) for name in sorted({*names})[:1]}
+
+
+def load(config, sets=(), choose=space.default_of):
+    """Read and check a config: a path, or the dict itself.
+
+    Args:
+        config: path of a YAML, TOML or JSON file, or a dict.
+        sets: texts `path=value` that override it.
+        choose: `(name, spec) -> value` for each searched value; the default takes
+            the config's defaults.
+
+    Raises ConfigError with all problems at once.
+    """
+    document = _document(config)
+    given = Path(config) if document.name else copy.deepcopy(document.values)
+    for text in sets:
+        override(document, text)
+    document.raise_problems()
+    document = space.settle(document, choose)
+    settings = _settings(document)
+    if settings is not None and settings.name is None:
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(document.name or "run").stem)
+        settings.name = stem.strip("-._")[:80] or "run"
+    if settings is not None and settings.backend:
+        use_backend(document, settings.backend)
+    experiment = Experiment(document, settings, given)
+    _check_parts(experiment)
+    if document.problems:
+        _construct_clean_parts(experiment)
+    document.raise_problems()
+    return experiment
+
+
+def _construct_clean_parts(experiment):
+    """Find what constructors refuse too, so that all is said at once."""
+    from keras_dlparts.config.build import construct
+
+    for call in experiment.calls():
+        if experiment.document.is_clean(call.path):
+            construct(experiment.document, call)
+
+
+def _document(config):
+    if isinstance(config, str | os.PathLike):
+        return read.read(Path(config))
+    if not isinstance(config, dict):
+        raise TypeError(
+            f"A config is a path or a dict. Received: {type(config).__name__}"
+        )
+    document = Document(None)
+    document.values = _plain(document, config, ())
+    return document
+
+
+def _plain(document, value, path):
+    """A copy of Python values, tuples as lists; anything else is a problem."""
+    if isinstance(value, dict):
+        return {str(k): _plain(document, v, (*path, str(k))) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(document, v, (*path, i)) for i, v in enumerate(value)]
+    if value is not None and not isinstance(value, bool | int | float | str):
+        document.problem(
+            path,
+            "a config holds numbers, text, true/false, lists and dicts; parts are "
+            f"named with `use`. Received: {type(value).__name__}",
+        )
+    return value
+
+
+def _settings(document):
+    try:
+        return schema.Config.model_validate(copy.deepcopy(document.values))
+    except pydantic.ValidationError as error:
+        for item in error.errors(include_url=False):
+            _note(document, item)
+    return None
+
+
+_UNKNOWN, _MISSING = "extra_forbidden", "missing"
+
+
+def _note(document, item):
+    """A pydantic error in our words, at the config's path."""
+    path = tuple(item["loc"])
+    if item["type"] != _MISSING:
+        # pydantic adds the names of unions' branches to the path
+        path = path[: reached(document.values, path)]
+    if item["type"] == _UNKNOWN:
+        section = schema.Config
+        for step in path[:-1]:
+            section = section.model_fields[step].annotation
+        hint = did_you_mean(path[-1], section.model_fields)
+        document.problem(path, f"unknown key {path[-1]!r}; {hint}", key=True)
+        return
+    if item["type"] == _MISSING:
+        document.problem(path[:-1], f"`{path_text(path)}:` is missing")
+        return
+    message = item["msg"].replace("Input should be", "must be")
+    if item["type"] == "model_type":
+        message = "must be a mapping of keys"
+    received = item["input"]
+    hint = ""
+    if item["type"].startswith("bool") and isinstance(received, str):
+        hint = " (YAML 1.2 reads yes, no, on, off as text)"
+    document.problem(path, f"{message}{hint}. Received: {received!r}")
+
+
+def use_backend(document, wanted):
+    """Run on the wanted Keras backend, which is chosen before Keras is imported."""
+    running = sys.modules["keras"].backend.backend() if "keras" in sys.modules else None
+    if running is None:
+        os.environ["KERAS_BACKEND"] = wanted
+    elif running != wanted:
+        document.problem(
+            ("backend",),
+            f"the config is for {wanted}, but Keras already runs on {running}; set "
+            f"KERAS_BACKEND={wanted} before Python starts",
+        )
+
+
+def default_backend():
+    """Choose an installed backend where nothing else does."""
+    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
+        return
+    for backend, module in BACKENDS.items():
+        if importlib.util.find_spec(module):
+            os.environ["KERAS_BACKEND"] = backend
+            return
+    raise ImportError(
+        "No Keras backend is installed. Install one: "
+        "pip install 'keras-dlparts[tensorflow]' (or [cpu], [gpu], [jax], [torch])"
+    )
+
+
+def _check_parts(experiment):
+    default_backend()
+    document, values = experiment.document, experiment.document.values
+    one = {"data": "data", "optimizer": "optimizers", "loss": "losses"}
+    for key, kind in one.items():
+        value = values.get(key, schema.Config.model_fields[key].default)
+        if value is not None:
+            setattr(experiment, key, check_part(document, value, kind, (key,)))
+    model = values.get("model")
+    if isinstance(model, list):
+        if not model:
+            document.problem(("model",), "at least one layer is expected")
+        experiment.model = [
+            check_part(document, layer, "layers", ("model", i), layer=True)
+            for i, layer in enumerate(model)
+        ]
+    elif "model" in values:
+        experiment.model = check_part(document, model, "models", ("model",))
+    for key in ("metrics", "callbacks"):
+        several = values.get(key, [])
+        if not isinstance(several, list):
+            continue  # pydantic has said so
+        checked = [
+            item
+            if key == "metrics" and item in METRIC_WORDS
+            else check_part(document, item, key, (key, i))
+            for i, item in enumerate(several)
+        ]
+        setattr(experiment, key, checked)

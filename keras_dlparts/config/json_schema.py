@@ -1,0 +1,105 @@
+"""The JSON Schema of configs, from the parts' source; imports no backend."""
+
+import ast
+
+from keras_dlparts import registry, static
+from keras_dlparts.config.schema import Config
+
+_SPACE = {
+    "description": "A searched value; plain training takes its default.",
+    "type": "object",
+    "required": ["search"],
+    "properties": {
+        "search": {"enum": ["float", "int", "choice", "bool", "one_of"]},
+        "min": {"type": "number"},
+        "max": {"type": "number"},
+        "step": {"type": "number"},
+        "scale": {"enum": ["linear", "log"]},
+        "values": {"type": "array", "minItems": 1},
+        "of": {"type": "array", "minItems": 1},
+        "default": {},
+    },
+    "additionalProperties": False,
+}
+_REPEAT = {
+    "description": "Layers repeated a number of times.",
+    "type": "object",
+    "required": ["repeat", "of"],
+    "properties": {
+        "repeat": {"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/Space"}]},
+        "of": {"type": "array", "items": {"$ref": "#/$defs/Layer"}},
+    },
+    "additionalProperties": False,
+}
+_SECTIONS = {
+    "data": "data",
+    "optimizer": "optimizers",
+    "loss": "losses",
+    "metrics": "metrics",
+    "callbacks": "callbacks",
+}
+
+
+def json_schema():
+    """The schema of a whole config, every installed part described."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "keras_dlparts config"
+    defs = schema["$defs"]
+    defs["Space"], defs["Repeat"] = _SPACE, _REPEAT
+    for kind in registry.KINDS:
+        defs[kind] = _kind_schema(kind)
+    defs["Part"] = {"$ref": "#/$defs/models"}
+    defs["Layer"] = {"anyOf": [{"$ref": "#/$defs/layers"}, {"$ref": "#/$defs/Repeat"}]}
+    for section, kind in _SECTIONS.items():
+        field = schema["properties"][section]
+        part = {"$ref": f"#/$defs/{kind}"}
+        if field.get("type") == "array":
+            field["items"] = part
+        else:
+            field.pop("$ref", None)
+            field["anyOf"] = [part, {"type": "null"}, {"$ref": "#/$defs/Space"}]
+    for section in ("Compile", "Fit"):
+        for name, field in defs[section]["properties"].items():
+            defs[section]["properties"][name] = {
+                "anyOf": [field, {"$ref": "#/$defs/Space"}]
+            }
+    return schema
+
+
+def _kind_schema(kind):
+    """A part of a kind: its name, or an object with its arguments."""
+    variants, names = [], []
+    for full in registry.names(kind):
+        short = full.partition(".")[2]
+        try:
+            part = registry.find(kind, full)
+            about = static.describe(part.target)
+        except (registry.RegistryError, LookupError, OSError, SyntaxError):
+            variants.append({"properties": {"use": {"enum": [full]}}})
+            names.append(full)
+            continue
+        names += [full, short]
+        variants.append(
+            {
+                "properties": {
+                    "use": {
+                        "enum": [short, full],
+                        "description": about.doc.partition("\n")[0],
+                    },
+                    **{name: _argument(default) for name, default in about.arguments},
+                },
+                "required": ["use", *(n for n, d in about.arguments if d is None)],
+            }
+        )
+    # Any text passes: aliases such as `adam` have many spellings.
+    text = {"anyOf": [{"enum": sorted({*names})}, {"type": "string"}]}
+    parts = [{"type": "object", "required": ["use"], "anyOf": variants}]
+    return {"anyOf": [text, *(parts if variants else []), {"$ref": "#/$defs/Space"}]}
+
+
+def _argument(default):
+    try:
+        return {"default": ast.literal_eval(default)} if default else {}
+    except (ValueError, SyntaxError):
+        return {}

@@ -1,0 +1,73 @@
+"""The sections of a config. Parts are checked against their own signatures."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+Part = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/Part"})]
+# Keys of YAML and JSON mappings are text; Keras wants class numbers.
+ClassWeight = dict[
+    Annotated[int, BeforeValidator(lambda k: int(k) if str(k).isdigit() else k)], float
+]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Compile(Section):
+    """What `Model.compile` takes besides optimizer, loss and metrics."""
+
+    jit_compile: bool | Literal["auto"] = "auto"
+    run_eagerly: bool = False
+    steps_per_execution: int = Field(1, ge=1)
+
+
+class Fit(Section):
+    """How long and on what `Model.fit` trains."""
+
+    epochs: int = Field(10, ge=1)
+    class_weight: ClassWeight | None = None
+    validation_freq: int = Field(1, ge=1)
+
+
+class Best(Section):
+    """Which epoch is kept as best.keras."""
+
+    monitor: str | None = None
+    mode: Literal["auto", "min", "max"] = "auto"
+
+
+class Config(Section):
+    """A whole config."""
+
+    dlparts: Literal[1] = 1
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")
+    data: Part | None = None
+    model: Annotated[
+        Any,
+        WithJsonSchema(
+            {
+                "description": "Layers in order, or one blueprint of the kind models.",
+                "anyOf": [
+                    {"type": "array", "items": {"$ref": "#/$defs/Layer"}},
+                    {"$ref": "#/$defs/Part"},
+                ],
+            }
+        ),
+    ]
+    optimizer: Part = "Adam"
+    loss: Part | None = None
+    metrics: list[Part] = []
+    callbacks: list[Part] = []
+    compile: Compile = Compile()
+    fit: Fit = Fit()
+    best: Best = Best()
+    seed: int = Field(0, ge=0, lt=2**32)
+    deterministic: bool = True
+    dtype_policy: Literal[
+        "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
+    ] = "float32"
+    # Written into a resolved config; a run on other versions says so.
+    backend: Literal["tensorflow", "jax", "torch"] | None = None
+    versions: dict[str, str] = {}

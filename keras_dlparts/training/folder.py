@@ -1,0 +1,89 @@
+"""A run's folder: how it is named, found again, and what is written into it first."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+_PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
+_PACKAGES += ("jax", "torch")
+# What may differ between a run and the command that goes on with it.
+_MAY_DIFFER = ("versions", "name")
+
+
+def write_text(path, text):
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write_json(path, value):
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def create(out, experiment, resolved):
+    """A new folder `<out>/<name>-<time>` with the configs and the environment."""
+    stem = f"{experiment.settings.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for count in range(1, 1000):
+        folder = Path(out) / (stem if count == 1 else f"{stem}-{count}")
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+    given = experiment.given
+    if isinstance(given, Path):
+        text, suffix = given.read_text(encoding="utf-8-sig"), given.suffix
+    else:
+        text, suffix = json.dumps(given, indent=1) + "\n", ".json"
+    write_text(folder / f"config{suffix}", text)
+    write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
+    write_json(folder / "environment.json", environment(resolved["backend"]))
+    return folder
+
+
+def environment(backend):
+    """Versions and machine, so that a figure can be traced."""
+    installed = {d.name: d.version for d in metadata.distributions()}
+    import keras
+
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "backend": backend,
+        "platform": platform.platform(),
+        "versions": {n: installed[n] for n in _PACKAGES if n in installed},
+        "cpu_count": os.cpu_count(),
+        "memory_gb": round(pages / 2**30, 1),
+        "accelerators": keras.distribution.list_devices("gpu"),
+    }
+
+
+def latest(out, resolved):
+    """The newest run of this resolved config under `out`, or None.
+
+    The number of epochs may differ, so that a run can be made longer.
+    """
+    wanted = _comparable(resolved)
+    for path in sorted(Path(out).glob("*/resolved.yaml"), key=_age):
+        if _comparable(yaml.safe_load(path.read_text(encoding="utf-8"))) == wanted:
+            return path.parent
+    return None
+
+
+def _age(path):
+    return -path.stat().st_mtime
+
+
+def _comparable(resolved):
+    kept = {k: v for k, v in resolved.items() if k not in _MAY_DIFFER}
+    return kept | {"fit": {**kept["fit"], "epochs": None}}

@@ -1,0 +1,212 @@
+"""A config -> `fit` -> a run directory that can be repeated, resumed and looked at."""
+
+import random
+
+import keras
+import numpy as np
+
+from keras_dlparts import backend, report
+from keras_dlparts.config.assemble import assemble
+from keras_dlparts.config.errors import ConfigError, Problem
+from keras_dlparts.config.experiment import load
+from keras_dlparts.training import folder as run_folder
+from keras_dlparts.training.checkpoint import Checkpoints, restore
+from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
+from keras_dlparts.training.nonfinite import first_bad
+from keras_dlparts.training.progress import Progress
+from keras_dlparts.training.run import Run
+
+
+class _Epoch(keras.callbacks.Callback):
+    """Keys what an epoch draws by (seed, epoch), so that it can be run again."""
+
+    def __init__(self, seed, batches):
+        super().__init__()
+        self.seed, self.batches = seed, batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch
+        # Parts have seed generators, which a checkpoint holds. A callback or a
+        # data source of a plugin may draw from the global ones.
+        random.seed(f"{self.seed} {epoch}")
+        np.random.seed(np.random.SeedSequence([self.seed, epoch]).generate_state(1))
+
+
+class _Restore(keras.callbacks.Callback):
+    """Restores a checkpoint when all callbacks have begun, and so were reset."""
+
+    def __init__(self, saved, callbacks):
+        super().__init__()
+        self.saved, self.callbacks = saved, callbacks
+
+    def on_train_begin(self, logs=None):
+        restore(self.saved, self.model, self.callbacks)
+
+
+def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
+    """Train what a config describes, in a run directory under `out`.
+
+    Args:
+        config: path of a YAML, TOML or JSON file, or the dict itself.
+        sets: texts such as `"optimizer.learning_rate=3e-4"` that override it.
+        out: the folder that holds the runs.
+        resume: go on with the newest run of this config under `out`, if there is
+            one, from its last whole epoch, to the same final weights as a run that
+            was never stopped.
+        epochs: overrides `fit.epochs`; a resumed run can be made longer.
+        say: called with each line of news. Defaults to nothing.
+
+    Returns: a `Run`.
+
+    Raises:
+        ConfigError: the config cannot be used; nothing was written.
+        NonFiniteError: training met a NaN; the message names the layer.
+    """
+    say = say or (lambda line: None)
+    sets = [*sets, *([] if epochs is None else [f"fit.epochs={epochs}"])]
+    experiment = load(config, sets)
+    settings = experiment.settings
+    if experiment.data is None:
+        name = experiment.document.name
+        message = "`data:` is missing; training needs a data source"
+        raise ConfigError([Problem(name, (), "", message)])
+    _warn_of_versions(experiment, say)
+    if settings.deterministic:
+        backend.make_deterministic()
+    made = assemble(experiment)
+    adapt(made.model, made.data.train)
+    resolved = experiment.resolved()
+    path = run_folder.latest(out, resolved) if resume else None
+    if resume and path is None:
+        say(f"no run of this config under {out} to resume; starting one")
+    if path is None:
+        path = run_folder.create(out, experiment, resolved)
+        run_folder.write_json(path / "model.json", model_rows(made.model))
+    return _fit(made, experiment, path, say)
+
+
+def _fit(made, experiment, path, say):
+    settings, model, data = experiment.settings, made.model, made.data
+    checkpoints = Checkpoints(path / "checkpoints")
+    epochs = settings.fit.epochs
+    log = RunLog(path, checkpoints, settings.best, epochs, made.callbacks)
+    saved = checkpoints.newest()
+    start, stopped = 0, False
+    if saved is None:
+        checkpoints.save(0, model, made.callbacks)
+    else:
+        start, stopped = saved[0]["epoch"], saved[0]["stopped"]
+        log.keep_rows_before(start)
+        say(f"resuming {path} after epoch {start} of {epochs}")
+    progress = Progress()
+    callbacks = [_Epoch(settings.seed, data.train), *made.callbacks, log, progress]
+    if saved is not None:
+        callbacks.append(_Restore(saved, made.callbacks))
+    log.status("running")
+    try:
+        if start >= epochs or stopped:
+            restore(saved, model, made.callbacks)
+        else:
+            model.fit(
+                data.train,
+                validation_data=data.validation,
+                initial_epoch=start,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+                **settings.fit.model_dump(),
+            )
+    except NonFiniteError as error:
+        message = _explain(error, made, settings, checkpoints)
+        log.status("failed", message)
+        raise NonFiniteError(message) from error
+    except KeyboardInterrupt:
+        log.status("stopped", "stopped by hand; --resume continues")
+        raise
+    except Exception as error:
+        log.status("failed", f"{type(error).__name__}: {error}")
+        raise
+    else:
+        save_model(model, path / "last.keras")
+        log.status("done")
+    finally:
+        progress.close()
+        report.write(Run(path), [*model.layers, *made.callbacks])
+    return Run(path)
+
+
+def _explain(error, made, settings, checkpoints):
+    """Run the bad epoch again up to its bad step, and look at every layer there."""
+    saved = checkpoints.newest()
+    epoch, model, batches = saved[0]["epoch"], made.model, made.data.train
+    restore(saved, model, made.callbacks)
+    batches.epoch = epoch
+    # The loss shows a bad weight one step late, or many where a call runs many.
+    suspects = error.step - settings.compile.steps_per_execution
+    found = None
+    for step in range(min(error.step + 1, len(batches))):
+        batch = batches[step]
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
+        if step >= suspects:
+            found = first_bad(model, x, y, weight)
+        if found:
+            break
+        model.train_on_batch(x, y, weight, class_weight=settings.fit.class_weight)
+    found = found or first_bad(model, *batches[0][:2])
+    where = f"epoch {epoch + 1}, step {error.step + 1}"
+    if found is None:
+        return f"{error} at {where}; run again from there, every layer was finite"
+    return f"{error} at {where}. What first went bad: {found}"
+
+
+def adapt(model, batches):
+    """Fit the normalising layers to the training data, each after those before it."""
+    for layer in model.layers:
+        config = layer.get_config()
+        given = any(config.get(key) is not None for key in ("mean", "vocabulary"))
+        if callable(getattr(layer, "adapt", None)) and not given:
+            features = keras.Model(model.inputs, layer.input)
+            order, batches.shuffle = batches.shuffle, False
+            layer.adapt(features.predict(batches, verbose=0))
+            batches.shuffle = order
+
+
+def model_rows(model):
+    """The model as a table, a row a layer."""
+    rows = []
+    for layer in model.layers:
+        inbound = [node for node in layer._inbound_nodes if node in _nodes(model)]
+        sources = [
+            tensor._keras_history.operation.name
+            for node in inbound
+            for tensor in node.input_tensors
+        ]
+        shape = getattr(layer.output, "shape", None) if inbound else None
+        rows.append(
+            {
+                "name": layer.name,
+                "class": type(layer).__name__,
+                "output_shape": str(shape) if shape is not None else "",
+                "parameters": layer.count_params() if layer.built else 0,
+                "trainable": sum(
+                    int(np.prod(w.shape)) for w in layer.trainable_weights
+                ),
+                "from": sources,
+            }
+        )
+    return rows
+
+
+def _nodes(model):
+    by_depth = getattr(model, "_nodes_by_depth", {})
+    return {node for nodes in by_depth.values() for node in nodes}
+
+
+def _warn_of_versions(experiment, say):
+    """Say where a resolved config was made with other versions than these."""
+    wanted = experiment.settings.versions
+    running = experiment.resolved()["versions"]
+    for name, version in wanted.items():
+        if running.get(name) != version:
+            here = running.get(name, "not in use")
+            say(f"the config was resolved with {name} {version}; here it is {here}")

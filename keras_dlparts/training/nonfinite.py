@@ -1,0 +1,106 @@
+"""Find the layer whose output or gradient first went bad."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+from keras_dlparts import backend
+
+
+def _bad(value):
+    """How many elements are NaN or infinite, as text, or None."""
+    value = np.asarray(keras.ops.convert_to_numpy(value))
+    if value.dtype.kind not in "fcV" and value.dtype.name != "bfloat16":
+        return None
+    wrong = ~np.isfinite(value.astype("float32"))
+    return f"{wrong.sum()} of {wrong.size} elements" if wrong.any() else None
+
+
+def first_bad(model, x, y, sample_weight=None):
+    """What first turns NaN or infinite in one training pass, or None.
+
+    Looked at in the order of the computation: the data, the weights, each layer's
+    output, the loss, and then the gradients from the output back. The model is left
+    as it was.
+    """
+    for name, values in (("input", x), ("target", y)):
+        for value in keras.tree.flatten(values):
+            if value is not None and (count := _bad(value)):
+                return f"the {name} data ({count} of the batch)"
+    for layer in leaves(model):
+        for weight in layer.weights:
+            if count := _bad(weight):
+                return f"weight {weight.path!r} of {_named(layer)} ({count})"
+    with _unchanged(model):
+        outputs = []
+        with _watched(model, outputs):
+            prediction = model(x, training=True)
+        for layer, count in outputs:
+            if count:
+                return f"the output of {_named(layer)} ({count})"
+        loss = model.compute_loss(x, y, prediction, sample_weight, training=True)
+        if _bad(loss):
+            return "the loss, from outputs that are finite"
+        _, gradients = backend.gradient(model, x, y, sample_weight)
+    bad = {
+        id(v): count
+        for v, g in zip(model.trainable_variables, gradients, strict=True)
+        if g is not None and (count := _bad(g))
+    }
+    for layer in reversed([layer for layer, _ in outputs]):
+        for weight in layer.trainable_weights:
+            if id(weight) in bad:
+                return f"the gradient of {weight.path!r} of {_named(layer)} " + (
+                    f"({bad[id(weight)]})"
+                )
+    return None
+
+
+def _named(layer):
+    return f"layer {layer.name!r} ({type(layer).__name__})"
+
+
+def leaves(model):
+    """The layers without layers in them, nested and wrapped ones included."""
+    layers = model._flatten_layers(include_self=False)
+    return [
+        layer
+        for layer in layers
+        if not any(True for _ in layer._flatten_layers(include_self=False))
+    ]
+
+
+@contextlib.contextmanager
+def _unchanged(model):
+    variables = [*model.non_trainable_variables, *model.metrics_variables]
+    kept = [v.numpy() for v in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+
+@contextlib.contextmanager
+def _watched(model, outputs):
+    """Note each leaf layer's output as it is computed, in order."""
+
+    def watch(layer, call):
+        def watched(*args, **kwargs):
+            output = call(*args, **kwargs)
+            counts = [_bad(v) for v in keras.tree.flatten(output) if v is not None]
+            outputs.append((layer, next(filter(None, counts), None)))
+            return output
+
+        return watched
+
+    watched = [layer for layer in leaves(model) if layer.built]
+    for layer in watched:
+        # Past Keras' attribute tracking: the layer itself is not to change.
+        object.__setattr__(layer, "call", watch(layer, layer.call))
+    try:
+        yield
+    finally:
+        for layer in watched:
+            object.__delattr__(layer, "call")

@@ -1,0 +1,222 @@
+"""A run directory, read back: what was asked, on what machine, and how it went.
+
+Reading imports no backend; only `Run.model` does. Each file is read once, at its
+first use: a new `Run` takes a fresh look.
+"""
+
+import csv
+import functools
+import json
+import math
+from pathlib import Path
+
+# Columns of the history that say how the work went, not how good the model is.
+BOOKKEEPING = (
+    "epoch",
+    "learning_rate",
+    "seconds",
+    "ms_per_step",
+    "data_wait_share",
+    "memory_mb",
+)
+_STATES = ("running", "done", "stopped", "failed")
+# Parts of the names of metrics that are better when higher.
+_HIGHER = (
+    "acc",
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "fbeta",
+    "iou",
+    "r2",
+    "similarity",
+)
+
+
+def higher_is_better(column):
+    """Whether a metric of this name is one to push up, as accuracy is."""
+    return any(part in column.lower() for part in _HIGHER)
+
+
+class Run:
+    """A read-only view of the directory that one training left behind.
+
+    Args:
+        path: The run directory, such as `runs/digits-20250102-030405`.
+
+    Attributes:
+        path: The directory, a `pathlib.Path`.
+        config: The resolved config, a dict with every default written out.
+        environment: What it ran on: command, versions, cores, accelerators.
+        status: `state` (running, done, stopped or failed), `message`, `epoch`,
+            `epochs`, `seconds`.
+        history: Column -> list of floats, one an epoch; an empty cell is nan. Empty
+            until the first epoch ends.
+        layers: The model's layers, a dict each: `name`, `class`, `output_shape`,
+            `parameters`, `trainable`, `from`. Empty if the model was never built.
+        model: `best.keras`, or else `last.keras`, loaded at the first use.
+
+    Example:
+
+    >>> import json, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "digits-20250102-030405")
+    >>> path.mkdir()
+    >>> status = {"state": "done", "epoch": 2, "epochs": 2, "seconds": 1.5}
+    >>> _ = (path / "status.json").write_text(json.dumps(status))
+    >>> _ = (path / "resolved.yaml").write_text("dlparts: 1")
+    >>> _ = (path / "history.csv").write_text("epoch,loss,val_loss\\n1,2,3\\n2,1,2\\n")
+    >>> run = Run(path)
+    >>> run
+    <Run digits-20250102-030405: done, 2 of 2 epochs, best val_loss 2 at epoch 2, 1.5 s>
+    >>> run.history["loss"]
+    [2.0, 1.0]
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if not self.path.is_dir():
+            kind = "a file" if self.path.exists() else "nothing"
+            raise FileNotFoundError(
+                "a run is a folder that `dlparts train` or `train()` wrote. "
+                f"Received: {str(path)!r}, where there is {kind}. "
+                "Give the folder that the training named at its end."
+            )
+        if not any((self.path / n).is_file() for n in ("status.json", "resolved.yaml")):
+            inner = sorted(p.parent for p in self.path.glob("*/status.json"))
+            hint = f"; did you mean {str(inner[-1])!r}?" if inner else ""
+            raise FileNotFoundError(
+                "a run holds status.json and resolved.yaml. "
+                f"Received: {str(path)!r}, which has neither{hint or '.'}"
+            )
+
+    def __repr__(self):
+        try:
+            return f"<Run {self.path.name}: {self._summary()}>"
+        except (OSError, ValueError) as error:
+            return f"<Run {self.path.name}: cannot be read: {error}>"
+
+    def _summary(self):
+        status = self.status
+        said = [status["state"]]
+        if status.get("epochs"):
+            said.append(f"{status.get('epoch', 0)} of {status['epochs']} epochs")
+        if best := self.best():
+            column, row = best
+            epoch = int(self.history["epoch"][row])
+            said.append(
+                f"best {column} {self.history[column][row]:.4g} at epoch {epoch}"
+            )
+        if status.get("seconds") is not None:
+            said.append(f"{status['seconds']:.1f} s")
+        return ", ".join(said)
+
+    def best(self):
+        """(column, row) of the best epoch, or None before the first one.
+
+        The column is the config's `best.monitor`, or else val_loss, or else loss.
+        """
+        asked = self.config.get("best") or {}
+        for column in (asked.get("monitor"), "val_loss", "loss"):
+            values = self.history.get(column, [])
+            rows = [i for i, value in enumerate(values) if math.isfinite(value)]
+            if rows:
+                mode = asked.get("mode", "auto")
+                if mode == "auto":
+                    mode = "max" if higher_is_better(column) else "min"
+                return column, (max if mode == "max" else min)(
+                    rows, key=values.__getitem__
+                )
+        return None
+
+    @functools.cached_property
+    def config(self):
+        from keras_dlparts.config.read import read
+
+        path = self.path / "resolved.yaml"
+        if not path.is_file():
+            raise self._missing("resolved.yaml")
+        return read(path).values
+
+    @functools.cached_property
+    def environment(self):
+        return self._json("environment.json", dict)
+
+    @functools.cached_property
+    def status(self):
+        status = self._json("status.json", dict)
+        if status.get("state") not in _STATES:
+            raise self._broken(
+                "status.json", f"`state` is one of {_STATES}", status.get("state")
+            )
+        return status
+
+    @functools.cached_property
+    def layers(self):
+        if not (self.path / "model.json").exists():
+            return []
+        rows = self._json("model.json", list)
+        for row in rows:
+            if not isinstance(row, dict) or not {"name", "class"} <= row.keys():
+                raise self._broken("model.json", "a row has `name` and `class`", row)
+        return rows
+
+    @functools.cached_property
+    def history(self):
+        path = self.path / "history.csv"
+        if not path.exists():
+            return {}
+        text = path.read_text("utf-8")
+        lines = text.splitlines()
+        header, *rows = [*csv.reader(lines)] or [[]]
+        if rows and len(rows[-1]) != len(header) and not text.endswith("\n"):
+            rows.pop()  # the writer was killed, or is still at it
+        if header and "epoch" not in header:
+            raise self._broken("history.csv", "the first line names `epoch`", header)
+        columns = {name: [] for name in header}
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(header):
+                rule = f"line {number} has a cell for each of {len(header)} columns"
+                raise self._broken("history.csv", rule, row)
+            for name, cell in zip(header, row, strict=True):
+                try:
+                    columns[name].append(float(cell or "nan"))
+                except ValueError:
+                    rule = f"line {number}, column {name!r}, is a number or empty"
+                    raise self._broken("history.csv", rule, cell) from None
+        return columns
+
+    @functools.cached_property
+    def model(self):
+        for name in ("best.keras", "last.keras"):
+            if (self.path / name).is_file():
+                from keras_dlparts.registry import load_model
+
+                return load_model(self.path / name)
+        raise self._missing(
+            "best.keras and no last.keras",
+            "No epoch was finished; train with --resume.",
+        )
+
+    def _json(self, name, kind):
+        path = self.path / name
+        if not path.is_file():
+            raise self._missing(name)
+        try:
+            value = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise self._broken(name, f"it is JSON in UTF-8 ({error})") from None
+        if not isinstance(value, kind):
+            wanted = "an object" if kind is dict else "an array"
+            raise self._broken(name, f"it holds {wanted}", type(value).__name__)
+        return value
+
+    def _missing(self, name, mend="Was the run copied whole?"):
+        return FileNotFoundError(f"the run {str(self.path)!r} has no {name}. {mend}")
+
+    def _broken(self, name, rule, received=None):
+        seen = "" if received is None else f" Received: {received!r}."
+        return ValueError(
+            f"{str(self.path / name)!r} is broken: {rule}.{seen} "
+            "Restore the file from a copy, or train again."
+        )
