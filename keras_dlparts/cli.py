@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the work failed, 2 the input is wrong.
 """
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -39,6 +40,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main():
     """The entry point: errors that are the user's to mend end without a traceback."""
+    # TensorFlow tells of its build and of the processor at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         app()
     except ConfigError as error:
@@ -75,15 +78,26 @@ def list_parts(
         ]
         print(json.dumps(rows, indent=1))
     else:
-        table = Table("kind", "name", "what it is", "from", box=None, pad_edge=False)
-        for part in parts:
-            table.add_row(part.kind, part.name, _summary(part), part.distribution)
-        out.print(table)
+        for each in registry.KINDS:
+            _print_kind(each, [part for part in parts if part.kind == each])
         if kind:
             own = [n for n in registry.names(kind) if n.startswith("keras.")]
-            out.print(f"\n[dim]and Keras' own:[/] {', '.join(n[6:] for n in own)}")
+            out.print(f"[dim]and Keras' own:[/] {', '.join(n[6:] for n in own)}")
     for problem in registry.problems():
         err.print(f"[yellow]problem:[/] {escape(problem)}", soft_wrap=True)
+
+
+def _print_kind(kind, parts):
+    if not parts:
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_column(style="dim")
+    for part in parts:
+        table.add_row(part.name, escape(_summary(part)), part.distribution)
+    out.print(f"[bold]{kind}[/]")
+    out.print(table, "", highlight=False)
 
 
 def _summary(part):
@@ -120,15 +134,13 @@ def show(
             print(json.dumps(fields, indent=1))
             continue
         out.print(f"[bold]{part.name}[/]  [dim]{part.kind}, {part.distribution}[/]\n")
-        out.print(escape(about.module_doc), highlight=False)
         if about.module_doc:
-            out.print()
+            out.print(escape(about.module_doc), "", highlight=False)
         out.print(escape(about.doc), highlight=False)
         table = Table("argument", "default", box=None, pad_edge=False)
         for argument, default in about.arguments:
             table.add_row(argument, "required" if default is None else escape(default))
-        out.print()
-        out.print(table)
+        out.print("", table)
 
 
 @app.command()

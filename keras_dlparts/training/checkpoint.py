@@ -52,7 +52,8 @@ class Checkpoints:
         """(manifest, arrays) of the newest whole checkpoint, or None."""
         for path in reversed(self._paths()):
             try:
-                with np.load(path, allow_pickle=False) as file:
+                # Opened here: numpy leaves a damaged file open.
+                with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
             except (zipfile.BadZipFile, OSError, ValueError, EOFError):
                 continue  # cut short by a crash or a full disk: the one before it
@@ -63,7 +64,6 @@ class Checkpoints:
 def restore(saved, model, callbacks):
     """Put a model and its callbacks into the state of a checkpoint."""
     manifest, arrays = saved
-    model.optimizer.build(model.trainable_variables)
     variables = _variables(model)
     if len(manifest["variables"]) != len(variables):
         raise ValueError(
@@ -92,6 +92,7 @@ def restore_callbacks(saved, callbacks):
 
 def _variables(model):
     """Weights, seed states and optimizer variables, in a fixed order."""
+    model.optimizer.build(model.trainable_variables)  # `fit` would do so later
     return [*model.variables, *model.optimizer.variables]
 
 

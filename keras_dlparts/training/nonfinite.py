@@ -31,7 +31,7 @@ def first_bad(model, x, y, sample_weight=None):
     for layer in leaves(model):
         for weight in layer.weights:
             if count := _bad(weight):
-                return f"weight {weight.path!r} of {_named(layer)} ({count})"
+                return f"weight {weight.name!r} of {_named(layer)} ({count})"
     with _unchanged(model):
         outputs = []
         with _watched(model, outputs):
@@ -51,7 +51,7 @@ def first_bad(model, x, y, sample_weight=None):
     for layer in reversed([layer for layer, _ in outputs]):
         for weight in layer.trainable_weights:
             if id(weight) in bad:
-                return f"the gradient of {weight.path!r} of {_named(layer)} " + (
+                return f"the gradient of {weight.name!r} of {_named(layer)} " + (
                     f"({bad[id(weight)]})"
                 )
     return None

@@ -121,7 +121,7 @@ class Progress(keras.callbacks.Callback):
     def _open(self, epoch):
         # The first epoch, not 0: a resumed run starts in the middle.
         self._bars = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description:<10}"),  # "validation" fits
             progress.BarColumn(bar_width=24),
             progress.MofNCompleteColumn(),
             progress.TimeRemainingColumn(),
@@ -138,7 +138,7 @@ class Progress(keras.callbacks.Callback):
         )
         total = self.params["epochs"]
         self._epoch_bar = self._bars.add_task(
-            "epoch", total=total, completed=epoch, figures="time left for all epochs"
+            "epoch", total=total, completed=epoch, figures="left in all"
         )
         self._step_bar = None
         atexit.register(self.close)

@@ -103,10 +103,8 @@ class Run:
             said.append(f"{status.get('epoch', 0)} of {status['epochs']} epochs")
         if best := self.best():
             column, row = best
-            epoch = int(self.history["epoch"][row])
-            said.append(
-                f"best {column} {self.history[column][row]:.4g} at epoch {epoch}"
-            )
+            value = self.history[column][row]
+            said.append(f"best {column} {value:.4g} at epoch {row + 1}")
         if status.get("seconds") is not None:
             said.append(f"{status['seconds']:.1f} s")
         return ", ".join(said)
@@ -190,7 +188,7 @@ class Run:
     def model(self):
         for name in ("best.keras", "last.keras"):
             if (self.path / name).is_file():
-                from keras_dlparts.registry import load_model
+                from keras_dlparts.saving import load_model
 
                 return load_model(self.path / name)
         raise self._missing(

@@ -1,0 +1,5 @@
+"""`python -m keras_dlparts` is the command `dlparts`."""
+
+from keras_dlparts.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""Checkpoints: everything comes back, damaged ones are passed over."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dlparts.layers import RandomDropout
+from keras_dlparts.training.checkpoint import Checkpoints, plain_state, restore
+
+
+class Counting(keras.callbacks.Callback):
+    """Holds state of every plain kind, and some that is not plain."""
+
+    def __init__(self, start=0):
+        super().__init__()
+        self.count = start
+        self.arrays = [np.full(2, start), {"deep": np.float32(start)}]
+        self.best = np.inf
+        self.function = len
+
+
+def make(units=3, policy="float32"):
+    layer = keras.layers.Dense(units, dtype=policy)
+    model = keras.Sequential([keras.Input((2,)), RandomDropout(0.5), layer])
+    model.compile("adam", "mse")
+    return model
+
+
+def fitted(**how):
+    model = make(**how)
+    x = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
+    model.fit(x, np.zeros((16, 3), "float32"), verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("policy", ["float32", "bfloat16"])
+def test_everything_comes_back(tmp_path, policy):
+    model, callback = fitted(policy=policy), Counting(4)
+    Checkpoints(tmp_path).save(7, model, [callback])
+    other, blank = make(policy=policy), Counting()
+    saved = Checkpoints(tmp_path).newest()
+    restore(saved, other, [blank])
+    assert saved[0]["epoch"] == 7
+    kept = [*model.variables, *model.optimizer.variables]
+    back = [*other.variables, *other.optimizer.variables]
+    assert len(kept) > 8  # weights, the seed's state, Adam's moments
+    for a, b in zip(kept, back, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert blank.count == 4
+    np.testing.assert_array_equal(blank.arrays[0], [4, 4])
+    assert blank.arrays[1] == {"deep": 4}
+    assert blank.function is len
+
+
+def test_only_plain_state_is_kept():
+    callback = Counting()
+    callback.set_model(make())
+    assert set(plain_state(callback)) == {"count", "arrays", "best"}
+
+
+def test_the_last_two_are_kept(tmp_path):
+    model = fitted()
+    for epoch in range(4):
+        Checkpoints(tmp_path).save(epoch, model, [])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["epoch-00002.npz", "epoch-00003.npz"]
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
+def test_a_truncated_one_gives_way_to_the_one_before(tmp_path, kept):
+    model = fitted()
+    for epoch in (1, 2):
+        Checkpoints(tmp_path).save(epoch, model, [])
+    newest = tmp_path / "epoch-00002.npz"
+    data = newest.read_bytes()
+    newest.write_bytes(data[: kept if isinstance(kept, int) else int(kept * len(data))])
+    assert Checkpoints(tmp_path).newest()[0]["epoch"] == 1
+
+
+def test_a_flipped_byte_is_found(tmp_path):
+    model = fitted()
+    for epoch in (1, 2):
+        Checkpoints(tmp_path).save(epoch, model, [])
+    newest = tmp_path / "epoch-00002.npz"
+    data = bytearray(newest.read_bytes())
+    at = data.index(model.layers[1].kernel.numpy().tobytes())
+    data[at] ^= 1
+    newest.write_bytes(bytes(data))
+    assert Checkpoints(tmp_path).newest()[0]["epoch"] == 1
+
+
+def test_none_is_none(tmp_path):
+    assert Checkpoints(tmp_path / "nowhere").newest() is None
+
+
+def test_another_models_checkpoint_is_refused(tmp_path):
+    Checkpoints(tmp_path).save(1, fitted(), [])
+    saved = Checkpoints(tmp_path).newest()
+    with pytest.raises(ValueError, match=r"dense.*/kernel has shape \(2, 5\)"):
+        restore(saved, make(units=5), [])
+    deeper = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    deeper.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="of another model: it holds"):
+        restore(saved, deeper, [])

@@ -1,0 +1,326 @@
+"""Training from a config: what a run holds, and that it repeats, resumes and stops."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+from keras_dlparts import NonFiniteError, Run, train
+from keras_dlparts.config import load
+from keras_dlparts.config.assemble import assemble
+from keras_dlparts.training import evaluate, write_report
+from keras_dlparts.training.loop import adapt
+
+CONFIG = {
+    "name": "small",
+    "data": {"use": "spirals", "samples": 300, "batch_size": 32},
+    "model": [
+        {"use": "Dense", "units": 16, "activation": "relu"},
+        {"use": "RandomDropout", "rate": 0.5},
+        {"use": "Dropout", "rate": 0.2},
+        {"use": "Dense", "units": 3},
+    ],
+    "optimizer": {"use": "Adam", "learning_rate": 0.01},
+    "loss": {"use": "SparseCategoricalCrossentropy", "from_logits": True},
+    "metrics": ["accuracy"],
+    "callbacks": [{"use": "ReduceLROnPlateau", "monitor": "loss", "patience": 1}],
+    "fit": {"epochs": 4},
+}
+
+
+def weights(run, name="last.keras"):
+    model = keras.saving.load_model(run.path / name)
+    return [w.numpy() for w in model.weights]
+
+
+def assert_same_weights(one, other):
+    for a, b in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of four epochs that nothing disturbed."""
+    return train(CONFIG, out=tmp_path_factory.mktemp("runs"))
+
+
+def test_a_run_holds_what_it_says(whole):
+    names = {path.name for path in whole.path.iterdir()}
+    assert names == {
+        "config.json",
+        "resolved.yaml",
+        "environment.json",
+        "status.json",
+        "model.json",
+        "history.csv",
+        "tensorboard",
+        "checkpoints",
+        "best.keras",
+        "last.keras",
+        "report.html",
+    }
+    assert json.loads((whole.path / "config.json").read_text()) == CONFIG
+    assert whole.status["state"] == "done"
+    assert whole.history["epoch"] == [0, 1, 2, 3]
+    for column in ("loss", "val_loss", "accuracy", "learning_rate", "ms_per_step"):
+        assert np.isfinite(whole.history[column]).all(), column
+    assert whole.environment["backend"] == keras.backend.backend()
+    assert [row["class"] for row in whole.layers] == [
+        "InputLayer",
+        "Dense",
+        "RandomDropout",
+        "Dropout",
+        "Dense",
+    ]
+    assert whole.layers[1]["from"] == [whole.layers[0]["name"]]
+
+
+def test_tensorboard_reads_the_logs(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(whole.path / "tensorboard")).Reload()
+    losses = [event.value for event in events.Scalars("loss")]
+    np.testing.assert_allclose(losses, whole.history["loss"], rtol=1e-6)
+
+
+def test_the_resolved_config_repeats_the_run(whole, tmp_path):
+    again = train(whole.path / "resolved.yaml", out=tmp_path)
+    assert_same_weights(whole, again)
+    assert again.config == whole.config
+
+
+def test_another_seed_gives_other_weights(whole, tmp_path):
+    other = train(CONFIG, ["seed=1"], out=tmp_path)
+    assert not np.array_equal(weights(whole)[0], weights(other)[0])
+
+
+def test_a_resumed_run_ends_like_one_that_never_stopped(whole, tmp_path):
+    first = train(CONFIG, out=tmp_path, epochs=2)
+    said = []
+    second = train(CONFIG, out=tmp_path, resume=True, say=said.append)
+    assert second.path == first.path
+    assert "after epoch 2 of 4" in said[0]
+    assert_same_weights(whole, second)
+    assert second.history["loss"] == whole.history["loss"]
+    assert second.history["learning_rate"] == whole.history["learning_rate"]
+
+
+def test_resume_starts_a_run_where_there_is_none(tmp_path):
+    said = []
+    train(CONFIG, out=tmp_path, resume=True, epochs=1, say=said.append)
+    assert said[0].startswith("no run of this config")
+    train(CONFIG, ["seed=5"], out=tmp_path, resume=True, epochs=1, say=said.append)
+    assert len(list(tmp_path.iterdir())) == 2  # another config is another run
+
+
+def test_early_stopping_stays_stopped(tmp_path):
+    patience = {"use": "EarlyStopping", "monitor": "loss", "patience": 0}
+    config = CONFIG | {"callbacks": [patience | {"min_delta": 10.0}]}
+    first = train(config, out=tmp_path)
+    assert first.history["epoch"] == [0, 1]
+    again = train(config, out=tmp_path, resume=True)
+    assert again.history["epoch"] == [0, 1]
+    assert_same_weights(first, again)
+
+
+def test_the_best_epoch_is_kept(whole):
+    best = int(np.argmin(whole.history["val_loss"]))
+    batches = assemble(load(CONFIG)).data.validation
+    model = keras.saving.load_model(whole.path / "best.keras")
+    loss = model.evaluate(batches, verbose=0, return_dict=True)["loss"]
+    np.testing.assert_allclose(loss, whole.history["val_loss"][best], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "choose"),
+    [("loss", "max", np.argmax), ("accuracy", "auto", np.argmax)],
+)
+def test_best_can_be_told_what_to_watch(tmp_path, monitor, mode, choose):
+    run = train(CONFIG | {"best": {"monitor": monitor, "mode": mode}}, out=tmp_path)
+    best = choose(run.history[monitor])
+    if best == 3:
+        assert all(map(np.array_equal, weights(run), weights(run, "best.keras")))
+    else:
+        shorter = train(CONFIG, out=tmp_path / "shorter", epochs=int(best) + 1)
+        assert all(map(np.array_equal, weights(shorter), weights(run, "best.keras")))
+
+
+def test_an_unknown_monitor_says_what_there_is(tmp_path):
+    with pytest.raises(ValueError, match=r"val_los'; accepted: epoch, accuracy, loss"):
+        train(CONFIG | {"best": {"monitor": "val_los"}}, out=tmp_path)
+
+
+def test_evaluate_and_report_of_a_finished_run(whole):
+    result = evaluate(whole.path)
+    assert set(result) == {"loss", "accuracy"}
+    assert 0 <= result["accuracy"] <= 1
+    (whole.path / "report.html").unlink()
+    assert write_report(whole.path).exists()
+
+
+def test_training_needs_data(tmp_path):
+    config = {k: v for k, v in CONFIG.items() if k != "data"}
+    with pytest.raises(ValueError, match="`data:` is missing"):
+        train(config, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_versions_are_said(whole, tmp_path):
+    resolved = yaml.safe_load((whole.path / "resolved.yaml").read_text())
+    resolved["versions"]["keras"] = "3.0.0"
+    said = []
+    train(resolved, out=tmp_path, epochs=1, say=said.append)
+    assert said == [
+        f"the config was resolved with keras 3.0.0; here it is {keras.__version__}"
+    ]
+
+
+def test_a_nan_names_the_layer_whose_output_went_bad(tmp_path):
+    config = CONFIG | {
+        "model": [
+            {"use": "Rescaling", "scale": 1e30, "name": "fine"},
+            {"use": "Rescaling", "scale": 1e30, "name": "too_much"},
+            {"use": "Dense", "units": 3},
+        ]
+    }
+    with pytest.raises(NonFiniteError, match=r"output of layer 'too_much'") as caught:
+        train(config, out=tmp_path)
+    (path,) = tmp_path.iterdir()
+    status = Run(path).status
+    assert status["state"] == "failed"
+    assert status["message"] == str(caught.value)
+    assert "too_much" in (path / "report.html").read_text()
+
+
+def test_a_nan_that_comes_later_names_epoch_and_step(tmp_path):
+    config = CONFIG | {
+        "optimizer": {"use": "SGD", "learning_rate": 1e6},
+        "model": [{"use": "Dense", "units": 64, "name": f"d{i}"} for i in range(8)]
+        + [{"use": "Dense", "units": 3}],
+        "callbacks": [],
+    }
+    pattern = r"at epoch 1, step \d+. What first went bad: the (output|gradient) of"
+    with pytest.raises(NonFiniteError, match=pattern):
+        train(config, out=tmp_path)
+
+
+def test_normalisation_is_adapted_before_training(tmp_path):
+    config = CONFIG | {
+        "model": [
+            {"use": "Rescaling", "scale": 4.0, "offset": 3.0},
+            {"use": "Normalization", "name": "first"},
+            {"use": "Dense", "units": 3},
+        ]
+    }
+    run = train(config, out=tmp_path, epochs=1)
+    x, _ = assemble(load(config)).data.train.arrays()
+    layer = run.model.get_layer("first")
+    np.testing.assert_allclose(
+        np.ravel(layer.mean), (4 * x + 3).mean(0), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_given_mean_is_not_adapted():
+    config = CONFIG | {
+        "model": [
+            {"use": "Normalization", "mean": [5.0, 5.0], "variance": [1.0, 1.0]},
+            {"use": "Dense", "units": 3},
+        ]
+    }
+    made = assemble(load(config))
+    adapt(made.model, made.data.train)
+    np.testing.assert_array_equal(np.ravel(made.model.layers[1].mean), [5, 5])
+
+
+# What a real process does when it is killed.
+
+
+def command(config, out, *more):
+    return [
+        sys.executable,
+        "-m",
+        "keras_dlparts",
+        "train",
+        str(config),
+        "--out",
+        str(out),
+        "--resume",
+        *more,
+    ]
+
+
+def start(config, out):
+    return subprocess.Popen(
+        command(config, out),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+
+
+def wait_for_epoch(out, epoch, process):
+    """Wait until the run under `out` has finished `epoch` epochs."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        for status in out.glob("*/status.json"):
+            if json.loads(status.read_text())["epoch"] >= epoch:
+                return
+        time.sleep(0.01)
+    pytest.fail(f"the run did not reach epoch {epoch}: {process.communicate()[1]}")
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_weights(tmp_path):
+    config = tmp_path / "config.json"
+    long = CONFIG | {"fit": {"epochs": 40}}
+    config.write_text(json.dumps(long))
+    undisturbed = train(config, out=tmp_path / "undisturbed")
+    out = tmp_path / "killed"
+    chance = random.Random(7)
+    for epoch in (1, 9, 20):
+        process = start(config, out)
+        wait_for_epoch(out, epoch, process)
+        time.sleep(chance.uniform(0, 0.2))
+        process.kill()
+        process.communicate()
+    done = subprocess.run(command(config, out), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = out.iterdir()
+    run = Run(path)
+    assert run.status["state"] == "done"
+    assert run.history["loss"] == undisturbed.history["loss"]
+    assert_same_weights(undisturbed, run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIG | {"fit": {"epochs": 2000}}))
+    process = start(config, tmp_path / "runs")
+    wait_for_epoch(tmp_path / "runs", 2, process)
+    process.send_signal(how)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "--resume" in stderr
+    assert "Traceback" not in stderr
+    (path,) = (tmp_path / "runs").iterdir()
+    run = Run(path)
+    assert run.status["state"] == "stopped"
+    assert (path / "report.html").exists()
+    said = []
+    epochs = int(run.status["epoch"]) + 1
+    again = train(
+        config, out=tmp_path / "runs", resume=True, epochs=epochs, say=said.append
+    )
+    assert again.path == path
+    assert again.status["state"] == "done"
