@@ -1,0 +1,56 @@
+# make demo · make test · make test-all · make check · make docs
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FAST = -m "not slow"
+
+.PHONY: demo test test-all test-more check docs clean
+
+# Each stamp stands for an install; a later call installs nothing again.
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	@echo "installing keras_dlparts with TensorFlow for the CPU (a few minutes, once)"
+	$(PIP) --editable '.[cpu,tune,plot]'
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.made
+	@echo "installing what the tests need (a few minutes, once)"
+	$(PIP) --editable '.[cpu,tune,plot,tfds,dev]'
+	touch $(VENV)/.demo $@
+
+$(VENV)/.all: $(VENV)/.test
+	@echo "installing JAX and PyTorch for the other backends (once)"
+	$(PIP) --editable '.[jax]' '$(TORCH)'
+	touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/dlparts train examples/digits.yaml
+
+# At most 8 minutes on two cores, however many parts come.
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -q -n 2 $(FAST)
+
+# Everything: also kills, several processes, a browser, and the other backends.
+test-all: test test-more
+
+test-more: $(VENV)/.all
+	$(BIN)/python -m pytest -q -n 2 -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/training tests/test_backend.py $(FAST)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/training tests/test_backend.py $(FAST)
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python docs/generate.py --check
+
+docs: $(VENV)/.test
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,126 @@
+"""Write the pages of the parts and the README's table from the parts' own source.
+
+python docs/generate.py            write them
+python docs/generate.py --check    fail if any is not current
+"""
+
+import sys
+from pathlib import Path
+
+from keras_dlparts import registry, static
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- parts: written by docs/generate.py -->", "<!-- /parts -->"
+
+
+def ours():
+    return [part for part in registry.parts() if part.vendor == "dlparts"]
+
+
+def page(part):
+    """One part's page."""
+    module, _, name = part.target.partition(":")
+    about = static.describe(part.target)
+    title, _, rest = about.module_doc.partition("\n")
+    rows = [
+        f"| `{name}` | {'required' if default is None else f'`{default}`'} |"
+        for name, default in about.arguments
+    ]
+    doc = "\n".join(_sections(about.doc))
+    lines = [
+        f"# {part.short_name}",
+        "",
+        f"Kind: {part.kind}. In a config: `use: {part.short_name}`. "
+        f"In Python: `from {module} import {name}`.",
+        "",
+        title,
+        "",
+        "```text",
+        rest.strip("\n"),
+        "```",
+        "",
+        doc.replace("\n\n\n", "\n\n"),
+        "",
+        "| argument | default |",
+        "|---|---|",
+        *rows,
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _sections(doc):
+    """A docstring as Markdown: sections as headings, examples as code."""
+    lines, fenced = doc.splitlines(), False
+    for i, line in enumerate(lines):
+        example = line.startswith((">>>", "..."))
+        inside = fenced and line.strip() != ""
+        if example and not fenced:
+            yield "```python"
+            fenced = True
+        elif fenced and not (example or inside):
+            yield "```"
+            fenced = False
+        if line.endswith(":") and not line.startswith(" ") and _heads(lines, i):
+            yield f"**{line.removesuffix(':')}**\n"
+        elif not fenced and line.startswith("    ") and not line.startswith("     "):
+            yield f"- {line.strip()}"
+        elif not fenced and line.startswith("     "):
+            yield f"  {line.strip()}"
+        else:
+            yield line
+    if fenced:
+        yield "```"
+
+
+def _heads(lines, i):
+    """Whether a line ending in a colon heads an indented block or an example."""
+    following = next((line for line in lines[i + 1 :] if line), "")
+    return following.startswith(("    ", ">>>"))
+
+
+def table():
+    """The README's table of parts."""
+    rows = ["| part | kind | what it is |", "|---|---|---|"]
+    for part in ours():
+        summary = static.describe(part.target).doc.partition("\n")[0]
+        link = f"[`{part.short_name}`](docs/parts/{_file(part)})"
+        rows.append(f"| {link} | {part.kind} | {summary} |")
+    return "\n".join(rows)
+
+
+def _file(part):
+    return f"{part.kind}.{part.short_name}.md"
+
+
+def files():
+    """{path: text} of everything that is generated."""
+    found = {ROOT / "docs" / "parts" / _file(part): page(part) for part in ours()}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    found[ROOT / "README.md"] = f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return found
+
+
+def main(arguments):
+    wanted = files()
+    stale = {*(ROOT / "docs" / "parts").glob("*.md")} - wanted.keys()
+    changed = [
+        path
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if "--check" in arguments:
+        for path in sorted([*changed, *stale]):
+            print(f"not current: {path.relative_to(ROOT)}; run `make docs`")
+        return 1 if changed or stale else 0
+    (ROOT / "docs" / "parts").mkdir(exist_ok=True)
+    for path in changed:
+        path.write_text(wanted[path], encoding="utf-8")
+    for path in stale:
+        path.unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
