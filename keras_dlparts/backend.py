@@ -4,7 +4,10 @@ Parts build on Keras and on what is here: random seeds that differ by replica,
 the gradient of a model on a batch, repeatable arithmetic.
 """
 
+import random
+
 import keras
+import numpy as np
 from keras import ops
 
 # Odd and large: replica seeds stay apart whatever counters they add to.
@@ -58,6 +61,21 @@ class SeedGenerator(keras.random.SeedGenerator):
         return seed + ops.stack([offset, ops.zeros_like(offset)])
 
 
+def seed_globals(*seeds):
+    """Seed the process-wide generators: Python's, numpy's and PyTorch's.
+
+    Parts have seed generators of their own. Callbacks and data sources may draw from
+    these, and on PyTorch Keras' own Dropout does.
+    """
+    words = np.random.SeedSequence(seeds).generate_state(1)
+    random.seed(int(words[0]))
+    np.random.seed(words)
+    if name() == "torch":
+        import torch
+
+        torch.manual_seed(int(words[0]))
+
+
 def make_deterministic():
     """Make the backend's operations repeat bit by bit, for this process' life."""
     if name() == "tensorflow":
@@ -76,37 +94,53 @@ def gradient(model, x, y, sample_weight=None):
     The gradients stand in the order of `model.trainable_variables`. The pass is a
     training pass: seed counters and moving averages step on.
     """
-    x, y = keras.tree.map_structure(ops.convert_to_tensor, (x, y))
-    if name() == "jax":
-        import jax
-
-        (loss, _), gradients = jax.value_and_grad(
-            model.compute_loss_and_updates, has_aux=True
-        )(
-            [v.value for v in model.trainable_variables],
-            [v.value for v in model.non_trainable_variables],
-            [v.value for v in model.metrics_variables],
-            x,
-            y,
-            sample_weight,
-            training=True,
-        )
-        return loss, gradients
+    x, y, sample_weight = keras.tree.map_structure(
+        lambda a: None if a is None else ops.convert_to_tensor(a), (x, y, sample_weight)
+    )
 
     def loss_of_batch():
         prediction = model(x, training=True)
         return model.compute_loss(x, y, prediction, sample_weight, training=True)
 
+    variables = [v.value for v in model.trainable_variables]
+    if name() == "jax":
+        import jax
+
+        def loss_at(values):
+            mapping = [*zip(model.trainable_variables, values, strict=True)]
+            with keras.StatelessScope(mapping, collect_losses=True) as scope:
+                loss = loss_of_batch()
+            others = model.non_trainable_variables
+            return loss, [scope.get_current_value(v) for v in others]
+
+        (loss, moved), gradients = jax.value_and_grad(loss_at, has_aux=True)(variables)
+        for variable, value in zip(model.non_trainable_variables, moved, strict=True):
+            variable.assign(value)
+        return loss, gradients
     if name() == "tensorflow":
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             loss = loss_of_batch()
-        variables = [v.value for v in model.trainable_variables]
         return loss, tape.gradient(loss, variables)
 
     import torch
 
     loss = loss_of_batch()
-    variables = [v.value for v in model.trainable_variables]
     return loss, list(torch.autograd.grad(loss, variables, allow_unused=True))
+
+
+def accelerators():
+    """The names of the devices besides the processor."""
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices()
+        return [d.name for d in devices if d.device_type != "CPU"]
+    if name() == "jax":
+        import jax
+
+        return [str(d) for d in jax.devices() if d.platform != "cpu"]
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

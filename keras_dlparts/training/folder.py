@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from keras_dlparts import backend
+
 _PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
 _PACKAGES += ("jax", "torch")
 # What may differ between a run and the command that goes on with it.
@@ -49,22 +51,20 @@ def create(out, experiment, resolved):
     return folder
 
 
-def environment(backend):
+def environment(running):
     """Versions and machine, so that a figure can be traced."""
     installed = {d.name: d.version for d in metadata.distributions()}
-    import keras
-
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
-        "backend": backend,
+        "backend": running,
         "platform": platform.platform(),
         "versions": {n: installed[n] for n in _PACKAGES if n in installed},
         "cpu_count": os.cpu_count(),
         "memory_gb": round(pages / 2**30, 1),
-        "accelerators": keras.distribution.list_devices("gpu"),
+        "accelerators": backend.accelerators(),
     }
 
 

@@ -1,7 +1,5 @@
 """A config -> `fit` -> a run directory that can be repeated, resumed and looked at."""
 
-import random
-
 import keras
 import numpy as np
 
@@ -26,10 +24,7 @@ class _Epoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.epoch = epoch
-        # Parts have seed generators, which a checkpoint holds. A callback or a
-        # data source of a plugin may draw from the global ones.
-        random.seed(f"{self.seed} {epoch}")
-        np.random.seed(np.random.SeedSequence([self.seed, epoch]).generate_state(1))
+        backend.seed_globals(self.seed, epoch)
 
 
 class _Restore(keras.callbacks.Callback):

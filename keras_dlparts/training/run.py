@@ -122,9 +122,8 @@ class Run:
                 mode = asked.get("mode", "auto")
                 if mode == "auto":
                     mode = "max" if higher_is_better(column) else "min"
-                return column, (max if mode == "max" else min)(
-                    rows, key=values.__getitem__
-                )
+                pick = max if mode == "max" else min
+                return column, pick(rows, key=values.__getitem__)
         return None
 
     @functools.cached_property
