@@ -19,6 +19,14 @@ def name():
     return keras.backend.backend()
 
 
+def can_compile():
+    """Whether `jit_compile=True` works wherever this backend runs.
+
+    PyTorch's compiler needs a C++ compiler on the machine.
+    """
+    return name() != "torch"
+
+
 def _replicas():
     """(this replica's id, how many there are) inside a tf.distribute replica."""
     if name() != "tensorflow":
@@ -127,7 +135,8 @@ def gradient(model, x, y, sample_weight=None):
     import torch
 
     loss = loss_of_batch()
-    return loss, list(torch.autograd.grad(loss, variables, allow_unused=True))
+    gradients = torch.autograd.grad(loss, variables, allow_unused=True)
+    return loss.detach(), list(gradients)
 
 
 def accelerators():

@@ -237,10 +237,11 @@ def verify(name: Annotated[str, typer.Argument(help="A registered part.")]):
     for part in registry.find_any(name):
         out.print(f"[bold]{part.name}[/]  [dim]{part.distribution}[/]")
         for result in verify_part(part):
-            mark = "[green]holds[/]" if result.ok else "[red]fails[/]"
+            marks = {True: "[green]holds[/]", False: "[red]fails[/]"}
+            mark = marks.get(result.ok, "[yellow]skips[/]")
             out.print(f"  {mark}  {escape(result.check)}", highlight=False)
+            failed += result.ok is False
             if not result.ok:
-                failed += 1
                 out.print(f"         {escape(result.message)}", soft_wrap=True)
     if failed:
         _stop(1, f"{failed} of the contract's checks fail")

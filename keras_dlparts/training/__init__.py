@@ -1,6 +1,19 @@
-"""A config -> a run."""
+"""A config -> a run. Reading a run imports no backend; training does."""
 
-from keras_dlparts.training.log import NonFiniteError
-from keras_dlparts.training.look import evaluate, write_report
-from keras_dlparts.training.loop import train
+import importlib
+
 from keras_dlparts.training.run import Run
+
+_HOME = {
+    "NonFiniteError": "log",
+    "evaluate": "look",
+    "train": "loop",
+    "write_report": "look",
+}
+
+
+def __getattr__(name):
+    if name in _HOME:
+        home = importlib.import_module(f"keras_dlparts.training.{_HOME[name]}")
+        return getattr(home, name)
+    raise AttributeError(f"module 'keras_dlparts.training' has no attribute {name!r}")

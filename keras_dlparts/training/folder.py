@@ -53,7 +53,7 @@ def create(out, experiment, resolved):
 
 def environment(running):
     """Versions and machine, so that a figure can be traced."""
-    installed = {d.name: d.version for d in metadata.distributions()}
+    installed = {d.name.replace("_", "-"): d.version for d in metadata.distributions()}
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

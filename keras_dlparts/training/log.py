@@ -35,8 +35,8 @@ class RunLog(keras.callbacks.Callback):
         self.steps = 0
 
     def keep_rows_before(self, epoch):
-        """Forget rows of epochs that will be run again."""
-        self.rows = [row for row in self.rows if row["epoch"] < epoch]
+        """Forget rows of epochs (numbered from 0) that will be run again."""
+        self.rows = [row for row in self.rows if row["epoch"] <= epoch]
 
     def status(self, state, message=""):
         spent = sum(row["seconds"] for row in self.rows)
@@ -70,7 +70,7 @@ class RunLog(keras.callbacks.Callback):
         if not math.isfinite(logs.get("val_loss", 0.0)):
             raise NonFiniteError("the validation loss is not finite", step=self.steps)
         training = self.training_seconds or seconds
-        row = {"epoch": epoch, **{k: float(v) for k, v in logs.items()}}
+        row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(seconds, 4)
         row["ms_per_step"] = round(1000 * training / max(self.steps, 1), 3)

@@ -4,6 +4,7 @@ from keras_dlparts import report
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.experiment import load
 from keras_dlparts.training.checkpoint import Checkpoints, restore_callbacks
+from keras_dlparts.training.loop import with_figures
 from keras_dlparts.training.run import Run
 
 
@@ -41,4 +42,4 @@ def write_report(path):
     saved = Checkpoints(run.path / "checkpoints").newest()
     if saved is not None:
         restore_callbacks(saved, made.callbacks)
-    return report.write(run, [*run.model.layers, *made.callbacks])
+    return report.write(run, with_figures(run.model, made.callbacks))

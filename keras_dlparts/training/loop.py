@@ -98,6 +98,7 @@ def _fit(made, experiment, path, say):
     if saved is not None:
         callbacks.append(_Restore(saved, made.callbacks))
     log.status("running")
+    parts = with_figures(model, made.callbacks)
     try:
         if start >= epochs or stopped:
             restore(saved, model, made.callbacks)
@@ -111,23 +112,40 @@ def _fit(made, experiment, path, say):
                 verbose=0,
                 **settings.fit.model_dump(),
             )
-    except NonFiniteError as error:
-        message = _explain(error, made, settings, checkpoints)
-        log.status("failed", message)
-        raise NonFiniteError(message) from error
-    except KeyboardInterrupt:
-        log.status("stopped", "stopped by hand; --resume continues")
-        raise
-    except Exception as error:
-        log.status("failed", f"{type(error).__name__}: {error}")
-        raise
-    else:
-        save_model(model, path / "last.keras")
-        log.status("done")
-    finally:
+    except BaseException as error:
         progress.close()
-        report.write(Run(path), [*model.layers, *made.callbacks])
+        if isinstance(error, NonFiniteError):
+            error = NonFiniteError(_explain(error, made, settings, checkpoints))
+        log.status(*_ending(error))
+        _report_anyway(path, parts, say)
+        raise error from error.__cause__
+    progress.close()
+    save_model(model, path / "last.keras")
+    log.status("done")
+    report.write(Run(path), parts)
     return Run(path)
+
+
+def _ending(error):
+    """The state and message that an exception leaves in status.json."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped", "stopped by hand; --resume continues"
+    if isinstance(error, NonFiniteError):
+        return "failed", str(error)
+    return "failed", f"{type(error).__name__}: {error}"
+
+
+def _report_anyway(path, parts, say):
+    """Write the report of a run that failed; its own error stays the one told."""
+    try:
+        report.write(Run(path), parts)
+    except Exception as error:
+        say(f"the report could not be written: {type(error).__name__}: {error}")
+
+
+def with_figures(model, callbacks):
+    """Everything of a run that may offer `figures(run)`, wrapped layers included."""
+    return [*model._flatten_layers(include_self=False), *callbacks]
 
 
 def _explain(error, made, settings, checkpoints):

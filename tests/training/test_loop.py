@@ -69,7 +69,7 @@ def test_a_run_holds_what_it_says(whole):
     }
     assert json.loads((whole.path / "config.json").read_text()) == CONFIG
     assert whole.status["state"] == "done"
-    assert whole.history["epoch"] == [0, 1, 2, 3]
+    assert whole.history["epoch"] == [1, 2, 3, 4]
     for column in ("loss", "val_loss", "accuracy", "learning_rate", "ms_per_step"):
         assert np.isfinite(whole.history[column]).all(), column
     assert whole.environment["backend"] == keras.backend.backend()
@@ -125,9 +125,9 @@ def test_early_stopping_stays_stopped(tmp_path):
     patience = {"use": "EarlyStopping", "monitor": "loss", "patience": 0}
     config = CONFIG | {"callbacks": [patience | {"min_delta": 10.0}]}
     first = train(config, out=tmp_path)
-    assert first.history["epoch"] == [0, 1]
+    assert first.history["epoch"] == [1, 2]
     again = train(config, out=tmp_path, resume=True)
-    assert again.history["epoch"] == [0, 1]
+    assert again.history["epoch"] == [1, 2]
     assert_same_weights(first, again)
 
 

@@ -1,0 +1,14 @@
+"""Sources of data, one a file: read from files or made for studying a method."""
+
+from keras_dlparts.data.adding import Adding
+from keras_dlparts.data.batches import Batches
+from keras_dlparts.data.csv import Csv
+from keras_dlparts.data.digits import Digits
+from keras_dlparts.data.idx import Idx
+from keras_dlparts.data.keras_dataset import KerasDataset
+from keras_dlparts.data.mnist1d import Mnist1d
+from keras_dlparts.data.npz import Npz
+from keras_dlparts.data.parity import Parity
+from keras_dlparts.data.source import Source, Spec, Splits
+from keras_dlparts.data.spirals import Spirals
+from keras_dlparts.data.tfds import Tfds

@@ -1,0 +1,151 @@
+"""Batches whose order depends on nothing but a seed and the epoch's number.
+
+    pi_e  = permutation of 0..n-1 drawn from the generator of (seed, e)
+    batch i of epoch e = the samples pi_e(i b), ..., pi_e(i b + b - 1)
+
+So an epoch can be repeated exactly, also in a new process after a kill. A batch
+is one indexing operation on each array; the last one of an epoch may be smaller.
+"""
+
+import math
+
+import keras
+import numpy as np
+
+
+def order(n, seed, epoch):
+    """The permutation of `n` samples in one epoch.
+
+    >>> order(5, seed=1, epoch=0).tolist() == order(5, seed=1, epoch=0).tolist()
+    True
+    """
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def map_arrays(function, arrays):
+    """Apply `function` to an array, or to each array of a dict."""
+    if isinstance(arrays, dict):
+        return {name: function(array) for name, array in arrays.items()}
+    return function(arrays)
+
+
+def _length(arrays):
+    return len(next(iter(arrays.values())) if isinstance(arrays, dict) else arrays)
+
+
+def _take(array, rows):
+    """Those rows of whatever can be indexed with an array of integers."""
+    return np.asarray(array[rows])
+
+
+class Batches(keras.utils.PyDataset):
+    """A `keras.utils.PyDataset` over arrays, repeatable epoch by epoch.
+
+    Give it to `fit(batches, shuffle=False)`: with `shuffle=True` Keras would mix
+    the batches once more, with Python's global generator. The epoch counts up
+    whenever Keras ends a pass, its look at the first batch before training
+    included; whoever must repeat or resume sets `epoch` at an epoch's begin.
+
+    Args:
+        x: An array or a dict of arrays. Anything with a length that can be indexed
+            with an array of integers is an array, `np.memmap` for one.
+        y: Likewise, or None.
+        batch_size: Integer, `>= 1`.
+        shuffle: Whether each epoch has an order of its own.
+        seed: Integer, `>= 0`.
+        rows: Integers, the samples to use of `x` and `y`; None for all.
+        **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `PyDataset`.
+
+    Attributes:
+        epoch: Integer. Settable.
+
+    Example:
+
+    >>> batches = Batches(np.arange(5), batch_size=2)
+    >>> [x.tolist() for (x,) in batches]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self, x, y=None, batch_size=32, shuffle=False, seed=0, rows=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.x = x
+        self.y = y
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rows = np.arange(_length(x)) if rows is None else rows
+        self.epoch = 0
+        self._ordered = (None, self.rows)  # (the epoch it is for, the rows in order)
+
+    def __len__(self):
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __getitem__(self, index):
+        if not 0 <= index < len(self):
+            raise IndexError(f"There are {len(self)} batches. Received: {index}")
+        return self._batch(self._order(), index)
+
+    def _batch(self, rows, index):
+        start = index * self.batch_size
+        return self._samples(rows[start : start + self.batch_size])
+
+    def _order(self):
+        if not self.shuffle:
+            return self.rows
+        epoch, rows = self._ordered
+        if epoch != self.epoch:
+            epoch = self.epoch
+            rows = self.rows[order(len(self.rows), self.seed, epoch)]
+            self._ordered = (epoch, rows)  # one assignment: workers may be threads
+        return rows
+
+    def _samples(self, rows):
+        x = map_arrays(lambda array: _take(array, rows), self.x)
+        if self.y is None:
+            return (x,)
+        return x, map_arrays(lambda array: _take(array, rows), self.y)
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+    def arrays(self):
+        """All samples as `(x, y)` in the order of the data, unshuffled.
+
+        >>> Batches(np.arange(3), np.zeros(3), shuffle=True).arrays()
+        (array([0, 1, 2]), array([0., 0., 0.]))
+        """
+        return (*self._samples(self.rows), None)[:2]
+
+    def to_tf_data(self, drop_remainder=False):
+        """The same batches as a `tf.data.Dataset`, for a `tf.distribute` strategy.
+
+        Each pass over it gives the order of the `epoch` that is set when the pass
+        begins. Nothing counts up by itself here.
+
+        Args:
+            drop_remainder: Whether to leave out a smaller last batch. Replicas
+                that share a batch evenly need it.
+        """
+        import tensorflow as tf
+
+        count = len(self.rows) // self.batch_size if drop_remainder else len(self)
+        if not count:
+            raise ValueError(
+                "`drop_remainder=True` needs at least one whole batch. Received: "
+                f"{len(self.rows)} samples and batch_size={self.batch_size}. "
+                "Lower batch_size"
+            )
+        size = self.batch_size if drop_remainder else None
+        signature = keras.tree.map_structure(
+            lambda a: tf.TensorSpec((size, *a.shape[1:]), a.dtype), self[0]
+        )
+
+        def batches():
+            rows = self._order()  # of the whole pass, though `epoch` may change
+            return (self._batch(rows, i) for i in range(count))
+
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+        return dataset.prefetch(tf.data.AUTOTUNE)

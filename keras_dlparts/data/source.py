@@ -1,0 +1,225 @@
+"""What every source of data is: splits that are loaded once, served in batches.
+
+A source is a subclass of `Source` that implements `load()`. Making one checks its
+arguments; the data is read at the first use of a split. Where `load` brings no
+validation data, a share of the training data is cut off for it:
+
+    validation = the first max(1, round(n v)) samples of a permutation of n that
+                 depends on the seed only
+
+All of a source's randomness comes from `seed`: what is made, what is cut off, and
+the order of each epoch.
+"""
+
+import abc
+import functools
+import numbers
+import os
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_dlparts.data.batches import Batches, map_arrays
+
+
+class Splits(NamedTuple):
+    """What `load` returns: a pair `(x, y)` a split, or None.
+
+    `x` and `y` are arrays or dicts of arrays, with the samples along the first
+    axis; `y` may be None.
+    """
+
+    train: tuple[Any, Any]
+    validation: tuple[Any, Any] | None = None
+    test: tuple[Any, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape of one sample (without the batch axis) and name of its dtype."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def check_integer(name, value, least):
+    """Raise unless `value` is an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"`{name}` must be an integer >= {least}. Received: {name}={value!r}"
+        )
+    if value < least:
+        raise ValueError(f"`{name}` must be >= {least}. Received: {name}={value}")
+
+
+def check_number(name, value, low, high=float("inf")):
+    """Raise unless `value` is a number with `low <= value < high`."""
+    rule = f"`{name}` must be a number with {low} <= {name} < {high}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{rule}. Received: {name}={value!r}")
+    if not low <= value < high:
+        raise ValueError(f"{rule}. Received: {name}={value}")
+
+
+def check_flag(name, value):
+    """Raise unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
+
+
+def check_path(name, value):
+    """Raise unless `value` names a path."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise TypeError(f"`{name}` must be a path. Received: {name}={value!r}")
+
+
+class Source(abc.ABC):
+    """Train, validation and test data. Subclasses implement `load`.
+
+    Args:
+        batch_size: Integer, `>= 1`.
+        shuffle: Whether the training data has a new order each epoch.
+        validation_split: Float, `0 <= validation_split < 1`. The share of the
+            training data to validate on, where the source brings no validation
+            data of its own. 0 for none.
+        seed: Integer, `>= 0`.
+
+    Attributes:
+        train: `Batches`.
+        validation: `Batches` or None.
+        test: `Batches` or None.
+        element_spec: `(x, y)` with a `Spec` for each array, None for a missing y.
+
+    Example:
+
+    >>> class Squares(Source):
+    ...     def load(self):
+    ...         x = np.arange(10, dtype="float32")[:, None]
+    ...         return Splits(train=(x, x**2))
+    >>> source = Squares(batch_size=4, validation_split=0.2)
+    >>> [len(x) for x, y in source.train], [len(x) for x, y in source.validation]
+    ([4, 4], [2])
+    >>> source.element_spec[0]
+    Spec(shape=(1,), dtype='float32')
+    """
+
+    def __init__(self, batch_size=32, shuffle=True, validation_split=0.1, seed=0):
+        check_integer("batch_size", batch_size, 1)
+        check_flag("shuffle", shuffle)
+        check_number("validation_split", validation_split, 0, 1)
+        check_integer("seed", seed, 0)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.validation_split = validation_split
+        self.seed = seed
+
+    @abc.abstractmethod
+    def load(self):
+        """Read or make the data and return it as `Splits`."""
+
+    def generator(self, stream):
+        """A numpy generator of this seed; streams are independent of each other."""
+        # The last word keeps clear of (seed, epoch), which orders the batches.
+        return np.random.default_rng([self.seed, stream, 1])
+
+    @functools.cached_property
+    def _splits(self):
+        splits = self.load()
+        name = type(self).__name__
+        if not isinstance(splits, Splits) or splits.train is None:
+            raise TypeError(
+                f"{name}.load must return `Splits` with a `train`. Received: "
+                f"{type(splits).__name__}"
+            )
+        specs = {
+            split: _checked(f"{name}, {split}", pair)
+            for split, pair in splits._asdict().items()
+            if pair is not None
+        }
+        for split, spec in specs.items():
+            if spec != specs["train"]:
+                raise ValueError(
+                    f"{name}: all splits must have the same shapes and dtypes. "
+                    f"Received: train {specs['train']} and {split} {spec}"
+                )
+        return splits, specs["train"]
+
+    @functools.cached_property
+    def _cut(self):
+        """The rows of the training data that train, and those that validate."""
+        splits, _ = self._splits
+        x = splits.train[0]
+        n = len(next(iter(x.values())) if isinstance(x, dict) else x)
+        if splits.validation is not None or not self.validation_split:
+            return None, None
+        held = max(1, round(n * self.validation_split))
+        if held >= n:
+            raise ValueError(
+                f"`validation_split` must leave samples to train on. Received: "
+                f"validation_split={self.validation_split} of {n} samples. "
+                "Lower it, or set it to 0"
+            )
+        rows = self.generator(0).permutation(n)
+        return np.sort(rows[held:]), np.sort(rows[:held])
+
+    def _batches(self, pair, rows=None, shuffle=False):
+        return Batches(*pair, self.batch_size, shuffle, self.seed, rows)
+
+    @functools.cached_property
+    def train(self):
+        return self._batches(self._splits[0].train, self._cut[0], self.shuffle)
+
+    @functools.cached_property
+    def validation(self):
+        splits, (_, rows) = self._splits[0], self._cut
+        if splits.validation is not None:
+            return self._batches(splits.validation)
+        return None if rows is None else self._batches(splits.train, rows)
+
+    @functools.cached_property
+    def test(self):
+        pair = self._splits[0].test
+        return None if pair is None else self._batches(pair)
+
+    @property
+    def element_spec(self):
+        return self._splits[1]
+
+
+def _checked(where, pair):
+    """The specs of a pair `(x, y)` after checking that its arrays fit together."""
+    x, y = pair
+    lengths = {}
+
+    def spec(label):
+        def of(array):
+            if not hasattr(array, "__len__") or isinstance(array, list | tuple):
+                raise TypeError(
+                    f"{where}: {label} must be an array or a dict of arrays. "
+                    f"Received: {type(array).__name__}"
+                )
+            lengths.setdefault(len(array), label)
+            if not len(array):
+                raise ValueError(
+                    f"{where}: a split must have at least one sample. Received: "
+                    f"an empty {label}"
+                )
+            first = np.asarray(array[np.arange(1)])
+            if first.dtype == object:
+                raise ValueError(
+                    f"{where}: samples must be numbers in arrays of one shape. "
+                    f"Received: objects in {label} (text, or lengths that differ). "
+                    "Encode or pad them"
+                )
+            return Spec(first.shape[1:], first.dtype.name)
+
+        return of
+
+    specs = map_arrays(spec("x"), x), None if y is None else map_arrays(spec("y"), y)
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{where}: x and y must have the same number of samples. Received: "
+            + " and ".join(f"{n} in {label}" for n, label in lengths.items())
+        )
+    return specs

@@ -1,0 +1,62 @@
+"""A run directory -> one self-contained HTML page.
+
+The page fetches nothing: styles and pictures are inside it. Pictures need
+matplotlib; without it the page has the figures as tables and says how to get more.
+
+**Figures of parts.** A layer or a callback may show something of its own. It
+offers a method
+
+    def figures(self, run):
+        '''{title: picture}, a picture being a matplotlib Figure or a list of dicts.'''
+
+where `run` is a `keras_dlparts.training.run.Run`. A list of dicts becomes a table, a
+dict a row. The page gives each part with figures a section of its own; if the
+method raises, the section shows the error and the rest of the page stands. What a
+callback adds to `logs` is in `run.history` later, and what it writes into
+`run.path` stays there, so figures made from these can be drawn again.
+Make a Figure by `matplotlib.figure.Figure()`: unlike pyplot it has no global state.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from keras_dlparts.report import page
+from keras_dlparts.training.run import Run
+
+__all__ = ["write"]
+
+
+def write(run, parts=()):
+    """Write `report.html` into a run directory, whole or not at all.
+
+    Args:
+        run: A `Run`, or the path of one.
+        parts: Layers and callbacks; those with a method `figures(run)` get a section.
+
+    Returns:
+        The path of the page.
+
+    Example:
+
+    >>> import json, pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name, value in {
+    ...     "status.json": {"state": "done"}, "resolved.yaml": {"name": "digits"},
+    ...     "environment.json": {"backend": "jax"},
+    ... }.items():
+    ...     _ = (folder / name).write_text(json.dumps(value))
+    >>> write(folder).name
+    'report.html'
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    text = page.page(run, parts)
+    target = Path(run.path) / "report.html"
+    draft = target.with_name(f".report.html.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(draft, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):  # the replace took it
+            draft.unlink()
+    return target

@@ -1,0 +1,192 @@
+"""Columns of a history -> small SVG pictures that take the page's colours.
+
+matplotlib draws with stand-in colours; in the SVG each becomes a CSS variable, so
+one picture serves light and dark pages. Text stays text.
+"""
+
+import io
+import math
+import re
+
+from keras_dlparts.report import html
+from keras_dlparts.training.run import BOOKKEEPING, higher_is_better
+
+_MUTED, _RULE, _TRAIN, _VAL, _PAPER = (f"#0a0b{i:02x}" for i in range(5))
+_VARIABLES = {
+    _MUTED: "var(--muted)",
+    _RULE: "var(--rule)",
+    _TRAIN: "var(--train)",
+    _VAL: "var(--val)",
+    _PAPER: "var(--card)",
+}
+_WIDTH, _HEIGHT = 360, 210  # in CSS pixels at the size the page shows them
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dlparts",
+    "font.size": 12,
+    "axes.edgecolor": _RULE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": _RULE,
+    "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _MUTED,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+    "lines.solid_capstyle": "round",
+}
+
+
+def groups(history):
+    """The quality columns as [(name, training column, validation column)].
+
+    Either column may be None. The loss comes first, the rest as in the history.
+    """
+    names = [
+        name.removeprefix("val_") if name.startswith("val_") else name
+        for name in history
+        if name not in BOOKKEEPING
+    ]
+    names = sorted(dict.fromkeys(names), key=lambda name: name != "loss")
+    return [
+        (
+            name,
+            name if name in history else None,
+            f"val_{name}" if f"val_{name}" in history else None,
+        )
+        for name in names
+    ]
+
+
+def finite(values):
+    return [value for value in values if math.isfinite(value)]
+
+
+def panel(name, epochs, series, best=None, from_zero=False, index=0):
+    """One picture as SVG text. Raises ImportError without matplotlib.
+
+    `series` is [(label, values)], the training first; `best` = (epoch, value) gets
+    a ring. Numbers that are not finite leave gaps.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
+        axes = figure.add_axes((0.13, 0.135, 0.635, 0.825))
+        colours = [_VAL if label == "val" else _TRAIN for label, _ in series]
+        for (label, values), colour in zip(series, colours, strict=True):
+            values = [v if math.isfinite(v) else math.nan for v in values]
+            axes.plot(
+                epochs,
+                values,
+                color=colour,
+                linewidth=2 if label == "val" else 1.6,
+                linestyle="-" if label == "val" or len(series) == 1 else (0, (3, 1.6)),
+                marker="o" if len(finite(values)) <= 12 else None,
+                markersize=6 if len(epochs) == 1 else 3.5,
+                markeredgewidth=0,
+            )
+        if best:
+            axes.plot(
+                *best, marker="o", markersize=8, color=_PAPER, mec=_VAL, mew=1.8, ls=""
+            )
+        seen = finite(v for _, values in series for v in values)
+        if asks_for_log(name, seen):
+            axes.set_yscale("log")
+            narrow = max(seen) / min(seen) < 1e3
+            subs = (1.0, 3.0) if narrow else (1.0,)
+            axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=7))
+            axes.yaxis.minorticks_off()
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            if from_zero:
+                axes.set_ylim(0, 1.08 * max(seen, default=1) or 1)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _tick(v)))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        if len(epochs) == 1:
+            axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+            axes.set_xticks(epochs)
+        _label_ends(axes, series, colours)
+        # The corner below the labels is free for the name of the axis.
+        figure.text(0.985, 0.045, "epoch", ha="right", color=_MUTED)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True)
+    return _inline(file.getvalue(), describe(name, epochs, series), index)
+
+
+def asks_for_log(name, values):
+    """Whether the range is too wide for a linear axis. Accuracies stay linear."""
+    return (
+        bool(values)
+        and not higher_is_better(name)
+        and min(values) > 0
+        and max(values) / min(values) >= 30
+    )
+
+
+def describe(name, epochs, series):
+    """The picture in words, for those who do not see it."""
+    said = []
+    for label, values in series:
+        seen = [(e, v) for e, v in zip(epochs, values, strict=True) if math.isfinite(v)]
+        if not seen:
+            said.append(f"{label or 'no'} finite values")
+            continue
+        low, high = (pick(seen, key=lambda pair: pair[1]) for pick in (min, max))
+        said.append(
+            f"{label} from {seen[0][1]:.4g} to {seen[-1][1]:.4g}, "
+            f"lowest {low[1]:.4g} at epoch {low[0]:g}, "
+            f"highest {high[1]:.4g} at epoch {high[0]:g}".strip()
+        )
+    return f"{name} by epoch: {'; '.join(said)}"
+
+
+def _label_ends(axes, series, colours):
+    """Write each line's name and last value at its end, apart from each other."""
+    ends = []
+    for (label, values), colour in zip(series, colours, strict=True):
+        seen = finite(values)
+        if seen:
+            at = axes.transAxes.inverted().transform(
+                axes.transData.transform((axes.get_xlim()[1], seen[-1]))
+            )[1]
+            ends.append([at, f"{label} {html.number(seen[-1])}".strip(), colour])
+    ends.sort()
+    if len(ends) == 2 and ends[1][0] - ends[0][0] < 0.1:
+        middle = (ends[0][0] + ends[1][0]) / 2
+        ends[0][0], ends[1][0] = middle - 0.05, middle + 0.05
+    for at, words, colour in ends:
+        axes.annotate(
+            words,
+            (1, min(max(at, 0.0), 1.0)),
+            xycoords="axes fraction",
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            annotation_clip=False,
+        )
+
+
+def _tick(value):
+    return f"{value:g}" if abs(value) < 1e5 else f"{value:.0e}"
+
+
+def _inline(svg, words, index):
+    """matplotlib's SVG file as an element of the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Ids are the page's now: keep those of one picture apart from another's.
+    svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>f{index}-", svg)
+    svg = re.sub("|".join(_VARIABLES), lambda found: _VARIABLES[found[0]], svg)
+    box = re.search(r'viewBox="[^"]*"', svg)[0]
+    head = f'<svg {box} role="img" aria-label="{html.text(words)}">'
+    return head + svg[svg.index(">") + 1 :]

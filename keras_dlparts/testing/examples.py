@@ -1,0 +1,102 @@
+"""A tiny model, compiled, that uses a part of any kind: `example(case)`.
+
+It has one trainable layer in front of the part, so that a gradient must pass
+through, and one batch to fit.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dlparts import backend
+from keras_dlparts.testing.cases import Case
+
+
+@dataclass
+class Example:
+    """A compiled model with a part in it, and what to fit it on."""
+
+    model: keras.Model
+    x: Any
+    y: Any
+    callbacks: list
+
+
+def example(case: Case):
+    """The `Example` of a case. The same weights and batch every time."""
+    compiled = {"optimizer": keras.optimizers.SGD(0.1), "loss": "mse"}
+    callbacks = []
+    if case.part.kind == "models":
+        model = case.make()
+        x = Case(case.part, None, {}, *_shape_of(model, case)).inputs()
+    elif case.part.kind == "layers":
+        model, x = _around_layer(case), case.inputs()
+    else:
+        part = case.make()
+        kernel = {
+            f"kernel_{name}": part
+            for kind, name in (
+                ("initializers", "initializer"),
+                ("regularizers", "regularizer"),
+                ("constraints", "constraint"),
+            )
+            if kind == case.part.kind
+        }
+        units = (case.input_shape or (8, 1))[-1]
+        model = keras.Sequential(
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(4, activation="tanh", **kernel),
+                keras.layers.Dense(units, activation="sigmoid"),
+            ]
+        )
+        x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+        compiled |= {
+            "optimizers": {"optimizer": part},
+            "losses": {"loss": part},
+            "metrics": {"metrics": [part]},
+        }.get(case.part.kind, {})
+        if case.part.kind == "schedules":
+            compiled["optimizer"] = keras.optimizers.SGD(part)
+        if case.part.kind == "callbacks":
+            callbacks = [part]
+    # Keras leaves PyTorch uncompiled too, unless told: it would need a compiler.
+    jit = backend.can_compile() and all(
+        layer.supports_jit for layer in model._flatten_layers()
+    )
+    model.compile(**compiled, jit_compile=jit)
+    return Example(model, x, _targets(model, x), callbacks)
+
+
+def _around_layer(case):
+    inputs = case.map_inputs(
+        lambda shape: keras.Input(shape[1:], dtype=case.input_dtype)
+    )
+    layer = case.make()
+    front = inputs
+    if "float" in case.input_dtype:
+        front = keras.tree.map_structure(
+            lambda x: keras.layers.Dense(x.shape[-1], use_bias=False)(x), inputs
+        )
+    return keras.Model(inputs, layer(front))
+
+
+def _shape_of(model, case):
+    """Input shape and dtype: the case's, or those the model itself declares."""
+    if case.input_shape:
+        return case.input_shape, case.input_dtype
+    shapes = [(4, *tensor.shape[1:]) for tensor in model.inputs]
+    one = shapes if isinstance(model.input, list) else shapes[0]
+    return one, model.inputs[0].dtype
+
+
+def _targets(model, x):
+    """Zeros and ones of the output's shape: they suit regression and chances."""
+    random = np.random.default_rng(1)
+    return keras.tree.map_structure(
+        lambda y: random.integers(0, 2, ops.shape(y)).astype("float32"),
+        model(x, training=False),
+    )

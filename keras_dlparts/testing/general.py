@@ -1,0 +1,178 @@
+"""What is asked of parts of several kinds. The docstring of a check is its rule."""
+
+import inspect
+import json
+import os
+import re
+import sys
+import tempfile
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dlparts.testing.cases import parameters, require
+from keras_dlparts.testing.examples import example
+
+
+def has_cases(error):
+    """The part can be imported and says how to build it."""
+    raise error
+
+
+def documents_its_arguments(case):
+    """`Args:` lists the constructor's arguments, all of them and in their order."""
+    doc = inspect.getdoc(case.target) or ""
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", doc, re.MULTILINE)
+    text = inspect.cleandoc("\n" + section[1]) if section else ""
+    documented = re.findall(r"^(\w+)\s*(?:\([^)]*\))?:", text, re.MULTILINE)
+    taken = list(parameters(case.target))
+    require(
+        documented == taken,
+        f"`Args:` in the docstring must list the arguments in their order. "
+        f"Documented: {documented}; taken: {taken}",
+    )
+
+
+def shows_an_example(case):
+    """The docstring shows a use, as an `Example:` with `>>>` lines."""
+    doc = inspect.getdoc(case.target) or ""
+    require(
+        re.search(r"^Examples?:", doc, re.MULTILINE) and ">>>" in doc,
+        "The docstring needs an `Example:` with `>>>` lines.",
+    )
+
+
+def names_its_shapes(case):
+    """The docstring of the module or class says what shapes go in and come out."""
+    module = sys.modules[case.target.__module__].__doc__ or ""
+    require(
+        re.search(r"\bshapes?\b", module + (case.target.__doc__ or ""), re.IGNORECASE),
+        "The docstring of the class or of its module must name the shapes.",
+    )
+
+
+def is_registered_with_keras(case):
+    """`@keras.saving.register_keras_serializable("vendor")` names whose it is."""
+    name = keras.saving.get_registered_name(case.target)
+    vendor = "dlparts" if case.part.vendor == "dlparts" else "..."
+    package = name.rpartition(">")[0]
+    require(
+        package and package != "Custom" and vendor in (package, "..."),
+        f"Decorate it with `@keras.saving.register_keras_serializable("
+        f'"{vendor}")`. Received: registered as {name!r}',
+    )
+
+
+def rejects_an_unknown_argument(case):
+    """An argument that the constructor does not know is an error."""
+    try:
+        case.make(no_such_argument=1)
+    except (TypeError, ValueError):
+        return
+    require(False, "The constructor took `no_such_argument=1` without an error.")
+
+
+def as_json(part):
+    """A part's config as JSON text."""
+    config = part.get_config()
+    try:
+        return json.dumps(config, sort_keys=True)
+    except TypeError as error:
+        require(False, f"The config must be plain JSON: {error}. Received: {config}")
+
+
+def revives_from_its_config(case):
+    """The config is JSON, holds every argument, and makes an equal part."""
+    text = as_json(case.make())
+    missing = set(parameters(case.target)) - set(json.loads(text))
+    require(not missing, f"`get_config` leaves out {sorted(missing)}.")
+    revived = as_json(case.target.from_config(json.loads(text)))
+    require(
+        revived == text,
+        f"The part made from its config has another one.\n{text}\n{revived}",
+    )
+
+
+def survives_a_keras_file(case):
+    """A model with it in a `.keras` file comes back: weights, state and outputs."""
+    ours = trained(case)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.keras")
+        ours.model.save(path)
+        loaded = keras.saving.load_model(path)
+    same(ours.model.get_weights(), loaded.get_weights(), "The weights")
+    same(
+        arrays(ours.model.optimizer.variables),
+        arrays(loaded.optimizer.variables),
+        "The optimizer's variables",
+    )
+    same(predict(ours), predict(ours, loaded), "The outputs")
+
+
+def fits(case):
+    """Two epochs of a compiled `fit` give a finite loss and move what can be."""
+    ours = example(case)
+    if not _floats(ours.y, ours.model(ours.x)):
+        ours.model.predict(ours.x, verbose=0)  # nothing to learn, but it compiles
+        return
+    before = arrays(ours.model.trainable_variables)
+    history = ours.model.fit(
+        ours.x, ours.y, epochs=2, verbose=0, callbacks=ours.callbacks
+    )
+    losses = history.history["loss"]
+    require(np.isfinite(losses).all(), f"The losses are not finite: {losses}")
+    variables = ours.model.trainable_variables
+    still = [
+        variable.path
+        for variable, old, new in zip(variables, before, arrays(variables), strict=True)
+        if np.array_equal(old, new)
+    ]
+    require(not still, f"Trainable weights did not move in training: {still}")
+
+
+def offers_figures_rightly(case):
+    """`figures`, if the callback offers it, is a method of the run alone."""
+    figures = getattr(case.make(), "figures", None)
+    if figures is not None:
+        require(callable(figures), "`figures` must be a method: `figures(run)`.")
+        inspect.signature(figures).bind("run")
+
+
+def trained(case):
+    """An example whose weights are no longer those that it starts from.
+
+    They are moved by hand: a compiled `fit` of every case would take far longer.
+    """
+    ours = example(case)
+    model, random = ours.model, np.random.default_rng(2)
+    model.optimizer.build(model.trainable_variables)
+    for variable in [*model.weights, *model.optimizer.variables]:
+        if "float" in variable.dtype:  # upwards: a variance stays positive
+            variable.assign(variable + random.uniform(0.01, 0.1, variable.shape))
+    return ours
+
+
+def predict(ours, model=None):
+    return arrays((model or ours.model)(ours.x, training=False))
+
+
+def arrays(tensors):
+    """Tensors or variables, in any structure, as a flat list of numpy arrays."""
+    return [ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(tensors)]
+
+
+def same(ours, theirs, what):
+    """Two lists of arrays are equal, up to float32's rounding."""
+    require(len(ours) == len(theirs), f"{what}: {len(ours)} became {len(theirs)}.")
+    for one, other in zip(ours, theirs, strict=True):
+        one, other = np.asarray(one, "float64"), np.asarray(other, "float64")
+        require(one.shape == other.shape, f"{what}: {one.shape} became {other.shape}.")
+        require(
+            np.allclose(one, other, rtol=1e-5, atol=1e-6, equal_nan=True),
+            f"{what} differ by up to {np.abs(one - other).max(initial=0):.3g}.",
+        )
+
+
+def _floats(*structures):
+    return all("float" in str(x.dtype) for x in keras.tree.flatten(structures))

@@ -1,0 +1,444 @@
+"""The report of real runs, as text and in a real browser."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import keras
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from keras_dlparts import report
+from keras_dlparts.report import curves, html
+from keras_dlparts.training.run import Run
+
+ENVIRONMENT = {
+    "started": "2025-01-02T03:04:05",
+    "command": "dlparts train a.yaml",
+    "backend": "tensorflow",
+    "versions": {"keras": "3.15.1"},
+    "accelerators": [],
+}
+
+
+def make(folder, history, name="digits", state="done", message="", layers=()):
+    """Write a run directory's files; `history` is column -> values."""
+    folder.mkdir()
+    count = len(next(iter(history.values()))) if history else 0
+    status = {"state": state, "message": message, "epoch": count, "epochs": 5}
+    for file, value in {
+        "status.json": {**status, "seconds": 75.0},
+        "resolved.yaml": {"dlparts": 1, "name": name},
+        "environment.json": ENVIRONMENT,
+        "model.json": list(layers),
+    }.items():
+        (folder / file).write_text(json.dumps(value))
+    (folder / "config.yaml").write_text("name: digits  # <b>bold</b> & more\n")
+    if history:
+        rows = [
+            ",".join(history),
+            *(",".join(map(str, r)) for r in zip(*history.values(), strict=True)),
+        ]
+        (folder / "history.csv").write_text("\n".join(rows) + "\n")
+    return Run(folder)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The run of a small real training."""
+    x = np.linspace(-1, 1, 96, dtype="float32").reshape(32, 3)
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4, name="hidden"), keras.layers.Dense(1)]
+    )
+    model.compile("adam", "mse", metrics=["mae"])
+    fitted = model.fit(x, x[:, :1], epochs=4, validation_split=0.25, verbose=0)
+    history = {
+        "epoch": range(4),
+        **fitted.history,
+        "learning_rate": [0.1, 0.1, 0.01, 0.001],
+        "ms_per_step": [40, 2, 2, 2],
+        "memory_mb": [500, 510, 510, 510],
+    }
+    layers = [
+        {
+            "name": layer.name,
+            "class": type(layer).__name__,
+            "output_shape": [None, layer.units],
+            "parameters": layer.count_params(),
+            "trainable": True,
+            "from": [],
+        }
+        for layer in model.layers
+    ]
+    folder = tmp_path_factory.mktemp("runs") / "digits-20250102-030405"
+    run = make(folder, history, layers=layers)
+    run.trained = model
+    return run
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text; checks that what is opened is closed."""
+
+    VOID = ("meta", "br", "img", "link", "wbr", "input")
+
+    def __init__(self, path):
+        super().__init__()
+        self.stack, self.tags, self.words = [], [], []
+        self.source = path.read_text("utf-8")
+        self.feed(self.source)
+        self.text = re.sub(r"[ \n]+", " ", "".join(self.words))
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def headings(self):
+        return re.findall(r"<h2[^>]*>(.*?)</h2>", self.source)
+
+    @property
+    def pictures(self):
+        """What the pictures drawn by us say to a screen reader."""
+        return [a["aria-label"] for a in self.all("svg") if "aria-label" in a]
+
+
+class Shows:
+    """A part with figures, whatever they are."""
+
+    def __init__(self, figures):
+        self._figures = figures
+
+    def figures(self, run):
+        return self._figures(run)
+
+
+@pytest.fixture(scope="module")
+def page(trained):
+    return Page(report.write(trained))
+
+
+def test_sections(page):
+    wanted = "Learning curves, Time and memory, Model, Config, Environment"
+    assert ", ".join(page.headings) == wanted
+
+
+def test_headline(page, trained):
+    best = min(trained.history["val_loss"])
+    assert f"Best val_loss{best:.4g}" in page.text
+    assert f"Final val_mae{trained.history['val_mae'][-1]:.4g}" in page.text
+    assert "Epochs4of 5" in page.text
+    assert "Wall time1 min 15 s" in page.text
+    assert "Time a step2 ms" in page.text  # the median; compiling does not count
+    assert "Peak memory510 MB" in page.text
+
+
+def test_curves(page, trained):
+    loss, mae, rate, step, memory = page.pictures
+    first, last = (trained.history["val_loss"][i] for i in (0, -1))
+    assert loss.startswith("loss by epoch: train from ")
+    assert f"val from {first:.4g} to {last:.4g}" in loss
+    assert mae.startswith("mae by epoch")
+    assert rate.startswith("learning rate by epoch")
+    assert "lowest 0.001 at epoch 4, highest 0.1 at epoch 1" in rate
+    assert (step[:9], memory[:10]) == ("ms a step", "memory, MB")
+
+
+def test_model_table(page, trained):
+    assert "hiddenDense(None, 4)16" in page.text
+    assert f"Total{trained.trained.count_params()}" in page.text
+
+
+def test_nothing_is_fetched(page):
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object")
+        for name, value in attributes.items():
+            if name in ("src", "href", "xlink:href"):
+                assert value.startswith(("data:", "#"))
+    assert "@import" not in page.source
+    assert not re.search(r"url\((?!#)", page.source)
+
+
+def test_ids_are_unique_and_references_hold(page):
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    used = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', page.source)
+    assert {a or b for a, b in used} <= set(ids)
+
+
+def test_accessible(page):
+    assert len(page.all("h1")) == 1
+    assert page.all("html")[0]["lang"] == "en"
+    assert all("alt" in a for a in page.all("img"))
+    assert all("scope" in a for a in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table"))
+
+
+def _contrast(a, b):
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [
+            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+        ]
+        return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_contrast_in_light_and_dark(page, scheme):
+    css = page.source.split("prefers-color-scheme")[scheme]
+    colours = dict(re.findall(r"--(\w+): (#\w{6});", css))
+    for ground in ("paper", "card"):
+        for ink in ("ink", "muted", "train", "val", "good", "warn", "bad"):
+            assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+
+
+def test_all_text_is_escaped(tmp_path):
+    evil = "<script>alert('x')</script>\"&"
+    run = make(
+        tmp_path / "run",
+        {"epoch": [0, 1], "loss": [2, 1], evil.replace('"', ""): [1, 2]},
+        name=evil,
+        state="failed",
+        message=evil,
+        layers=[{"name": evil, "class": evil, "output_shape": evil, "from": [evil]}]
+        * 2,
+    )
+    (run.path / "config.yaml").write_text(evil)
+
+    def figures(run):
+        return {evil: [{evil: evil}], evil + "2": Figure()}
+
+    def fails(run):
+        raise ValueError(evil)
+
+    part = Shows(figures)
+    part.name = evil
+    page = Page(report.write(run, [part, Shows(fails)]))
+    assert page.all("script") == []
+    assert page.text.count("<script>alert('x')</script>") >= 8
+    assert "<b>" not in page.source
+
+
+def test_figures_of_parts(trained):
+    def figures(run):
+        figure = Figure()
+        figure.add_subplot().plot(run.history["loss"])
+        return {"Loss again": figure, "Thresholds": [{"layer": "a", "hits": 12000}]}
+
+    source = Page(report.write(trained, [object(), Shows(figures)]))
+    assert "Shows" in source.headings
+    (image,) = source.all("img")
+    assert image["alt"] == "Loss again"
+    assert image["src"].startswith("data:image/svg+xml;base64,")
+    assert "Thresholdslayerhitsa12\N{NARROW NO-BREAK SPACE}000" in source.text
+
+
+def test_a_heavy_figure_becomes_pixels(trained):
+    def figures(run):
+        figure = Figure()
+        x, y = np.random.default_rng(0).random((2, 20_000))
+        figure.add_subplot().scatter(x, y)
+        return {"Points": figure}
+
+    (image,) = Page(report.write(trained, [Shows(figures)])).all("img")
+    assert image["src"].startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        (lambda run: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda run: None, "AttributeError"),
+        (lambda run: {"a": 3}, "a picture is a matplotlib Figure or a list of dicts"),
+        (lambda run: {"a": [1]}, "Received: 'a' of type list"),
+    ],
+)
+def test_a_part_that_fails_does_not_cost_the_report(trained, figures, message):
+    page = Page(report.write(trained, [Shows(figures)]))
+    assert "figures(run) of Shows failed" in page.text
+    assert message in page.text
+    assert page.headings[-1] == "Environment"
+
+
+def test_a_part_without_pictures_has_no_section(trained):
+    assert "Shows" not in Page(report.write(trained, [Shows(lambda run: {})])).headings
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped", "running"])
+def test_the_message_stands_out(tmp_path, state):
+    history = {"epoch": [0], "loss": [1.0]}
+    run = make(tmp_path / "run", history, state=state, message="nan in `dense/kernel`")
+    page = Page(report.write(run))
+    notices = [a for a in page.all("div") if a.get("class") == f"notice {state}"]
+    assert len(notices) == 1
+    assert ("role" in notices[0]) == (state == "failed")
+    assert "nan in `dense/kernel`" in page.text
+
+
+def test_before_the_first_epoch(tmp_path):
+    page = Page(
+        report.write(make(tmp_path / "run", {}, state="failed", message="boom"))
+    )
+    assert "No epoch was finished" in page.text
+    assert "The model was never built" in page.text
+
+
+def test_one_epoch_and_numbers_that_are_not(tmp_path):
+    one = make(tmp_path / "one", {"epoch": [0], "loss": [1.5], "val_loss": ["nan"]})
+    page = Page(report.write(one))
+    assert page.pictures[0].startswith("loss by epoch: train from 1.5 to 1.5")
+    history = {
+        "epoch": [0, 1, 2],
+        "loss": [1e30, "inf", "nan"],
+        "val_loss": [-1, "", 0],
+    }
+    page = Page(report.write(make(tmp_path / "odd", history)))
+    assert "Best val_loss-1at epoch 1" in page.text
+
+
+def test_many_epochs_keep_the_page_small(tmp_path):
+    count = 5000
+    history = {"epoch": range(count), "loss": [1 / (i + 1) for i in range(count)]}
+    page = Page(report.write(make(tmp_path / "run", history)))
+    assert len(page.source) < 300_000
+    assert "5000 epochs, every 25th shown" in page.text
+
+
+def test_branches_and_frozen_layers(tmp_path):
+    layers = [
+        {"name": "in", "class": "InputLayer", "output_shape": "(None, 3)", "from": []},
+        {
+            "name": "a",
+            "class": "Dense",
+            "parameters": 8,
+            "trainable": 8,
+            "from": ["in"],
+        },
+        {
+            "name": "b",
+            "class": "Dense",
+            "parameters": 8,
+            "trainable": 0,
+            "from": ["in"],
+        },
+        {"name": "c", "class": "Add", "from": ["a", "b"], "output_shape": [[None, 2]]},
+    ]
+    run = make(tmp_path / "run", {"epoch": [0], "loss": [1]}, layers=layers)
+    page = Page(report.write(run))
+    assert "LayerClassFromOutput shapeTrainableParameters" in page.text
+    assert "cAdda, b(None, 2)" in page.text
+    assert "Total816" in page.text
+
+
+def test_without_matplotlib(tmp_path, monkeypatch):
+    history = {"epoch": [0], "loss": [1.25], "ms_per_step": [3]}
+    run = make(tmp_path / "run", history)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    page = Page(report.write(run, [Shows(lambda run: {"A table": [{"a": 1}]})]))
+    assert "pip install keras-dlparts[plot]" in page.text
+    assert page.pictures == []
+    assert "1.25" in page.text  # the figures as a table, unfolded
+    assert "open" in page.all("details")[0]
+    assert "A table" in page.text
+
+
+def test_written_whole_or_not_at_all(tmp_path):
+    run = make(tmp_path / "run", {"epoch": [0], "loss": [1]})
+    report.write(run)
+    before = (run.path / "report.html").read_text()
+    (run.path / "status.json").write_text("{")
+    with pytest.raises(ValueError, match=r"status\.json"):
+        report.write(run.path)
+    assert (run.path / "report.html").read_text() == before
+    (run.path / "report.html").unlink()
+    (run.path / "report.html").mkdir()  # cannot be replaced by a file
+    with pytest.raises(OSError, match=r"report\.html"):
+        report.write(run)
+    assert not list(run.path.glob(".report*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "log"),
+    [
+        ("loss", [30, 1], True),
+        ("loss", [29.9, 1], False),
+        ("loss", [30, 0], False),
+        ("accuracy", [0.9, 0.01], False),
+        ("loss", [], False),
+    ],
+)
+def test_log_axis_at_its_boundary(name, values, log):
+    assert curves.asks_for_log(name, values) is log
+
+
+def test_twins_share_a_picture():
+    history = ["epoch", "accuracy", "loss", "val_loss", "val_only", "learning_rate"]
+    assert curves.groups(history) == [
+        ("loss", "loss", "val_loss"),
+        ("accuracy", "accuracy", None),
+        ("only", None, "val_only"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 0 s"), (3600, "1 h 0 min")],
+)
+def test_duration(seconds, said):
+    assert html.duration(seconds) == said
+
+
+def test_number():
+    assert html.number(1234567) == "1\u202f234\u202f567"
+    assert html.number(0.123456) == "0.1235"
+    assert html.number(math.nan) == html.number(None) == "–"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser(trained, tmp_path, scheme):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("needs chromium")
+
+    def fails(run):
+        raise ValueError("boom")
+
+    path = report.write(trained, [Shows(fails)])
+    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    flags += " --disable-background-networking --disable-component-update"
+    flags += " --disable-sync --enable-logging=stderr --v=0 --dump-dom"
+    if scheme == "dark":
+        flags += " --blink-settings=preferredColorScheme=0"
+    shown = subprocess.run(
+        [browser, *flags.split(), f"--user-data-dir={tmp_path}", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    for title in ("Learning curves", "Time and memory", "Model", "Shows", "Config"):
+        assert f">{title}</h2>" in shown.stdout
+    assert shown.stdout.count('<svg viewBox="0 0 360 210" role="img"') == 5
+    # A console line is a blocked fetch, a script error, a bad style or bad SVG.
+    assert "CONSOLE" not in shown.stderr
