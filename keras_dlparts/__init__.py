@@ -12,7 +12,9 @@ _HOME = {
     "NonFiniteError": "training",
     "Run": "training",
     "build": "config",
+    "fold": "batch_norm",
     "load_model": "saving",
+    "recalibrate": "batch_norm",
     "train": "training",
 }
 __all__ = sorted(_HOME)

@@ -116,10 +116,10 @@ def gradient(model, x, y, sample_weight=None):
 
         def loss_at(values):
             mapping = [*zip(model.trainable_variables, values, strict=True)]
-            with keras.StatelessScope(mapping, collect_losses=True) as scope:
+            with keras.StatelessScope(mapping, collect_losses=True):
                 loss = loss_of_batch()
-            others = model.non_trainable_variables
-            return loss, [scope.get_current_value(v) for v in others]
+                moved = [v.value for v in model.non_trainable_variables]
+            return loss, moved
 
         (loss, moved), gradients = jax.value_and_grad(loss_at, has_aux=True)(variables)
         for variable, value in zip(model.non_trainable_variables, moved, strict=True):
@@ -153,3 +153,94 @@ def accelerators():
     import torch
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def with_gradient(forward, backward):
+    """A function of tensors whose gradient is written by hand.
+
+        forward(*arguments) -> (outputs, saved)
+        backward(saved, upstream) -> one gradient for each argument
+
+    `outputs` and `upstream` are tuples of tensors. It can be differentiated once.
+    """
+    if name() == "jax":
+        import jax
+
+        function = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
+        function.defvjp(forward, backward)
+        return function
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def function(*arguments):
+            outputs, saved = forward(*arguments)
+            return outputs, lambda *upstream: backward(saved, upstream)
+
+        return function
+
+    import torch
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(context, *arguments):
+            outputs, context.saved = forward(*arguments)
+            return outputs
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(context, *upstream):
+            return backward(context.saved, upstream)
+
+    return Function.apply
+
+
+def scan(step, carry, sequences, widths, reverse=False):
+    """A loop over the first axis that nothing differentiates through.
+
+        step(carry, slices) -> (carry, values)     slices and values of one time
+
+    Args:
+        step: the function; carry, slices and values are tuples of tensors.
+        carry: its first carry.
+        sequences: tuple of tensors `(time, ...)`.
+        widths: the last axis of each value, float32 of the shape `(batch, width)`.
+        reverse: go from the last time to the first.
+
+    Returns: the last carry, and the values stacked `(time, batch, width)`.
+    """
+    if name() == "jax":
+        import jax
+
+        return jax.lax.scan(step, carry, sequences, reverse=reverse)
+    if name() == "torch":
+        times = range(len(sequences[0]))
+        stacked = None
+        for t in reversed(times) if reverse else times:
+            carry, values = step(carry, tuple(s[t] for s in sequences))
+            if stacked is None:
+                shape = (len(times),)
+                stacked = tuple(v.new_empty(shape + v.shape) for v in values)
+            for whole, value in zip(stacked, values, strict=True):
+                whole[t] = value
+        return carry, stacked
+
+    import tensorflow as tf
+
+    length = tf.shape(sequences[0])[0]
+    batch = sequences[0].shape[1]
+    given = [tf.TensorArray(s.dtype, length).unstack(s) for s in sequences]
+    arrays = [
+        tf.TensorArray(tf.float32, length, element_shape=(batch, w)) for w in widths
+    ]
+
+    def body(i, carry, arrays):
+        t = length - 1 - i if reverse else i
+        carry, values = step(carry, tuple(array.read(t) for array in given))
+        written = [a.write(t, v) for a, v in zip(arrays, values, strict=True)]
+        return i + 1, carry, written
+
+    _, carry, arrays = tf.while_loop(
+        lambda i, *_: i < length, body, (0, carry, arrays), maximum_iterations=length
+    )
+    return carry, tuple(array.stack() for array in arrays)

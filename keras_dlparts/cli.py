@@ -6,6 +6,9 @@ Exit codes: 0 done, 1 the work failed, 2 the input is wrong.
 import json
 import os
 import signal
+import sys
+import tempfile
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +18,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_dlparts import registry
-from keras_dlparts.config.errors import ConfigError
 
 app = typer.Typer(
     name="dlparts",
@@ -30,6 +32,9 @@ err = Console(stderr=True)
 ConfigPath = Annotated[
     Path, typer.Argument(help="A config: YAML, TOML or JSON.", metavar="CONFIG")
 ]
+PartName = Annotated[
+    str, typer.Argument(help="A part's name, as in a config.", metavar="NAME")
+]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 Sets = Annotated[
     list[str] | None,
@@ -43,11 +48,42 @@ def main():
     # TensorFlow tells of its build and of the processor at every start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        app()
-    except ConfigError as error:
-        _stop(2, str(error))
+        app(prog_name="dlparts")
     except (registry.RegistryError, FileNotFoundError, ImportError) as error:
         _stop(2, str(error))
+    except OSError as error:
+        _stop(1, str(error))
+    except ValueError as error:
+        from keras_dlparts.config.errors import ConfigError
+
+        if not isinstance(error, ConfigError):
+            raise
+        _stop(2, str(error))
+
+
+def _start_backend():
+    """Import Keras without the remarks on itself that TensorFlow makes meanwhile.
+
+    Its libraries write them to the file descriptor, and no setting silences them.
+    """
+    kept = os.dup(2)
+    with tempfile.TemporaryFile("w+", errors="replace") as remarks:
+        os.dup2(remarks.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except (ImportError, ValueError) as error:
+            raise ImportError(
+                f"Keras' backend does not start: {error}\n"
+                "Install one, as by `pip install keras-dlparts[tensorflow]`; to use "
+                "another, set KERAS_BACKEND to jax or torch."
+            ) from error
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            remarks.seek(0)
+            for line in remarks:
+                if "absl::InitializeLog" not in line and "oneDNN" not in line:
+                    print(line, end="", file=sys.stderr)
 
 
 def _stop(code, message):
@@ -57,7 +93,9 @@ def _stop(code, message):
 
 @app.command("list")
 def list_parts(
-    kind: Annotated[str | None, typer.Argument(help="One kind only.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="One kind only.", metavar="KIND")
+    ] = None,
     as_json: AsJson = False,
 ):
     """The registered parts. Keras' own answer too, and are listed for one kind."""
@@ -80,9 +118,9 @@ def list_parts(
     else:
         for each in registry.KINDS:
             _print_kind(each, [part for part in parts if part.kind == each])
-        if kind:
-            own = [n for n in registry.names(kind) if n.startswith("keras.")]
-            out.print(f"[dim]and Keras' own:[/] {', '.join(n[6:] for n in own)}")
+        own = [n[6:] for n in registry.names(kind) if n[:6] == "keras."] if kind else []
+        if own:
+            out.print(f"[dim]and Keras' own:[/] {', '.join(own)}")
     for problem in registry.problems():
         err.print(f"[yellow]problem:[/] {escape(problem)}", soft_wrap=True)
 
@@ -101,28 +139,23 @@ def _print_kind(kind, parts):
 
 
 def _summary(part):
-    """The first line of a part's docstring, or why it cannot be read."""
-    from keras_dlparts import static
-
+    """The first line of a part's docstring."""
     try:
-        return static.describe(part.target).doc.partition("\n")[0]
-    except (LookupError, ImportError, OSError, SyntaxError) as error:
-        return f"(its source cannot be read: {error})"
+        return _described(part).doc.partition("\n")[0]
+    except registry.RegistryError:
+        return "(its source cannot be read)"
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A part's name, as in a config.")],
+    name: PartName,
     as_json: AsJson = False,
 ):
     """What a part is: formula, paper, arguments with defaults, who provides it."""
-    from keras_dlparts import static
-
-    found = registry.find_any(name)
-    for part in found:
-        about = static.describe(part.target)
-        if as_json:
-            fields = {
+    found = [(part, _described(part)) for part in registry.find_any(name)]
+    if as_json:
+        rows = [
+            {
                 "kind": part.kind,
                 "name": part.name,
                 "distribution": part.distribution,
@@ -131,21 +164,38 @@ def show(
                 "doc": about.doc,
                 "arguments": dict(about.arguments),
             }
-            print(json.dumps(fields, indent=1))
-            continue
+            for part, about in found
+        ]
+        print(json.dumps(rows, indent=1))
+        return
+    for part, about in found:
         out.print(f"[bold]{part.name}[/]  [dim]{part.kind}, {part.distribution}[/]\n")
-        if about.module_doc:
-            out.print(escape(about.module_doc), "", highlight=False)
-        out.print(escape(about.doc), highlight=False)
-        table = Table("argument", "default", box=None, pad_edge=False)
-        for argument, default in about.arguments:
-            table.add_row(argument, "required" if default is None else escape(default))
-        out.print("", table)
+        for text in filter(None, (about.module_doc, about.doc)):
+            out.print(f"{escape(text)}\n", highlight=False, soft_wrap=True)
+        if about.arguments:
+            table = Table("argument", "default", box=None, pad_edge=False)
+            for argument, default in about.arguments:
+                table.add_row(argument, escape(default or "required"))
+            out.print(table, "")
+
+
+def _described(part):
+    """What a part's source says of it."""
+    from keras_dlparts import static
+
+    try:
+        return static.describe(part.target)
+    except (LookupError, ImportError, OSError, SyntaxError) as error:
+        raise registry.RegistryError(
+            f"{part.name} is provided by {part.distribution}, whose source cannot be "
+            f"read: {error}"
+        ) from error
 
 
 @app.command()
 def check(config: ConfigPath, sets: Sets = None):
     """Check a config: its parts, arguments, data and shapes. Trains nothing."""
+    _start_backend()
     from keras_dlparts.config import load
     from keras_dlparts.config.assemble import assemble
 
@@ -175,6 +225,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Overrides fit.epochs.")] = None,
 ):
     """Train a config; ends by naming the run directory and its report."""
+    _start_backend()
     from keras_dlparts.training import NonFiniteError
     from keras_dlparts.training import train as train_config
 
@@ -206,11 +257,15 @@ def evaluate(
     as_json: AsJson = False,
 ):
     """The metrics of a run's best model on a split of its data."""
+    if split not in ("train", "validation", "test"):
+        _stop(2, f"--split is train, validation or test. Received: {split!r}")
+    _start_backend()
     from keras_dlparts.training import evaluate as evaluate_run
 
-    if split not in ("train", "validation", "test"):
-        raise registry.RegistryError("--split is train, validation or test")
-    results = evaluate_run(run, split)
+    try:
+        results = evaluate_run(run, split)
+    except ValueError as error:
+        _stop(2, str(error))
     if as_json:
         print(json.dumps(results))
         return
@@ -223,25 +278,39 @@ def evaluate(
 @app.command()
 def report(run: RunPath):
     """Write a run's report.html again from its files."""
+    _start_backend()
     from keras_dlparts.training import write_report
 
-    print(write_report(run))
+    try:
+        print(write_report(run))
+    except ValueError as error:
+        _stop(2, str(error))
 
 
 @app.command()
-def verify(name: Annotated[str, typer.Argument(help="A registered part.")]):
+def verify(name: PartName):
     """Run the contract suite on a part and print what holds and what does not."""
+    parts = registry.find_any(name)
+    _start_backend()
     from keras_dlparts.testing import verify as verify_part
 
-    failed = 0
-    for part in registry.find_any(name):
-        out.print(f"[bold]{part.name}[/]  [dim]{part.distribution}[/]")
-        for result in verify_part(part):
-            marks = {True: "[green]holds[/]", False: "[red]fails[/]"}
-            mark = marks.get(result.ok, "[yellow]skips[/]")
-            out.print(f"  {mark}  {escape(result.check)}", highlight=False)
-            failed += result.ok is False
-            if not result.ok:
-                out.print(f"         {escape(result.message)}", soft_wrap=True)
+    failed = sum(_print_results(part, verify_part(part)) for part in parts)
     if failed:
-        _stop(1, f"{failed} of the contract's checks fail")
+        _stop(1, f"{failed} check{'s' * (failed > 1)} of the contract failed")
+
+
+def _print_results(part, results):
+    """Print how the checks of a part went; returns how many failed."""
+    marks = {True: "[green]holds[/]", False: "[red]fails[/]", None: "[yellow]skips[/]"}
+    shown = part.name
+    out.print(f"[bold]{part.name}[/]  [dim]{part.kind}, {part.distribution}[/]")
+    for result in results:
+        of, _, check = result.check.rpartition(": ")
+        if of != shown:  # another case of it
+            out.print(escape(of), highlight=False, soft_wrap=True)
+            shown = of
+        out.print(f"  {marks[result.ok]}  {check}", highlight=False)
+        if not result.ok:
+            message = textwrap.indent(result.message, " " * 9)
+            out.print(escape(message), highlight=False, soft_wrap=True)
+    return sum(result.ok is False for result in results)

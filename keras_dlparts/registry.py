@@ -10,6 +10,7 @@ import difflib
 import functools
 import importlib
 import importlib.metadata
+import re
 from dataclasses import dataclass
 
 from keras_dlparts import static
@@ -38,7 +39,6 @@ _NOT_PARTS = {
     "InputSpec",
     "InputLayer",
     "Wrapper",
-    "RNN",
     "Loss",
     "Metric",
     "Optimizer",
@@ -100,17 +100,14 @@ class Part:
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a module may end the process
+            plugin = self.distribution.rpartition(" ")[0]
+            mend = f"upgrade {plugin}, tell its makers, or uninstall it."
             if isinstance(error, ModuleNotFoundError):
-                mend = f"install what it needs: no module named {error.name!r}"
-            elif isinstance(error, AttributeError):
-                mend = f"its entry point names {attribute!r}, which {module} lacks"
-            else:
-                mend = f"ask the makers of {self.distribution.split()[0]}"
+                mend = f"install what has the module {error.name!r}, or {mend}"
             raise RegistryError(
                 f"{self.name} is provided by {self.distribution}, which fails to "
-                f"import: {type(error).__name__}: {error}\n"
-                f"Likely mend: {mend}, or uninstall or upgrade that distribution."
+                f"import: {type(error).__name__}: {error}\nLikely mend: {mend}"
             ) from error
 
 
@@ -119,14 +116,23 @@ def _entries():
     """All entries by (kind, qualified name); a name may have several claimants."""
     claims, problems, seen = {}, [], set()
     for distribution in importlib.metadata.distributions():
-        if distribution.name in seen:  # shadowed by an earlier folder of the path
+        # To parse the metadata of all that is installed would take too long.
+        if "keras_dlparts" not in (distribution.read_text("entry_points.txt") or ""):
             continue
-        seen.add(distribution.name)
-        for entry in distribution.entry_points:
+        plain = re.sub("[-_.]", "", distribution.name).lower()
+        if plain in seen:  # shadowed by an earlier folder of the path
+            continue
+        seen.add(plain)
+        who = f"{distribution.name} {distribution.version}"
+        try:
+            entries = distribution.entry_points
+        except Exception as error:
+            problems.append(f"{who}: its entry points cannot be read: {error}")
+            continue
+        for entry in entries:
             group, _, kind = entry.group.partition(".")
             if group != "keras_dlparts":
                 continue
-            who = f"{distribution.name} {distribution.version}"
             vendor, dot, short = entry.name.partition(".")
             if kind not in KINDS:
                 problems.append(
@@ -138,8 +144,13 @@ def _entries():
                     f"{who}: entry {entry.name!r} of {entry.group!r} must be "
                     "'vendor.Name', with a vendor other than 'keras'"
                 )
+            elif not re.fullmatch(r"[\w.]+:\w+", entry.value):
+                problems.append(
+                    f"{who}: entry {entry.name!r} of {entry.group!r} must lead to "
+                    f"'module:Name'. Received: {entry.value!r}"
+                )
             else:
-                part = Part(kind, entry.name, entry.value.replace(" ", ""), who)
+                part = Part(kind, entry.name, entry.value, who)
                 claims.setdefault((kind, entry.name), []).append(part)
     return claims, problems
 
@@ -154,7 +165,8 @@ def _keras(kind):
     return {
         name: Part(kind, f"keras.{name}", f"{module}:{name}", f"keras {version}")
         for name, (_, original) in static.imported_names(module).items()
-        if original[:1].isupper() and name[:1].isupper() and name not in _NOT_PARTS
+        if original[:1].isupper() and name[:1].isupper()
+        if name not in _NOT_PARTS and name not in UNSAFE
     }
 
 
@@ -210,11 +222,7 @@ def find(kind, name):
         )
     if not isinstance(name, str):
         raise RegistryError(f"a part's name must be text. Received: {name!r}")
-    if name.removeprefix("keras.") in UNSAFE:
-        raise RegistryError(
-            f"{name!r} runs code that comes from a file or takes a Python function. "
-            "Write it as a part and register it; see CONTRIBUTING.md"
-        )
+    _refuse_unsafe(name)
     candidates = sorted(_candidates(kind, name))
     if not candidates:
         raise _unknown(kind, name)
@@ -229,6 +237,14 @@ def find(kind, name):
     if len(rivals) > 1:
         raise RegistryError(_collision(candidates[0], rivals))
     return rivals[0]
+
+
+def _refuse_unsafe(name):
+    if name.removeprefix("keras.") in UNSAFE:
+        raise RegistryError(
+            f"{name!r} runs code that comes from a file or takes a Python function. "
+            "Write it as a part and register it; see CONTRIBUTING.md"
+        )
 
 
 def _candidates(kind, name):
@@ -261,11 +277,14 @@ def _unknown(kind, name):
         message += f"; it is one of the {' and the '.join(elsewhere)}"
     elif "." in name and not close:
         message += "; a part is named 'vendor.Name' and comes from an installed plugin"
+        message += ", an import path is not accepted"
+        close = [_plain(n) for n in known if _short(n) == name.rpartition(".")[2]]
     return RegistryError(message, list(dict.fromkeys(folded[n] for n in close)))
 
 
 def find_any(name):
     """The parts of every kind that a name means; RegistryError if none does."""
+    _refuse_unsafe(name)
     found = []
     for kind in KINDS:
         if _candidates(kind, name):

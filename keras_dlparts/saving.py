@@ -7,11 +7,16 @@ it. No code that the file itself brings along ever runs.
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 from keras_dlparts import registry
 
 _MAX_CONFIG_BYTES = 64 * 2**20
+_BRINGS_CODE = ("__lambda__", "TFSMLayer", "TorchModuleWrapper")
+# What reading a zip and the JSON in it may raise.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError)
+_DAMAGE += (KeyError, ValueError, RuntimeError)
 
 
 def load_model(path):
@@ -37,20 +42,25 @@ def load_model(path):
     0.5
     """
     path = Path(path)
-    for name in sorted(_registered_names(_config(path))):
+    nodes = list(_nodes(_config(path)))
+    # Keras could have been told to run such code, by `enable_unsafe_deserialization`.
+    if any(node.get("class_name") in _BRINGS_CODE for node in nodes):
+        raise ValueError(
+            f"{path} brings Python code along (a Lambda or the like), which runs only "
+            "with safe_mode=False. This is refused: whoever wrote the file could run "
+            "anything. Write the code as a registered part instead."
+        )
+    for name in sorted({*filter(None, map(_registered_name, nodes))}):
         _import_provider(name, path)
     import keras
 
     try:
         return keras.saving.load_model(path, safe_mode=True)
-    except (ValueError, TypeError) as error:
-        if "safe_mode" in str(error) or "unsafe" in str(error).lower():
-            raise ValueError(
-                f"{path} holds Python code (a Lambda or the like), which runs only "
-                "with safe_mode=False. This is refused: whoever wrote the file could "
-                "run anything. Write the code as a registered part instead."
-            ) from error
-        raise
+    except Exception as error:
+        # Keras quotes the whole config; what went wrong stands between.
+        reason = str(error).rpartition("Exception encountered: ")[2]
+        reason = reason.partition(" Full object config:")[0]
+        raise ValueError(f"{path} cannot be loaded: {reason}") from error
 
 
 def _config(path):
@@ -65,36 +75,53 @@ def _config(path):
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
-                raise ValueError(f"{path} is damaged: its config.json is too large")
-            return json.loads(archive.read("config.json"))
-    except (KeyError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+            size = archive.getinfo("config.json").file_size
+            config = size <= _MAX_CONFIG_BYTES and json.loads(
+                archive.read("config.json")
+            )
+    except _DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ValueError(f"{path} is damaged: its config.json describes no model")
+    return config
 
 
-def _registered_names(config):
-    """The names `package>Name` of all parts in a saved config."""
-    found, rest = set(), [config]
+def _nodes(config):
+    """Every dict inside a saved config."""
+    rest = [config]
     while rest:
         value = rest.pop()
         if isinstance(value, dict):
-            name = value.get("registered_name")
-            if isinstance(name, str) and ">" in name:
-                found.add(name)
+            yield value
             rest += value.values()
         elif isinstance(value, list):
             rest += value
-    return found
+
+
+def _registered_name(node):
+    """The name `package>Name` of the class or function that a dict stands for."""
+    is_function = node.get("class_name") == "function"
+    name = node.get("config" if is_function else "registered_name")
+    return name if isinstance(name, str) and ">" in name else None
 
 
 def _import_provider(name, path):
-    """Import the plugin that registers a name with Keras."""
+    """Import the plugin that registers a name with Keras.
+
+    It is the part of that class, or, for a class that serves a part, a part of the
+    same vendor.
+    """
     package, _, short = name.partition(">")
-    candidates = [p for p in registry.parts() if p.target.rpartition(":")[2] == short]
-    candidates.sort(key=lambda part: part.vendor != package)
-    failures = []
-    for part in candidates:
-        if _is_registered(name):
+    rivals = f"'{package}.{short}' is claimed by"
+    failures = [line for line in registry.problems() if line.startswith(rivals)]
+    likely = [
+        (part.target.rpartition(":")[2] == short, part.vendor == package, part)
+        for part in registry.parts()
+        if not failures
+    ]
+    likely.sort(key=lambda row: row[:2], reverse=True)
+    for same_name, same_vendor, part in likely:
+        if _is_registered(name) or not (same_name or same_vendor):
             break
         try:
             part.load()
@@ -103,8 +130,8 @@ def _import_provider(name, path):
     if not _is_registered(name):
         raise ValueError(
             f"{path} needs {name!r}, which no installed plugin provides. Install the "
-            "distribution it comes from, or import the module that defines it first. "
-            + " ".join(failures)
+            "distribution it comes from, or import the module that defines it first."
+            + "".join(f"\n{line}" for line in failures)
         )
 
 

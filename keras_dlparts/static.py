@@ -7,6 +7,7 @@ backend is loaded.
 
 import ast
 import functools
+import re
 import sys
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ class Description:
     doc: str
     module_doc: str
     arguments: tuple[tuple[str, str | None], ...]  # (name, default's source or None)
+    open_ended: bool  # whether it takes arguments that the source does not tell
     path: str
 
 
@@ -46,7 +48,7 @@ def _tree(module):
     if not origin or not origin.endswith(".py"):
         raise ModuleNotFoundError(f"{module!r} has no Python source", name=module)
     with open(origin, "rb") as file:
-        return ast.parse(file.read()), origin
+        return ast.parse(file.read(), origin), origin
 
 
 def _source_module(statement, module):
@@ -98,43 +100,68 @@ def _arguments(function):
     ], a.kwarg is not None
 
 
+def handed_on(tree):
+    """What an `__init__` gives its base: keywords, how many by position, **kwargs?"""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__":
+            names = {keyword.arg for keyword in node.keywords}
+            return names - {None}, len(node.args), None in names
+    return set(), 0, True
+
+
+def _home(base, module):
+    """The module and the name that a base class' expression means."""
+    head, *rest = ast.unparse(base).split(".")
+    if not rest:
+        return module, head
+    imported = imported_names(module).get(head, (head,))
+    return ".".join([*imported, *rest[:-1]]), rest[-1]
+
+
 def _class_arguments(node, module):
     """Arguments of the nearest `__init__`, and of its bases' while **kwargs flow on.
 
     Keras' own base classes end the walk: their arguments (name, dtype, ...) are
-    every part's and would only hide its own.
+    every part's and would only hide its own. Also whether a base was not found.
     """
+    own, open_ended, given, count = [], True, set(), 0
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             own, open_ended = _arguments(item)
-            break
-    else:
-        own, open_ended = [], True
+            given, count, forwards = handed_on(item)
+            open_ended = open_ended and forwards
+    lost = False
     for base in node.bases if open_ended else []:
-        if isinstance(base, ast.Name) and base.id not in ("Layer", "Optimizer"):
-            try:
-                base_node, base_module, _ = _definition(module, base.id)
-            except LookupError:
-                continue
-            if isinstance(base_node, ast.ClassDef):
-                known = {name for name, _ in own}
-                inherited = _class_arguments(base_node, base_module)
-                own += [pair for pair in inherited if pair[0] not in known]
-    return own
+        base_module, name = _home(base, module)
+        if name in ("Layer", "Optimizer", "ABC"):
+            continue
+        try:
+            base_node, base_module, _ = _definition(base_module, name)
+        except (LookupError, ImportError, SyntaxError):
+            lost = True
+            continue
+        if isinstance(base_node, ast.ClassDef):
+            inherited, also_lost = _class_arguments(base_node, base_module)
+            lost = lost or also_lost
+            known = {name for name, _ in own} | given
+            known |= {name for name, _ in inherited[:count]}
+            own += [pair for pair in inherited if pair[0] not in known]
+    return own, lost
 
 
 def describe(target):
     """Describe `"module:name"` from its source. Raises LookupError if it cannot."""
     module, _, name = target.partition(":")
     node, module, origin = _definition(module, name)
-    arguments = (
-        _class_arguments(node, module)
-        if isinstance(node, ast.ClassDef)
-        else _arguments(node)[0]
-    )
+    if isinstance(node, ast.ClassDef):
+        arguments, open_ended = _class_arguments(node, module)
+    else:
+        arguments, open_ended = _arguments(node)
     return Description(
-        doc=ast.get_docstring(node) or "",
+        # Keras fills such templates in when it is imported.
+        doc=re.sub(r"\n *\{\{\w+\}\}", "", ast.get_docstring(node) or ""),
         module_doc=ast.get_docstring(_tree(module)[0]) or "",
         arguments=tuple(arguments),
+        open_ended=open_ended,
         path=origin,
     )

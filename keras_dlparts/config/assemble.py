@@ -4,13 +4,9 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_dlparts.config.build import (
-    build_model,
-    check_fit,
-    compile_model,
-    construct,
-)
-from keras_dlparts.config.signature import arguments
+from keras_dlparts.config.compiling import check_fit, compile_model
+from keras_dlparts.config.construct import construct
+from keras_dlparts.config.graph import build_model
 
 
 @dataclass
@@ -26,16 +22,14 @@ def assemble(experiment):
     """Make everything a config names; a ConfigError tells all that does not fit."""
     document, settings = experiment.document, experiment.settings
     keras.utils.set_random_seed(settings.seed)
-    if experiment.data is not None and "seed" in arguments(experiment.data.target):
-        experiment.data.arguments.setdefault("seed", settings.seed)
     data = construct(document, experiment.data)
     callbacks = construct(document, experiment.callbacks)
     document.raise_problems()
-    spec = None
+    spec = batch = None
     if data is not None:
         try:
-            spec = data.element_spec[0]
-        except (OSError, ValueError, TypeError, ImportError) as error:
+            spec, batch = data.element_spec[0], data.train[0]
+        except Exception as error:
             document.problem(("data",), f"{experiment.data.part.name}: {error}")
             document.raise_problems()
     policy = keras.config.dtype_policy()
@@ -45,5 +39,5 @@ def assemble(experiment):
     finally:
         keras.config.set_dtype_policy(policy)
     if data is not None:
-        check_fit(experiment, model, data.train[0])
+        check_fit(experiment, model, batch)
     return Assembled(data, model, callbacks)

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from keras_dlparts.config.errors import ConfigError, Problem, path_text
 
+MAX_DEPTH = 40
+MAX_VALUES = 50_000
+
 
 @dataclass
 class Document:
@@ -52,3 +55,30 @@ class Document:
     def raise_problems(self):
         if self.problems:
             raise ConfigError(self.problems)
+
+    def check_values(self):
+        """Replace the values by a plain copy; note what is no config value."""
+        self.count = 0
+        self.values = self._plain(self.values, ())
+
+    def _plain(self, value, path):
+        self.count += 1
+        if len(path) > MAX_DEPTH or self.count > MAX_VALUES:
+            limit = f"nested deeper than {MAX_DEPTH} levels"
+            if self.count > MAX_VALUES:
+                limit = f"more than {MAX_VALUES} values"
+            at = self.place(path)
+            raise ConfigError([Problem(*at, path_text(path[:3]), limit)])
+        if isinstance(value, dict):
+            return {str(k): self._plain(v, (*path, str(k))) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._plain(v, (*path, i)) for i, v in enumerate(value)]
+        if isinstance(value, int) and abs(value) >= 2**63:
+            self.problem(path, "a whole number of at most 64 bits is expected")
+        elif value is not None and not isinstance(value, bool | int | float | str):
+            self.problem(
+                path,
+                "a config holds numbers, text, true, false, lists and mappings; parts "
+                f"are named with `use`. Received: {value} ({type(value).__name__})",
+            )
+        return value

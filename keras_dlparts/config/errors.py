@@ -42,6 +42,14 @@ def path_text(path):
     return text
 
 
+def shown(value):
+    """A received value as a config writes it, cut to a line."""
+    if value is None or isinstance(value, bool):
+        return {None: "nothing (null)", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
 def did_you_mean(name, known):
     """The closest known names as a question, or what is accepted at all."""
     known = sorted(map(str, known))

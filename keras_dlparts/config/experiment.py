@@ -13,15 +13,17 @@ import pydantic
 
 from keras_dlparts.config import read, schema, space
 from keras_dlparts.config.document import Document
-from keras_dlparts.config.errors import did_you_mean, path_text
+from keras_dlparts.config.errors import did_you_mean, path_text, shown
 from keras_dlparts.config.overrides import override, reached
 from keras_dlparts.config.parts import (
     METRIC_WORDS,
     Call,
     check_part,
     distributions,
+    text_hint,
     written,
 )
+from keras_dlparts.config.signature import arguments
 
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
@@ -90,6 +92,7 @@ def load(config, sets=(), choose=space.default_of):
     given = Path(config) if document.name else copy.deepcopy(document.values)
     for text in sets:
         override(document, text)
+    document.check_values()
     document.raise_problems()
     document = space.settle(document, choose)
     settings = _settings(document)
@@ -108,7 +111,7 @@ def load(config, sets=(), choose=space.default_of):
 
 def _construct_clean_parts(experiment):
     """Find what constructors refuse too, so that all is said at once."""
-    from keras_dlparts.config.build import construct
+    from keras_dlparts.config.construct import construct
 
     for call in experiment.calls():
         if experiment.document.is_clean(call.path):
@@ -122,24 +125,9 @@ def _document(config):
         raise TypeError(
             f"A config is a path or a dict. Received: {type(config).__name__}"
         )
-    document = Document(None)
-    document.values = _plain(document, config, ())
+    document = Document(config)
+    document.check_values()  # a copy, which the overrides may change
     return document
-
-
-def _plain(document, value, path):
-    """A copy of Python values, tuples as lists; anything else is a problem."""
-    if isinstance(value, dict):
-        return {str(k): _plain(document, v, (*path, str(k))) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(document, v, (*path, i)) for i, v in enumerate(value)]
-    if value is not None and not isinstance(value, bool | int | float | str):
-        document.problem(
-            path,
-            "a config holds numbers, text, true/false, lists and dicts; parts are "
-            f"named with `use`. Received: {type(value).__name__}",
-        )
-    return value
 
 
 def _settings(document):
@@ -152,6 +140,18 @@ def _settings(document):
 
 
 _UNKNOWN, _MISSING = "extra_forbidden", "missing"
+# pydantic's kinds of error, in words for those who never saw Python.
+_WORDS = {
+    "model_type": "a mapping of keys is expected",
+    "dict_type": "a mapping of keys is expected",
+    "list_type": "a list is expected",
+    "string_type": "text is expected",
+    "int_type": "a whole number is expected",
+    "float_type": "a number is expected",
+    "bool_type": "true or false is expected",
+    "string_pattern_mismatch": "up to 80 letters, digits and . _ - are expected, a "
+    "letter or digit first",
+}
 
 
 def _note(document, item):
@@ -170,14 +170,21 @@ def _note(document, item):
     if item["type"] == _MISSING:
         document.problem(path[:-1], f"`{path_text(path)}:` is missing")
         return
-    message = item["msg"].replace("Input should be", "must be")
-    if item["type"] == "model_type":
-        message = "must be a mapping of keys"
+    if path in document.bad:  # the next branch of a union says so, too
+        return
     received = item["input"]
-    hint = ""
-    if item["type"].startswith("bool") and isinstance(received, str):
-        hint = " (YAML 1.2 reads yes, no, on, off as text)"
-    document.problem(path, f"{message}{hint}. Received: {received!r}")
+    message = _WORDS.get(item["type"], item["msg"].replace("Input should", "must"))
+    if path == ("compile", "jit_compile"):
+        message = "true, false or 'auto' is expected"
+    if received is None:
+        message += "; leave the key out for its default"
+    elif item["type"] == "list_type":
+        message += ": each item after `- `, or all in [...]"
+    elif isinstance(received, str):
+        message += text_hint(received, message)
+    key = item["loc"][-1] == "[key]"
+    message = f"{message}{' as the key' * key}. Received: {shown(received)}"
+    document.problem(path, message, key)
 
 
 def use_backend(document, wanted):
@@ -213,11 +220,14 @@ def _check_parts(experiment):
     one = {"data": "data", "optimizer": "optimizers", "loss": "losses"}
     for key, kind in one.items():
         value = values.get(key, schema.Config.model_fields[key].default)
-        if value is not None:
+        if value is not None or key == "optimizer":
             setattr(experiment, key, check_part(document, value, kind, (key,)))
+    data, settings = experiment.data, experiment.settings
+    if settings and data and "seed" in arguments(data.target):
+        data.arguments.setdefault("seed", settings.seed)
     model = values.get("model")
     if isinstance(model, list):
-        if not model:
+        if not model and document.is_clean(("model",)):
             document.problem(("model",), "at least one layer is expected")
         experiment.model = [
             check_part(document, layer, "layers", ("model", i), layer=True)

@@ -31,6 +31,13 @@ _REPEAT = {
     },
     "additionalProperties": False,
 }
+_MODEL = {
+    "description": "Layers in order, or one blueprint of the kind models.",
+    "anyOf": [
+        {"type": "array", "items": {"$ref": "#/$defs/Layer"}, "minItems": 1},
+        {"$ref": "#/$defs/models"},
+    ],
+}
 _SECTIONS = {
     "data": "data",
     "optimizer": "optimizers",
@@ -49,7 +56,7 @@ def json_schema():
     defs["Space"], defs["Repeat"] = _SPACE, _REPEAT
     for kind in registry.KINDS:
         defs[kind] = _kind_schema(kind)
-    defs["Part"] = {"$ref": "#/$defs/models"}
+    schema["properties"]["model"] = _MODEL
     defs["Layer"] = {"anyOf": [{"$ref": "#/$defs/layers"}, {"$ref": "#/$defs/Repeat"}]}
     for section, kind in _SECTIONS.items():
         field = schema["properties"][section]
@@ -57,8 +64,8 @@ def json_schema():
         if field.get("type") == "array":
             field["items"] = part
         else:
-            field.pop("$ref", None)
-            field["anyOf"] = [part, {"type": "null"}, {"$ref": "#/$defs/Space"}]
+            none = [] if section == "optimizer" else [{"type": "null"}]
+            field["anyOf"] = [part, *none]
     for section in ("Compile", "Fit"):
         for name, field in defs[section]["properties"].items():
             defs[section]["properties"][name] = {
@@ -72,30 +79,35 @@ def _kind_schema(kind):
     variants, names = [], []
     for full in registry.names(kind):
         short = full.partition(".")[2]
-        try:
-            part = registry.find(kind, full)
-            about = static.describe(part.target)
-        except (registry.RegistryError, LookupError, OSError, SyntaxError):
-            variants.append({"properties": {"use": {"enum": [full]}}})
-            names.append(full)
-            continue
         names += [full, short]
+        try:
+            about = static.describe(registry.find(kind, full).target)
+        except (registry.RegistryError, ImportError, LookupError, OSError, SyntaxError):
+            variants.append({"properties": {"use": {"enum": [full, short]}}})
+            continue
+        use = {"enum": [short, full], "description": about.doc.partition("\n")[0]}
+        arguments = {name: _argument(default) for name, default in about.arguments}
         variants.append(
             {
-                "properties": {
-                    "use": {
-                        "enum": [short, full],
-                        "description": about.doc.partition("\n")[0],
-                    },
-                    **{name: _argument(default) for name, default in about.arguments},
-                },
+                "properties": {"use": use} | _common(kind) | arguments,
                 "required": ["use", *(n for n, d in about.arguments if d is None)],
+                "additionalProperties": about.open_ended,
             }
         )
-    # Any text passes: aliases such as `adam` have many spellings.
-    text = {"anyOf": [{"enum": sorted({*names})}, {"type": "string"}]}
-    parts = [{"type": "object", "required": ["use"], "anyOf": variants}]
-    return {"anyOf": [text, *(parts if variants else []), {"$ref": "#/$defs/Space"}]}
+    # An alias such as `adam` has many spellings.
+    alias = {"pattern": "^([a-z0-9_]+|[A-Z]+)$", "not": {"enum": names}}
+    variants.append({"properties": {"use": alias}})
+    text = {"type": "string", "anyOf": [{"enum": sorted({*names})}, alias]}
+    part = {"type": "object", "required": ["use"], "anyOf": variants}
+    return {"anyOf": [text, part, {"$ref": "#/$defs/Space"}]}
+
+
+def _common(kind):
+    """Arguments that all parts of a kind take: every Keras layer's, and `from`."""
+    if kind != "layers":
+        return {}
+    every = static.describe("keras.layers:Layer").arguments
+    return {name: _argument(default) for name, default in every} | {"from": {}}
 
 
 def _argument(default):

@@ -5,8 +5,8 @@ import importlib.metadata
 import re
 from dataclasses import dataclass, field
 
-from keras_dlparts import registry
-from keras_dlparts.config.errors import did_you_mean
+from keras_dlparts import registry, static
+from keras_dlparts.config.errors import did_you_mean, shown
 from keras_dlparts.config.signature import REQUIRED, arguments, own_arguments
 
 # Strings that Keras itself reads by the loss they stand beside.
@@ -80,8 +80,8 @@ def check_part(document, value, kind, path, layer=False):
     """
     bare = isinstance(value, str)
     if not bare and not (isinstance(value, dict) and "use" in value):
-        what = registry.singular(kind)
-        document.problem(path, f"expected a {what}: its name, or {{use: name, ...}}")
+        if path not in document.bad:  # a search that was refused has no value
+            document.problem(path, _not_a_part(kind, value))
         return None
     at = path if bare else (*path, "use")
     try:
@@ -92,8 +92,8 @@ def check_part(document, value, kind, path, layer=False):
         return None
     call = Call(part, target, path)
     given = {} if bare else {k: v for k, v in value.items() if k != "use"}
-    if layer:
-        call.sources = given.pop("from", None)
+    if layer and "from" in given:
+        call.sources = given.pop("from") or []
     known = arguments(target)
     for name, item in given.items():
         if name in known:
@@ -112,6 +112,24 @@ def check_part(document, value, kind, path, layer=False):
     return call
 
 
+def _not_a_part(kind, value):
+    what = registry.singular(kind)
+    message = f"{'an' if what[0] in 'aeiou' else 'a'} {what} is expected: its name, "
+    message += "or {use: name, argument: value, ...}"
+    if kind == "models":
+        message = "a list of layers, or the name of a model, is expected"
+    if isinstance(value, dict):
+        message += "; `use:` is missing"
+        nested = [name for name, inner in value.items() if isinstance(inner, dict)]
+        if len(value) == 1 and nested:  # Dense: {units: 3}
+            message += f". Is it {{use: {nested[0]}, ...}}?"
+    elif value is None:
+        message += "; nothing is given"
+    else:
+        message += f". Received: {shown(value)}"
+    return message
+
+
 def _explain(error, kind):
     word = re.search("'(.*?)'", str(error))
     if (
@@ -120,6 +138,8 @@ def _explain(error, kind):
         and (close := difflib.get_close_matches(word[1], METRIC_WORDS, 1))
     ):
         return f"{error}\ndid you mean {close[0]!r}?   (all: dlparts list {kind})"
+    if kind == "models" and "one of the layers" in str(error):
+        return f"{error}; layers stand in a list, as in `model: [Flatten, ...]`"
     if error.matches and "ambiguous" not in str(error):
         several = " or ".join(map(repr, error.matches[:2]))
         return f"{error}\ndid you mean {several}?   (all: dlparts list {kind})"
@@ -157,20 +177,39 @@ def _any_kind(name):
 
 def _check_type(document, value, default, path):
     """Refuse text where the default is a number or a truth value."""
-    if isinstance(default, bool):
-        if value is not None and not isinstance(value, bool):
-            hint = " (YAML 1.2 reads yes, no, on, off as text)" * isinstance(value, str)
-            document.problem(
-                path, f"true or false is expected{hint}. Received: {value!r}"
-            )
-    elif isinstance(default, int | float) and isinstance(value, str | bool):
-        hint = ""
-        if isinstance(value, str) and _is_number(value):
-            hint = "; write it without quotes"
-        document.problem(path, f"a number is expected{hint}. Received: {value!r}")
+    message = ""
+    if isinstance(default, bool) and not isinstance(value, bool | None):
+        message = "true or false is expected"
+    elif type(default) in (int, float) and isinstance(value, str | bool):
+        message = "a number is expected"
+    if message and isinstance(value, str):
+        message += text_hint(value, message)
+    if message:
+        document.problem(path, f"{message}. Received: {shown(value)}")
 
 
-def _is_number(text):
+def choices(argument):
+    """The words that Keras reads as values of an argument, where it has such."""
+    kind = kind_of(argument)
+    if argument.endswith("activation"):
+        found = static.imported_names("keras.activations")
+        return [name for name in found if name not in ("get", "serialize")]
+    names = registry.names(kind) if kind and argument.endswith(_SUFFIXES) else ()
+    short = [name.partition(".")[2] for name in names if name.startswith("keras.")]
+    return [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in short]
+
+
+def text_hint(text, message):
+    """Why a file's text is no number or truth value, where it looks like one."""
+    if "true" in message and text.lower() in ("yes", "no", "on", "off"):
+        return " (YAML 1.2 reads yes, no, on, off as text)"
+    if ("number" in message or "integer" in message) and is_number(text):
+        return "; write it without quotes"
+    return ""
+
+
+def is_number(text):
+    """Whether a text reads as a number."""
     try:
         float(text)
     except ValueError:

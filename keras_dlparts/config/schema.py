@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Part = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/Part"})]
+Part = Any  # json_schema.py says what it may be
 # Keys of YAML and JSON mappings are text; Keras wants class numbers.
 ClassWeight = dict[
     Annotated[int, BeforeValidator(lambda k: int(k) if str(k).isdigit() else k)], float
@@ -44,18 +44,7 @@ class Config(Section):
     dlparts: Literal[1] = 1
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")
     data: Part | None = None
-    model: Annotated[
-        Any,
-        WithJsonSchema(
-            {
-                "description": "Layers in order, or one blueprint of the kind models.",
-                "anyOf": [
-                    {"type": "array", "items": {"$ref": "#/$defs/Layer"}},
-                    {"$ref": "#/$defs/Part"},
-                ],
-            }
-        ),
-    ]
+    model: Any
     optimizer: Part = "Adam"
     loss: Part | None = None
     metrics: list[Part] = []

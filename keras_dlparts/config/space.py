@@ -7,16 +7,25 @@
     {search: one_of, of: [{use: Dropout, rate: 0.5}, RandomDropout], default: ...}
     {repeat: {search: int, ...}, of: [layers ...]}      in a list: the layers, n times
 
-A value's name is its path, with the branch in it: `model[1].RandomDropout.rate`.
+A value's name is its path, with the branch or the repetition in it:
+`model[1].RandomDropout.rate`, `model[2].repeat[0][1].units`. The number of
+repetitions is `model[2].repeat`.
 Without a `default` plain training takes the first: min, the first value, false,
 the first branch.
 """
 
 import math
 
-from keras_dlparts.config.document import Document
-from keras_dlparts.config.errors import did_you_mean, path_text
+from keras_dlparts.config.document import MAX_VALUES, Document
+from keras_dlparts.config.errors import (
+    ConfigError,
+    Problem,
+    did_you_mean,
+    path_text,
+    shown,
+)
 
+MAX_REPEAT = 1000
 _NUMBER = {"search", "min", "max", "scale", "step", "default"}
 KEYS = {
     "float": _NUMBER,
@@ -45,8 +54,9 @@ def branch_labels(options):
     """What a `one_of` calls its branches: the parts' names, numbered if repeated."""
     labels = []
     for option in options:
-        label = option.get("use") if isinstance(option, dict) else option
-        label = "list" if isinstance(label, list) else str(label)
+        if isinstance(option, dict):
+            option = option.get("use", option.get("search", "mapping"))
+        label = "list" if isinstance(option, list) else str(option)
         count = sum(known.partition("#")[0] == label for known in labels)
         labels.append(f"{label}#{count + 1}" if count else label)
     return labels
@@ -58,19 +68,32 @@ def settle(document, choose=default_of):
     Problems of the spaces are noted in the new document, with the user's paths.
     """
     settled = Document(None, name=document.name, problems=list(document.problems))
-    settled.values = _Settle(document, settled, choose).value(document.values, (), ())
+    settled.marks = {path: at for path, at in document.marks.items() if not path}
+    walk = _Settle(document, settled, choose)
+    settled.values = walk.mapping(document.values, (), (), ())
     return settled
 
 
 class _Settle:
+    """Walks the values with three paths for each.
+
+    `old` is where it stands in the file, `new` where in the result, and `name` is
+    what its choice is called: as `old`, with the branches and repetitions in it.
+    """
+
     def __init__(self, source, target, choose):
         self.source = source
         self.target = target
         self.choose = choose
         self.here = ()
+        self.count = 0
 
-    def value(self, value, old, new):
-        """The settled value; `old` is its path in the file, `new` in the result."""
+    def value(self, value, old, new, name):
+        self.count += 1
+        if self.count > MAX_VALUES:
+            at = self.source.place(old)
+            message = f"more than {MAX_VALUES} values, once repeated"
+            raise ConfigError([Problem(*at, path_text(old), message)])
         for places, moved in (
             (self.source.keys, self.target.keys),
             (self.source.marks, self.target.marks),
@@ -80,51 +103,64 @@ class _Settle:
         if old != new:
             self.target.shown[new] = old
         if is_space(value):
-            return self.space(value, old, new)
+            return self.space(value, old, new, name)
         if isinstance(value, dict):
-            return {k: self.value(v, (*old, k), (*new, k)) for k, v in value.items()}
+            return self.mapping(value, old, new, name)
         if isinstance(value, list):
-            return self.list(value, old, new)
+            settled = []
+            self.extend(settled, value, old, new, name)
+            return settled
         return value
 
-    def list(self, items, old, new):
-        settled = []
-        for i, item in enumerate(items):
-            if not (isinstance(item, dict) and "repeat" in item):
-                settled.append(self.value(item, (*old, i), (*new, len(settled))))
-                continue
-            path = (*old, i)
-            count = self.repeat_count(item, path, (*new, len(settled)))
-            body = item.get("of")
-            for _ in range(count if isinstance(body, list) else 0):
-                for j, part in enumerate(body):
-                    at = (*path, "of", j)
-                    settled.append(self.value(part, at, (*new, len(settled))))
-        return settled
+    def mapping(self, items, old, new, name):
+        return {
+            k: self.value(v, (*old, k), (*new, k), (*name, k)) for k, v in items.items()
+        }
 
-    def repeat_count(self, item, path, new):
+    def extend(self, settled, items, old, new, name):
+        """Append the settled items of a list, the repeated ones as often as said."""
+        for i, item in enumerate(items):
+            path, called, at = (*old, i), (*name, i), (*new, len(settled))
+            if not (isinstance(item, dict) and "repeat" in item):
+                settled.append(self.value(item, path, at, called))
+                continue
+            called = (*called, "repeat")
+            for n in range(self.repeat_count(item, path, at, called)):
+                self.extend(settled, item["of"], (*path, "of"), new, (*called, n))
+
+    def repeat_count(self, item, path, new, name):
         self.here = new
+        before = len(self.target.problems)
         for key in item.keys() - {"repeat", "of"}:
-            self.note((*path, key), did_you_mean(key, ["repeat", "of"]), key=True)
+            hint = did_you_mean(key, ["repeat", "of"])
+            self.note(
+                (*path, key), f"unknown key {key!r} of a repeat; {hint}", key=True
+            )
         if not isinstance(item.get("of"), list):
-            self.note(path, "`repeat` needs `of:`, the list of layers to repeat")
-        count = self.value(item["repeat"], (*path, "repeat"), (*new, "repeat"))
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            message = f"a whole number, 0 or more, is expected. Received: {count!r}"
-            self.note((*path, "repeat"), message)
+            self.note(path, "`repeat:` needs `of:`, the list of layers to repeat")
+        count = self.value(item["repeat"], (*path, "repeat"), (*new, "repeat"), name)
+        if len(self.target.problems) > before:
+            return 0
+        whole = isinstance(count, int) and not isinstance(count, bool)
+        if not whole or not 0 <= count <= MAX_REPEAT:
+            message = f"a whole number from 0 to {MAX_REPEAT} is expected"
+            self.note((*path, "repeat"), f"{message}. Received: {shown(count)}")
             return 0
         return count
 
-    def space(self, spec, old, new):
+    def space(self, spec, old, new, name):
         before = len(self.target.problems)
         self.here = new
         self.check(spec, old)
         if len(self.target.problems) > before:
             return None
-        chosen = self.choose(path_text(new), spec)
+        chosen = self.choose(path_text(name), spec)
         if spec["search"] != "one_of":
             return chosen
-        return self.value(spec["of"][chosen], (*old, "of", chosen), new)
+        branch = branch_labels(spec["of"])[chosen]
+        return self.value(
+            spec["of"][chosen], (*old, "of", chosen), new, (*name, branch)
+        )
 
     def note(self, path, message, key=False):
         # Spaces are checked where the user wrote them.
@@ -134,20 +170,22 @@ class _Settle:
 
     def check(self, spec, path):
         kind = spec["search"]
-        if kind not in KEYS:
-            self.note(
-                (*path, "search"), f"unknown {kind!r}; {did_you_mean(kind, KEYS)}"
-            )
+        if not isinstance(kind, str) or kind not in KEYS:
+            hint = did_you_mean(shown(kind), KEYS)
+            message = f"unknown kind of search {shown(kind)}; {hint}"
+            self.note((*path, "search"), message)
             return
         for key in spec.keys() - KEYS[kind]:
             hint = did_you_mean(key, KEYS[kind])
-            self.note((*path, key), f"not for `search: {kind}`; {hint}", key=True)
+            message = f"unknown key {key!r} of `search: {kind}`; {hint}"
+            self.note((*path, key), message, key=True)
         if kind in ("float", "int"):
             self.check_range(spec, kind, path)
         elif kind in ("choice", "one_of"):
             self.check_options(spec, "values" if kind == "choice" else "of", path)
         elif not isinstance(spec.get("default", True), bool):
-            self.note((*path, "default"), "true or false is expected")
+            message = f"true or false is expected. Received: {shown(spec['default'])}"
+            self.note((*path, "default"), message)
 
     def check_options(self, spec, key, path):
         options = spec.get(key)
@@ -156,7 +194,9 @@ class _Settle:
             return
         known = options if key == "values" else branch_labels(options)
         if "default" in spec and spec["default"] not in known:
-            message = f"{spec['default']!r} is none of: {', '.join(map(str, known))}"
+            message = (
+                f"{shown(spec['default'])} is none of: {', '.join(map(str, known))}"
+            )
             self.note((*path, "default"), message)
 
     def check_range(self, spec, kind, path):
@@ -166,7 +206,7 @@ class _Settle:
         for key in ("min", "max", "step", "default"):
             if key in spec and not _is(kind, spec[key]):
                 what = "a whole number" if kind == "int" else "a finite number"
-                message = f"{what} is expected. Received: {spec[key]!r}"
+                message = f"{what} is expected. Received: {shown(spec[key])}"
                 self.note((*path, key), message)
                 missing.append(key)
         if missing:

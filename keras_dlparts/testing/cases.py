@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_dlparts.registry import Part
 
+_OPEN_ENDED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 # What to check a layer on that does not say.
 _DEFAULT_SHAPE = (2, 3)
 
@@ -97,7 +98,7 @@ def parameters(target):
     return {
         name: parameter
         for name, parameter in inspect.signature(function).parameters.items()
-        if name != "self" and parameter.kind is not parameter.VAR_KEYWORD
+        if name != "self" and parameter.kind not in _OPEN_ENDED
     }
 
 

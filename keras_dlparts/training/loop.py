@@ -97,6 +97,9 @@ def _fit(made, experiment, path, say):
     callbacks = [_Epoch(settings.seed, data.train), *made.callbacks, log, progress]
     if saved is not None:
         callbacks.append(_Restore(saved, made.callbacks))
+    for callback in made.callbacks:
+        if callable(getattr(callback, "set_data", None)):  # Keras shows it none
+            callback.set_data(data.train)
     log.status("running")
     parts = with_figures(model, made.callbacks)
     try:

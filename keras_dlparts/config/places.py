@@ -1,10 +1,14 @@
-"""Where the keys and values of a valid TOML text stand.
+"""Where the keys and values of a valid TOML or JSON text stand.
 
-`tomllib` gives values without places. This walks a text that tomllib has already
-accepted, so it may be loose about what is valid and strict about nothing.
+`tomllib` and `json` give values without places. This walks a text that they have
+already accepted, so it may be loose about what is valid and strict about nothing.
+JSON's objects and arrays are walked as TOML's inline tables and arrays.
 """
 
+import bisect
+import json
 import re
+import tomllib
 
 _SKIP = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -16,21 +20,38 @@ _SCALAR = re.compile(r"[^,\]}#\n]+")
 
 def toml_places(text):
     """(places of keys, places of values), each {path: (line, column)} from 1."""
-    walk = _Walk(text)
-    walk.document()
+    walk = _Walk(text, lambda quoted: tomllib.loads(f"key = {quoted}")["key"])
+    walk.quietly(walk.document)
     return walk.keys, walk.values
 
 
+def json_places(text):
+    """As `toml_places`, and [(path, place)] of the keys given twice."""
+    walk = _Walk(text, json.loads)
+    walk.quietly(lambda: walk.value(()))
+    return walk.keys, walk.values, walk.repeated
+
+
 class _Walk:
-    def __init__(self, text):
+    def __init__(self, text, unquote):
         self.text = text
+        self.unquote = unquote
         self.i = 0
+        self.lines = [0] + [found.end() for found in re.finditer("\n", text)]
         self.keys, self.values = {}, {(): (1, 1)}
         self.tables = {}  # arrays of tables: path -> how many so far
+        self.repeated = []
+
+    def quietly(self, walk):
+        """Walk; what nests too deep for Python has no places from there on."""
+        try:
+            walk()
+        except RecursionError:
+            return
 
     def place(self):
-        start = self.text.rfind("\n", 0, self.i) + 1
-        return self.text.count("\n", 0, self.i) + 1, self.i - start + 1
+        line = bisect.bisect_right(self.lines, self.i)
+        return line, self.i - self.lines[line - 1] + 1
 
     def skip(self):
         self.i = _SKIP.match(self.text, self.i).end()
@@ -46,8 +67,9 @@ class _Walk:
             at = self.place()
             self.i += 1 + array
             base = self.indexed(self.dotted(), array)
-            self.keys.setdefault(base, at)
-            self.values.setdefault(base, at)
+            for end in range(1, len(base) + 1):
+                self.keys.setdefault(base[:end], at)
+                self.values.setdefault(base[:end], at)
             self.skip()
             self.i += 1 + array
 
@@ -67,9 +89,10 @@ class _Walk:
         while True:
             self.skip()
             at = self.place()
-            found = _STRING.match(self.text, self.i) or _BARE.match(self.text, self.i)
+            quoted = _STRING.match(self.text, self.i)
+            found = quoted or _BARE.match(self.text, self.i)
             self.i = found.end()
-            steps.append((found[0].strip("\"'"), at))
+            steps.append((self.unquote(found[0]) if quoted else found[0], at))
             if self.skip() != ".":
                 return steps
             self.i += 1
@@ -80,7 +103,9 @@ class _Walk:
             path = (*path, step)
             self.keys.setdefault(path, at)
             self.values.setdefault(path, at)
-        self.i += 1  # the "="
+        if self.keys[path] != at:  # in JSON only: TOML refuses it
+            self.repeated.append((path, at))
+        self.i += 1  # the "=" or ":"
         self.value(path)
 
     def value(self, path):

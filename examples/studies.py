@@ -1,0 +1,61 @@
+"""What the studies share: train a config in this process, write down what came out."""
+
+import importlib
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def fitted(config, sets=()):
+    """(history, what was assembled) of a config, trained without a run directory."""
+    from keras_dlparts.config.assemble import assemble
+    from keras_dlparts.config.experiment import load
+
+    experiment = load(config, sets)
+    made = assemble(experiment)
+    for callback in made.callbacks:
+        if hasattr(callback, "set_data"):
+            callback.set_data(made.data.train)
+    history = made.model.fit(
+        made.data.train,
+        validation_data=made.data.validation,
+        epochs=experiment.settings.fit.epochs,
+        callbacks=made.callbacks,
+        shuffle=False,
+        verbose=0,
+    )
+    return history.history, made
+
+
+def write(path, command, rows):
+    """Results with the command, the versions and the machine's shape."""
+    import keras
+
+    backend = keras.backend.backend()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    result = {
+        "command": command,
+        "versions": {
+            "python": platform.python_version(),
+            "keras": version("keras"),
+            backend: importlib.import_module(backend).__version__,
+        },
+        "machine": {"cores": os.cpu_count(), "memory_gib": round(memory)},
+        "rows": rows,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_rounded(result), indent=1) + "\n")
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value

@@ -1,0 +1,3 @@
+"""Callbacks, one a file."""
+
+from keras_dlparts.callbacks.gradient_flow import GradientFlow

@@ -1,0 +1,304 @@
+"""What the layer-normalised recurrent layers share.
+
+    LN(a) = (a - mean(a)) / sqrt(var(a) + epsilon)      over the last axis
+
+The mean of a product h U over its columns is h times the mean column of U, so LN
+of a product needs no mean once the matrix is centred:
+
+    LN(h U) = a / sqrt(mean(a^2) + epsilon),   a = h (U - mean_columns(U))
+
+and the gradient with respect to a needs no mean either, for the rows of the centred
+matrix sum to zero. Zoneout (Krueger et al. 2017, arXiv:1606.01305) keeps each unit's
+old state with probability `zoneout`, drawn anew at each time step:
+
+    training   s = m s_old + (1 - m) s_new,   m ~ Bernoulli(zoneout)
+    inference  s = zoneout s_old + (1 - zoneout) s_new
+
+Ba, Kiros & Hinton 2016, "Layer normalization", arXiv:1607.06450.
+"""
+
+import inspect
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dlparts import backend
+
+# What the contract suite builds of each kind.
+layer_cases = (
+    {"arguments": {"units": 3}, "input_shape": (2, 4, 5)},
+    {
+        "arguments": {
+            "units": 3,
+            "zoneout": 0.5,
+            "dropout": 0.3,
+            "recurrent_dropout": 0.2,
+            "return_sequences": True,
+        },
+        "input_shape": (2, 4, 5),
+    },
+)
+cell_case = (
+    {
+        "arguments": {"units": 3},
+        "skip": "a cell is called with its states; keras.layers.RNN is tested with it",
+    },
+)
+
+
+class Groups:
+    """Groups of neighbouring columns, each normalised on its own.
+
+    Means are products with a matrix: compilers for processors sum these faster than
+    they reduce. All of it is in float32.
+    """
+
+    def __init__(self, *widths):
+        ends = np.cumsum(widths)
+        columns = np.arange(ends[-1])[:, None]
+        inside = (columns >= ends - widths) & (columns < ends)
+        self.gather = ops.convert_to_tensor(inside / np.array(widths), "float32")
+        self.spread = ops.convert_to_tensor(inside.T, "float32")
+        self.one = len(widths) == 1
+
+    def mean(self, a):
+        """The mean of each row in each group, (rows, groups)."""
+        return a @ self.gather
+
+    def over(self, means):
+        """One number a group, for all its columns."""
+        return means if self.one else means @ self.spread
+
+    def centre(self, a):
+        """Take each group's mean away."""
+        return a - self.over(self.mean(a))
+
+    def scale(self, centred, epsilon):
+        """(LN of what is centred already, the factors that made it)."""
+        scale = ops.rsqrt(self.mean(centred * centred) + epsilon)
+        return centred * self.over(scale), scale
+
+    def gradient(self, upstream, normalised, scale):
+        """The gradient of `scale` with respect to what was centred."""
+        along = self.over(self.mean(upstream * normalised))
+        return self.over(scale) * (upstream - normalised * along)
+
+
+def normalise(a, epsilon, *widths):
+    """LN without gain and bias, group by group, its statistics in float32."""
+    groups = Groups(*widths or (a.shape[-1],))
+    wide = groups.centre(ops.cast(a, "float32"))
+    return ops.cast(groups.scale(wide, epsilon)[0], a.dtype)
+
+
+def zone_out(new, old, noise, zoneout, training):
+    """Keep some units' old state. `noise` is 1 where a unit keeps it."""
+    if not zoneout:
+        return new
+    if not training:
+        return zoneout * old + (1 - zoneout) * new
+    return noise * old + (1 - noise) * new
+
+
+def only_first(step):
+    """A step that keeps its first value alone, for loops that are not trained."""
+
+    def short(carry, slices):
+        carry, values = step(carry, slices)
+        return carry, values[:1]
+
+    return short
+
+
+def as_float32(weight):
+    """A weight's own value, whatever the policy computes in."""
+    return ops.cast(ops.convert_to_tensor(weight), "float32")
+
+
+def product(a, matrix):
+    """a @ matrix in the matrix's dtype, given back in float32."""
+    if ops.dtype(matrix) == "float32":
+        return a @ matrix
+    return ops.cast(ops.cast(a, matrix.dtype) @ matrix, "float32")
+
+
+def outer(a, b, dtype):
+    """The gradient of a matrix between a and b, (time, batch, width) each."""
+    a, b = (ops.reshape(ops.cast(v, dtype), (-1, v.shape[-1])) for v in (a, b))
+    return ops.cast(ops.transpose(a) @ b, "float32")
+
+
+def before(first, sequence):
+    """The sequence one step earlier, with `first` in front."""
+    return ops.concatenate([first[None], sequence[:-1]], axis=0)
+
+
+class NormalisedCell:
+    """Settings and noise of the cells; stands before Keras' cell of the kind.
+
+    A cell on its own (in `keras.layers.RNN`, or stacked) draws its zoneout once a
+    sequence, as Keras' cells draw dropout: JAX allows no draws inside the loop. The
+    layers draw for each step beforehand and hand the noise over beside the input.
+    """
+
+    def _configure(self, zoneout, epsilon):
+        if isinstance(zoneout, bool) or not isinstance(zoneout, int | float):
+            raise TypeError(f"`zoneout` must be a number. Received: {zoneout!r}")
+        if not 0 <= zoneout < 1:
+            raise ValueError(
+                f"`zoneout` must satisfy 0 <= zoneout < 1. Received: zoneout={zoneout}"
+            )
+        if not epsilon > 0:
+            raise ValueError(f"`epsilon` must be > 0. Received: epsilon={epsilon}")
+        self.zoneout = zoneout
+        self.epsilon = epsilon
+        # The gates are normalised together, so one dropout mask serves them all.
+        self.implementation = 2
+        self.dropout_mask_count = None
+        self.seed_generator = backend.SeedGenerator(self.seed)
+        self._noise = None
+
+    def add_gain(self, name, width):
+        return self.add_weight(shape=(width,), name=name, initializer="ones")
+
+    def draw_noise(self, *shape):
+        """1 with probability `zoneout`, else 0, for each unit of each state."""
+        states = 1 if isinstance(self.state_size, int) else len(self.state_size)
+        shape = (*shape, states * self.units)
+        u = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
+        return ops.cast(u < self.zoneout, self.compute_dtype)
+
+    def get_recurrent_dropout_mask(self, step_input):
+        # Keras calls this once before the loop.
+        if self.zoneout and self._noise is None:
+            self._noise = self.draw_noise(ops.shape(step_input)[0])
+        return super().get_recurrent_dropout_mask(step_input)
+
+    def reset_recurrent_dropout_mask(self):
+        self._noise = None
+        super().reset_recurrent_dropout_mask()
+
+    def split_noise(self, inputs):
+        """A step's input, and the noise that stands beside it or was drawn before."""
+        width = self.kernel.shape[0]
+        if inputs.shape[-1] == width:
+            return inputs, self._noise
+        return inputs[:, :width], inputs[:, width:]
+
+    def drop(self, inputs, h, training):
+        """Input and state with this sequence's dropout masks on."""
+        if training and self.dropout:
+            inputs = inputs * self.get_dropout_mask(inputs)
+        if training and self.recurrent_dropout:
+            h = h * self.get_recurrent_dropout_mask(h)
+        return inputs, h
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "zoneout": self.zoneout, "epsilon": self.epsilon}
+
+
+class NormalisedRNN:
+    """What the layers add to Keras' layer of the kind, before which this stands.
+
+    Subclasses give `cell_class` and `fused(sequences, state)`, the whole loop with a
+    gradient written by hand, on (time, batch, features), for the common settings.
+    """
+
+    cell_class = None
+
+    def _begin(self, kind, args, kwargs, **ours):
+        """Initialise as `kind`, Keras' layer, does, but around our cell."""
+        given = inspect.signature(kind.__init__).bind(self, *args, **kwargs)
+        given.apply_defaults()
+        arguments = dict(given.arguments)
+        del arguments["self"]
+        common = arguments.pop("kwargs")
+        common.pop("implementation", None)  # here there is one
+        if arguments.pop("use_cudnn", None) is True:
+            raise ValueError(
+                "cuDNN has no layer-normalised cells. Received: use_cudnn=True; "
+                "leave it at 'auto'"
+            )
+        of_cell = inspect.signature(self.cell_class.__mro__[2].__init__).parameters
+        cell = self.cell_class(
+            **{name: arguments.pop(name) for name in of_cell if name in arguments},
+            **ours,
+            dtype=common.get("dtype"),
+            trainable=common.get("trainable", True),
+        )
+        # Past `kind.__init__`, which would make Keras' cell.
+        keras.layers.RNN.__init__(self, cell, **arguments, **common)
+        self.input_spec = keras.layers.InputSpec(ndim=3)
+        self.use_cudnn = False  # Keras' Bidirectional asks
+
+    @property
+    def zoneout(self):
+        return self.cell.zoneout
+
+    @property
+    def epsilon(self):
+        return self.cell.epsilon
+
+    def is_fused(self, mask, training):
+        """Whether the hand-written loop serves: no masks, no noise in the loop."""
+        cell = self.cell
+        gates = getattr(cell, "recurrent_activation", keras.activations.sigmoid)
+        return (
+            mask is None
+            and not self.unroll
+            and not cell.zoneout
+            and not (training and cell.recurrent_dropout)
+            and cell.activation is keras.activations.tanh
+            and gates is keras.activations.sigmoid
+            and getattr(cell, "reset_after", True)
+        )
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        cell = self.cell
+        mask = keras.tree.flatten(mask)[0] if mask is not None else None
+        if not self.is_fused(mask, training):
+            if training and cell.zoneout:
+                noise = cell.draw_noise(*ops.shape(sequences)[:2])
+                sequences = ops.concatenate([sequences, noise], axis=-1)
+            return keras.layers.RNN.inner_loop(
+                self, sequences, initial_state, mask, training
+            )
+        if training and cell.dropout:
+            sequences = sequences * cell.get_dropout_mask(sequences[:, 0])[:, None]
+        steps = ops.transpose(sequences, (1, 0, 2))
+        steps = ops.flip(steps, axis=0) if self.go_backwards else steps
+        state = [ops.cast(s, "float32") for s in keras.tree.flatten(initial_state)]
+        h, *rest = self.fused(steps, state, training)
+        last = h[-1]
+        outputs = (
+            ops.transpose(h, (1, 0, 2)) if self.return_sequences else last[:, None]
+        )
+        return last, outputs, [last, *rest]
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "zoneout": self.zoneout, "epsilon": self.epsilon}
+
+    @classmethod
+    def from_keras(cls, layer, zoneout=0.0, epsilon=1e-5):
+        """This layer with the settings and the weights of Keras' layer of the kind.
+
+        The gains start at one, so outputs differ by the normalisation alone.
+        """
+        kind = cls.__mro__[2]
+        if not isinstance(layer, kind):
+            raise TypeError(
+                f"`layer` must be a keras.layers.{kind.__name__}. "
+                f"Received: {type(layer).__name__}"
+            )
+        config = layer.get_config() | {"zoneout": zoneout, "epsilon": epsilon}
+        ours = cls.from_config(config)
+        if layer.built:
+            ours.build((None, None, layer.cell.kernel.shape[0]))
+            for name in ("kernel", "recurrent_kernel", "bias"):
+                theirs = getattr(layer.cell, name)
+                if theirs is not None:  # a copy: JAX may give buffers away
+                    getattr(ours.cell, name).assign(theirs.numpy())
+        return ours

@@ -1,0 +1,31 @@
+"""Forget what is inside a layer in the forward pass, compute it again going back.
+
+    y, state' = f(x, weights, state)       only x, weights and state are kept
+
+`keras.RematScope` does so for layers without state. Batch normalisation moves its
+averages and a random layer its seed in a pass, which must happen once and not twice:
+here state is an argument, and what it became is a result.
+"""
+
+import keras
+from keras import ops
+
+
+def recomputed(layer, function, x):
+    """`function(x)`, which uses the variables of `layer` and no others."""
+    moving = layer.non_trainable_variables
+    variables = [*layer.trainable_variables, *moving]
+    values = [variable.value for variable in layer.trainable_variables]
+    # Copies: PyTorch assigns in place, and the second pass needs what was before.
+    values += [ops.copy(variable.value) for variable in moving]
+
+    def pure(x, *values):
+        mapping = [*zip(variables, values, strict=True)]
+        with keras.StatelessScope(mapping):
+            y = function(x)
+            return (y, *[variable.value for variable in moving])
+
+    y, *moved = keras.remat(pure)(x, *values)
+    for variable, value in zip(moving, moved, strict=True):
+        variable.assign(value)
+    return y

@@ -1,0 +1,328 @@
+"""The residual blocks of the ResNets: convolutions, norms and activations in order.
+
+    order                 before   branch F                               after
+    original              -        conv BN relu  conv BN                  relu
+    bn_after_add          -        conv BN relu  conv                     BN relu
+    relu_before_add       -        conv BN relu  conv BN relu             -
+    relu_only             -        relu conv BN  relu conv BN             -
+    full_preactivation    -        BN relu conv  BN relu conv             -
+
+    kind        convolutions (k: kernel_size)
+    basic       k: filters (strides),  k: filters
+    bottleneck  1: filters (strides),  k: filters,  1: 4 filters
+
+Where a block that begins with an activation projects its shortcut, that first
+activation stands before both, as in the paper's nets.
+Shapes: x (batch, ..., channels) with 1, 2 or 3 axes of space between ->
+y (batch, .../strides, filters or 4 filters). Training and inference differ in the
+batch normalisation, and as `Residual` does.
+He et al. 2016, arXiv:1512.03385, and "Identity mappings in deep residual
+networks", arXiv:1603.05027.
+"""
+
+import keras
+
+from keras_dlparts.layers.remat import recomputed
+from keras_dlparts.layers.residual import SHORTCUTS, Residual, build_all, output_shape
+from keras_dlparts.layers.shortcuts import channel_axis
+
+ORDERS = (
+    "original",
+    "bn_after_add",
+    "relu_before_add",
+    "relu_only",
+    "full_preactivation",
+)
+_ACTIVATION_FIRST = ("relu_only", "full_preactivation")
+KINDS = ("basic", "bottleneck")
+CASES = {
+    "ResidualBlock": (
+        {"arguments": {"filters": 3}, "input_shape": (2, 4, 6, 3)},
+        {
+            "arguments": {
+                "filters": 2,
+                "kind": "bottleneck",
+                "order": "full_preactivation",
+                "strides": 2,
+            },
+            "input_shape": (2, 6, 3),
+        },
+    )
+}
+
+
+def ordered(order, linears, norm, activation):
+    """(branch, after): the layers of one order, around the linear ones.
+
+    `norm` and `activation` make a new layer at each call.
+    """
+    if order in _ACTIVATION_FIRST:
+        preactivate = order == "full_preactivation"
+        branch = []
+        for layer in linears:
+            ends = [norm(), activation(), layer]
+            branch += ends if preactivate else [activation(), layer, norm()]
+        return branch, []
+    branch = []
+    for layer in linears:
+        branch += [layer, norm(), activation()]
+    if order == "original":
+        return branch[:-1], [branch[-1]]
+    if order == "bn_after_add":
+        return branch[:-2], branch[-2:]
+    return branch, []
+
+
+# After which orders' convolutions a norm stands.
+_NORM_AFTER = ("original", "relu_before_add", "relu_only")
+
+
+def arranged(block, linears, changes, project, norm, drop=None):
+    """The layers of a block: those before the sum, the `Residual`, those after.
+
+    `changes`: whether the branch changes the shape. `project` makes the linear layer
+    of a shortcut that does the same, `norm` a normalising layer or None. `drop` is
+    a layer to stand in front of the last linear one.
+    """
+
+    def activation():
+        return keras.layers.Activation(block.activation, dtype=block.dtype_policy)
+
+    branch, after = ordered(block.order, linears, norm, activation)
+    if drop is not None:
+        branch.insert(branch.index(linears[-1]), drop)
+    branch = [layer for layer in branch if layer is not None]
+    after = [layer for layer in after if layer is not None]
+    before, shortcut = [], block.shortcut
+    if shortcut == "projection" or (changes and shortcut != "none"):
+        if block.resize == "pad" and shortcut != "projection":
+            shortcut = "pad"
+        else:
+            shortcut = [project(), norm() if block.order in _NORM_AFTER else None]
+            shortcut = [layer for layer in shortcut if layer is not None]
+            if block.order in _ACTIVATION_FIRST:
+                head = branch.index(linears[0])
+                before, branch = branch[:head], branch[head:]
+    residual = Residual(
+        branch,
+        shortcut,
+        stochastic_depth=block.stochastic_depth,
+        zero_init=block.zero_init,
+        seed=block.seed,
+        dtype=block.dtype_policy,
+        **block.residual,
+    )
+    return [*before, residual, *after]
+
+
+def check_word(name, value, words):
+    if value not in words:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, words))}. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def check_count(name, value):
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
+    if value < 1:
+        raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+
+
+class Chain(keras.layers.Layer):
+    """Layers in a row that are made in `build`, when the input's shape is known.
+
+    A subclass has `make(input_shape)`, which returns them.
+    """
+
+    layers = ()
+    remat = False
+
+    def build(self, input_shape):
+        self.layers = self.make(input_shape)
+        build_all(self.layers, input_shape)
+
+    def call(self, inputs, training=None):
+        def run(x):
+            for layer in self.layers:
+                # Said each time: a second pass comes when this call is over.
+                says = {"training": training} if layer._call_has_training_arg else {}
+                x = layer(x, **says)
+            return x
+
+        if self.remat and training:
+            return recomputed(self, run, inputs)
+        return run(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return output_shape(self.layers or self.make(input_shape), input_shape)
+
+
+@keras.saving.register_keras_serializable("dlparts")
+class ResidualBlock(Chain):
+    """Two or three convolutions with a shortcut, in any order of norm and activation.
+
+    The input's rank decides between 1-, 2- and 3-D convolutions.
+
+    Args:
+        filters: Integer, `>= 1`. The filters of the convolutions; a bottleneck's last
+            one has four times as many.
+        kind: `"basic"` or `"bottleneck"`.
+        order: `"original"`, `"bn_after_add"`, `"relu_before_add"`, `"relu_only"` or
+            `"full_preactivation"`; see the table above.
+        strides: Integer, `>= 1`. The first convolution's.
+        shortcut: A shortcut of `Residual`, by name. `"projection"` projects always.
+        resize: What takes the shortcut's place where the block changes the shape:
+            `"projection"`, a 1x1 convolution, with a norm where the order has one
+            after its convolutions (option B of the paper), or `"pad"`, without
+            weights (option A).
+        kernel_size: Integer. Of the convolutions that are not 1x1.
+        activation: The activation, by name.
+        use_bias: Whether the convolutions have biases.
+        momentum: Float. Of the batch normalisation.
+        epsilon: Float. Of the batch normalisation.
+        kernel_initializer: Of the convolutions.
+        kernel_regularizer: Of the convolutions.
+        stochastic_depth: Float, `0 <= stochastic_depth < 1`. The chance that the
+            branch is dropped for a sample in training.
+        zero_init: Whether the branch starts from zero.
+        residual: Optional dict of more arguments of `Residual`, such as
+            `{"gate_bias": -6.0}`.
+        remat: Whether training keeps only the block's input in memory, and computes
+            what is inside once more for the gradient.
+        seed: Optional integer, for draws that repeat.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, ..., channels)` with one to three axes of
+            space.
+        training: Boolean. Whether the batch's own statistics are used, and whether
+            to drop.
+
+    Output shape: `(batch, ..., filters)`, space divided by `strides`, rounded up;
+    `4 * filters` of a bottleneck.
+
+    Example:
+
+    >>> import numpy as np
+    >>> block = ResidualBlock(8, order="full_preactivation", strides=2)
+    >>> tuple(block(np.ones((1, 32, 32, 4))).shape)
+    (1, 16, 16, 8)
+
+    Reference: He et al. 2016, https://arxiv.org/abs/1603.05027
+    """
+
+    def __init__(
+        self,
+        filters,
+        kind="basic",
+        order="original",
+        strides=1,
+        shortcut="identity",
+        resize="projection",
+        kernel_size=3,
+        activation="relu",
+        use_bias=False,
+        momentum=0.99,
+        epsilon=1e-3,
+        kernel_initializer="he_normal",
+        kernel_regularizer=None,
+        stochastic_depth=0.0,
+        zero_init=False,
+        residual=None,
+        remat=False,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_word("kind", kind, KINDS)
+        check_word("order", order, ORDERS)
+        check_word("resize", resize, ("projection", "pad"))
+        check_word("shortcut", shortcut, SHORTCUTS)
+        check_count("filters", filters)
+        check_count("strides", strides)
+        self.filters = filters
+        self.kind = kind
+        self.order = order
+        self.strides = strides
+        self.shortcut = shortcut
+        self.resize = resize
+        self.kernel_size = kernel_size
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.stochastic_depth = stochastic_depth
+        self.zero_init = zero_init
+        self.residual = dict(residual or {})
+        self.remat = remat
+        self.seed = seed
+
+    def make(self, input_shape):
+        space = len(input_shape) - 2
+        if space not in (1, 2, 3):
+            raise ValueError(
+                "The input must have one to three axes of space between its batch and "
+                f"its channels. Received: input_shape={tuple(input_shape)}. "
+                "ResidualDenseBlock takes vectors."
+            )
+        wide = 4 * self.filters if self.kind == "bottleneck" else self.filters
+        k = self.kernel_size
+        sizes = [(k, self.filters), (k, wide)]
+        if self.kind == "bottleneck":
+            sizes = [(1, self.filters), (k, self.filters), (1, wide)]
+        convs = [
+            self._conv(space, size, filters, 1 if i else self.strides)
+            for i, (size, filters) in enumerate(sizes)
+        ]
+        changes = self.strides > 1 or input_shape[channel_axis(space + 2)] != wide
+        return arranged(
+            self,
+            convs,
+            changes,
+            project=lambda: self._conv(space, 1, wide, self.strides),
+            norm=lambda: self._norm(channel_axis(space + 2)),
+        )
+
+    def _conv(self, space, size, filters, strides):
+        # A regularizer may be shared, an initializer with a seed may not.
+        return getattr(keras.layers, f"Conv{space}D")(
+            filters,
+            size,
+            strides=strides,
+            padding="same",
+            use_bias=self.use_bias,
+            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_regularizer=self.kernel_regularizer,
+            dtype=self.dtype_policy,
+        )
+
+    def _norm(self, axis):
+        return keras.layers.BatchNormalization(
+            axis, self.momentum, self.epsilon, dtype=self.dtype_policy
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kind": self.kind,
+            "order": self.order,
+            "strides": self.strides,
+            "shortcut": self.shortcut,
+            "resize": self.resize,
+            "kernel_size": self.kernel_size,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "stochastic_depth": self.stochastic_depth,
+            "zero_init": self.zero_init,
+            "residual": self.residual,
+            "remat": self.remat,
+            "seed": self.seed,
+        }

@@ -1,0 +1,97 @@
+"""A multilayer perceptron.
+
+    h_0 = flat(x),  h_l = dropout(act(norm(W_l h_(l-1))))  for l = 1 .. L
+    y   = W h_L + b                              no activation: y are logits
+
+Shapes: x (batch, ...) -> y (batch, outputs). Training and inference differ in
+dropout and batch normalisation.
+"""
+
+import keras
+
+_NORMS = {
+    "batch": keras.layers.BatchNormalization,
+    "layer": keras.layers.LayerNormalization,
+}
+CASES = {
+    "MLP": (
+        {
+            "arguments": {
+                "hidden": [4, 4],
+                "outputs": 3,
+                "dropout": 0.5,
+                "norm": "layer",
+                "input_shape": (2, 3),
+                "seed": 1,
+            }
+        },
+    )
+}
+
+
+def MLP(
+    hidden=(256, 256),
+    outputs=10,
+    activation="relu",
+    norm=None,
+    dropout=0.0,
+    kernel_initializer="glorot_uniform",
+    kernel_regularizer=None,
+    input_shape=None,
+    seed=None,
+    name="mlp",
+):
+    """Dense layers in a row, with norm, activation and dropout after each.
+
+    Args:
+        hidden: List of integers: the units of each hidden layer. May be empty.
+        outputs: Integer. The units of the last layer, which has no activation.
+        activation: The hidden layers' activation, by name.
+        norm: `"batch"`, `"layer"`, or None for no normalisation. A Dense layer with
+            batch normalisation after it has no bias: beta is one.
+        dropout: Float, `0 <= dropout < 1`, after each hidden layer.
+        kernel_initializer: Of the Dense layers.
+        kernel_regularizer: Of the Dense layers.
+        input_shape: Tuple, without the batch. None: that of the first data.
+        seed: Optional integer, for dropout that repeats.
+        name: The model's name.
+
+    Returns:
+        A `keras.Model` from `(batch, ...)` to `(batch, outputs)`; without an
+        `input_shape` a `keras.Sequential` that is built on the first data.
+
+    Example:
+
+    >>> model = MLP([16, 16], outputs=3, norm="batch", input_shape=(8,))
+    >>> model.output_shape
+    (None, 3)
+    """
+    if norm not in (*_NORMS, None):
+        raise ValueError(
+            f"`norm` must be 'batch', 'layer' or None. Received: norm={norm!r}"
+        )
+
+    def dense(units, **more):
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.get(kernel_initializer).clone(),
+            kernel_regularizer=kernel_regularizer,
+            **more,
+        )
+
+    layers = [keras.layers.Flatten()]
+    for i, units in enumerate(hidden):
+        layers.append(dense(units, use_bias=norm != "batch"))
+        if norm:
+            layers.append(_NORMS[norm]())
+        layers.append(keras.layers.Activation(activation))
+        if dropout:
+            layer_seed = None if seed is None else seed + i
+            layers.append(keras.layers.Dropout(dropout, seed=layer_seed))
+    layers.append(dense(outputs))
+    if input_shape is None:
+        return keras.Sequential(layers, name=name)
+    x = inputs = keras.Input(tuple(input_shape))
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(inputs, x, name=name)

@@ -1,0 +1,131 @@
+"""GradientFlow measures what a hand computation does, and leaves training alone."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+from keras_dlparts import backend
+from keras_dlparts.callbacks import GradientFlow
+from keras_dlparts.models import ResNet
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(12, 4)).astype("float32")
+Y = RANDOM.normal(size=(12, 2)).astype("float32")
+
+
+def net(seed=0):
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            kl.Dense(6, "tanh", name="first"),
+            kl.BatchNormalization(name="norm"),
+            kl.Dropout(0.5),
+            kl.Dense(2, kernel_regularizer="l2", name="last"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    return model
+
+
+def fit(model, *callbacks, epochs=3):
+    return model.fit(
+        X, Y, batch_size=4, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks
+    ).history["loss"]
+
+
+def test_training_stays_as_it_is():
+    keras.utils.set_random_seed(1)
+    plain = net()
+    losses = fit(plain)
+    watched = net()
+    assert fit(watched, GradientFlow(every=1, data=(X[:4], Y[:4]))) == losses
+    for ours, theirs in zip(watched.variables, plain.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_norms_are_those_of_the_gradient():
+    model = net()
+    model.layers[2].rate = 0.0
+    flow = GradientFlow(every=100, data=(X, Y))
+    _, gradients = backend.gradient(model, X, Y)
+    model.layers[1].moving_mean.assign(np.zeros(6))
+    arrays = [keras.ops.convert_to_numpy(g).astype("float64") for g in gradients]
+    hidden = [kl for kl in model.layers if kl.name != "dropout"]
+    kernel, bias = (w.numpy() for w in hidden[0].weights)
+    first = np.tanh(X @ kernel + bias)
+    normal = (first - first.mean(0)) / np.sqrt(first.var(0) + 1e-3)
+    fit(model, flow, epochs=1)
+    assert flow.layers == ["first", "norm", "last"]
+    pairs = [arrays[i : i + 2] for i in (0, 2, 4)]
+    expected = [np.sqrt(sum((g**2).sum() for g in pair)) for pair in pairs]
+    np.testing.assert_allclose(flow.history["gradient"][0], expected, rtol=1e-4)
+    sizes = [np.sqrt((h**2).mean()) for h in (first, normal)]
+    np.testing.assert_allclose(flow.history["activation"][0][:2], sizes, rtol=1e-4)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches that note which of them were asked for."""
+
+    asked = ()
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, i):
+        self.asked = (*self.asked, i)
+        return X[4 * i : 4 * i + 4], Y[4 * i : 4 * i + 4]
+
+
+def test_it_measures_every_nth_step_on_the_batch_at_hand():
+    flow, batches = GradientFlow(every=2), Batches()
+    flow.set_data(batches)
+    fit(net(), flow)
+    assert flow.history["step"] == [0, 2, 4, 6, 8]
+    assert batches.asked == (0, 2, 1, 0, 2)
+
+
+def test_a_subclassed_model_has_gradients_only():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = kl.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = Own()
+    model.compile("sgd", "mse")
+    model(X)
+    flow = GradientFlow(data=(X, Y))
+    fit(model, flow, epochs=1)
+    assert len(flow.history["gradient"][0]) == 1
+    assert flow.history["activation"] == [[]]
+    assert len(flow.figures(None)) == 2
+
+
+def test_figures_of_a_residual_net():
+    pytest.importorskip("matplotlib")
+    model = ResNet(8, (8, 8, 1), 3, filters=2)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, y = np.ones((4, 8, 8, 1), "float32"), np.array([0, 1, 2, 0])
+    flow = GradientFlow(every=1, data=(x, y))
+    assert flow.figures(None) == {}
+    model.fit(x, y, verbose=0, callbacks=[flow])
+    assert "stage2_block1" in flow.layers
+    pictures = list(flow.figures(None).values())
+    assert [hasattr(picture, "savefig") for picture in pictures] == [True, True, False]
+    assert [row["layer"] for row in pictures[2]] == flow.layers
+
+
+def test_arguments_at_their_bounds():
+    GradientFlow(every=1)
+    with pytest.raises(ValueError, match="`every` must be at least 1"):
+        GradientFlow(every=0)
+    with pytest.raises(TypeError, match="an integer"):
+        GradientFlow(every=1.0)
+    with pytest.raises(TypeError, match="a batch"):
+        GradientFlow(data=X)
+    with pytest.raises(ValueError, match="needs a batch"):
+        fit(net(), GradientFlow())

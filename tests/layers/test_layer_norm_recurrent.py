@@ -1,0 +1,474 @@
+"""Layer-normalised recurrent layers against references written from the formulas."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_dlparts import backend
+from keras_dlparts.layers import (
+    LayerNormGRU,
+    LayerNormGRUCell,
+    LayerNormLSTM,
+    LayerNormLSTMCell,
+    LayerNormSimpleRNN,
+    LayerNormSimpleRNNCell,
+)
+
+LAYERS = [LayerNormLSTM, LayerNormGRU, LayerNormSimpleRNN]
+CELLS = [LayerNormLSTMCell, LayerNormGRUCell, LayerNormSimpleRNNCell]
+KERAS = [keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN]
+EPSILON = 1e-5
+UNITS = 4
+each_layer = pytest.mark.parametrize("layer_class", LAYERS)
+
+
+def numpy(x):
+    return np.asarray(ops.convert_to_numpy(x))
+
+
+def data(batch=3, time=7, features=5, seed=0):
+    return np.random.default_rng(seed).normal(size=(batch, time, features)).astype("f")
+
+
+def disturb(layer, seed=1):
+    """Set every weight to something of its own, so that each of them matters."""
+    random = np.random.default_rng(seed)
+    for weight in layer.trainable_weights:
+        weight.assign(0.3 + 0.7 * random.normal(size=weight.shape))
+
+
+def made(layer_class, **arguments):
+    keras.utils.set_random_seed(0)
+    layer = layer_class(UNITS, **arguments)
+    layer.build((None, None, 5))
+    disturb(layer)
+    return layer
+
+
+# The formulas, in numpy.
+
+
+def ln(a):
+    return (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + EPSILON)
+
+
+def logistic(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def lstm(x, h, c, W, U, b, a_x, a_h, a_c, b_c):
+    for x_t in x.swapaxes(0, 1):
+        z = a_x * ln(x_t @ W) + a_h * ln(h @ U) + b
+        i, f, g, o = np.split(z, 4, -1)
+        c = logistic(f) * c + logistic(i) * np.tanh(g)
+        h = logistic(o) * np.tanh(a_c * ln(c) + b_c)
+    return h, c
+
+
+def gru(x, h, W, U, b, a_x, a_h):
+    n = 2 * h.shape[-1]
+    for x_t in x.swapaxes(0, 1):
+        q, p = x_t @ W, h @ U
+        q = a_x * np.concatenate([ln(q[:, :n]), ln(q[:, n:])], -1) + b[0]
+        p = a_h * np.concatenate([ln(p[:, :n]), ln(p[:, n:])], -1) + b[1]
+        z, r = np.split(logistic(q[:, :n] + p[:, :n]), 2, -1)
+        h = z * h + (1 - z) * np.tanh(q[:, n:] + r * p[:, n:])
+    return (h,)
+
+
+def simple(x, h, W, U, b, a):
+    for x_t in x.swapaxes(0, 1):
+        h = np.tanh(a * ln(x_t @ W + h @ U) + b)
+    return (h,)
+
+
+REFERENCE = dict(zip(LAYERS, [lstm, gru, simple], strict=True))
+
+
+@pytest.mark.parametrize("unroll", [False, True])  # the hand-written loop, the cell
+@pytest.mark.parametrize("training", [False, True])
+@each_layer
+def test_it_is_the_formula(layer_class, training, unroll):
+    layer = made(layer_class, return_state=True, unroll=unroll)
+    x = data()
+    zeros = [np.zeros((3, UNITS), "f") for _ in layer.state_size]
+    weights = [w.numpy() for w in layer.trainable_weights]
+    expected = REFERENCE[layer_class](x, *zeros, *weights)
+    output, *states = layer(x, training=training)
+    np.testing.assert_allclose(numpy(output), expected[0], atol=2e-6)
+    for state, wanted in zip(states, expected, strict=True):
+        np.testing.assert_allclose(numpy(state), wanted, atol=2e-6)
+
+
+def test_a_gru_that_resets_before_the_product():
+    layer = made(LayerNormGRU, reset_after=False)
+    x, n = data(time=1), 2 * UNITS
+    W, U, b, a_x, a_h = (w.numpy() for w in layer.trainable_weights)
+    h = np.random.default_rng(2).normal(size=(3, UNITS)).astype("f")
+    q = x[:, 0] @ W
+    q = a_x * np.concatenate([ln(q[:, :n]), ln(q[:, n:])], -1) + b
+    gates = logistic(q[:, :n] + a_h[:n] * ln(h @ U[:, :n]))
+    z, r = np.split(gates, 2, -1)
+    g = np.tanh(q[:, n:] + a_h[n:] * ln((r * h) @ U[:, n:]))
+    output = layer(x, initial_state=[h])
+    np.testing.assert_allclose(numpy(output), z * h + (1 - z) * g, atol=2e-6)
+
+
+def whole(layer, x):
+    """A model that gives the layer's sequence and states as one row."""
+    inputs = keras.Input(x.shape[1:])
+    parts = keras.tree.flatten(layer(inputs))
+    parts = [ops.reshape(p, (-1, int(np.prod(p.shape[1:])))) for p in parts]
+    model = keras.Model(inputs, ops.concatenate(parts, axis=-1))
+    model.compile("sgd", "mse")
+    return model
+
+
+VARIANTS = [{}, {"use_bias": False}, {"go_backwards": True}]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@each_layer
+def test_the_gradient_by_hand_is_that_of_the_cell(layer_class, variant):
+    arguments = {"return_sequences": True, "return_state": True, **variant}
+    x = data()
+    fused, unrolled = (made(layer_class, unroll=u, **arguments) for u in (False, True))
+    target = data(1, 1, whole(fused, x).output_shape[-1], seed=3)[0].repeat(3, 0)
+    assert fused.is_fused(None, True)
+    assert not unrolled.is_fused(None, True)
+    loss, gradients = backend.gradient(whole(fused, x), x, target)
+    same_loss, wanted = backend.gradient(whole(unrolled, x), x, target)
+    np.testing.assert_allclose(float(loss), float(same_loss), rtol=1e-6)
+    for got, want in zip(gradients, wanted, strict=True):
+        np.testing.assert_allclose(numpy(got), numpy(want), atol=2e-5, rtol=1e-4)
+
+
+@each_layer
+def test_the_gradient_is_that_of_finite_differences(layer_class):
+    x, step = data(), 1e-5
+    layer = made(layer_class, return_sequences=True)
+    model = whole(layer, x)
+    target = np.zeros((3, 7 * UNITS), "f")
+    _, gradients = backend.gradient(model, x, target)
+    reference = REFERENCE[layer_class]
+    for at, gradient in enumerate(gradients):
+        start = layer.trainable_weights[at].numpy()
+        direction = np.random.default_rng(at).normal(size=start.shape)
+        values = []
+        for sign in (1, -1):
+            weights = [w.numpy().astype("d") for w in layer.trainable_weights]
+            weights[at] = start + sign * step * direction
+            values.append(0.0)
+            for time in range(1, 8):  # the whole sequence: the last h of each prefix
+                zeros = [np.zeros((3, UNITS)) for _ in layer.state_size]
+                h = reference(x[:, :time].astype("d"), *zeros, *weights)[0]
+                values[-1] += np.sum(h**2) / target.size
+        slope = (values[0] - values[1]) / (2 * step)
+        np.testing.assert_allclose(
+            np.sum(numpy(gradient) * direction), slope, rtol=1e-3, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [*zip(LAYERS, KERAS, strict=True)])
+def test_without_normalisation_it_is_keras_layer(monkeypatch, ours, theirs):
+    plain = theirs(UNITS, return_sequences=True)
+    x = data()
+    wanted = numpy(plain(x))
+    for module in ("gru", "lstm", "simple_rnn"):
+        path = f"keras_dlparts.layers.layer_norm_{module}.normalise"
+        monkeypatch.setattr(path, lambda a, *_: a)
+    layer = ours.from_keras(plain)
+    layer.unroll = True  # the cell's own arithmetic
+    np.testing.assert_allclose(numpy(layer(x)), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [*zip(LAYERS, KERAS, strict=True)])
+def test_from_keras_carries_weights_and_settings(ours, theirs):
+    plain = theirs(UNITS, return_sequences=True, dropout=0.25, go_backwards=True)
+    plain.build((None, 7, 5))
+    layer = ours.from_keras(plain, zoneout=0.1)
+    for name in ("kernel", "recurrent_kernel", "bias"):
+        carried, original = getattr(layer.cell, name), getattr(plain.cell, name)
+        np.testing.assert_array_equal(carried.numpy(), original.numpy())
+    assert (layer.dropout, layer.go_backwards, layer.zoneout) == (0.25, True, 0.1)
+    assert layer.return_sequences
+    with pytest.raises(TypeError, match=f"must be a keras.layers.{theirs.__name__}"):
+        ours.from_keras(keras.layers.Dense(3))
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [*zip(LAYERS, KERAS, strict=True)])
+def test_every_argument_and_attribute_of_keras_layer_is_there(ours, theirs):
+    arguments = theirs(3).get_config()
+    layer, plain = ours.from_config(arguments), theirs.from_config(arguments)
+    assert isinstance(layer, theirs)
+    for name in vars(theirs):
+        if not name.startswith("_") and not callable(getattr(plain, name, len)):
+            assert hasattr(layer, name), name
+    assert set(plain.get_config()) < set(layer.get_config())
+    positional = ours(3, "tanh")
+    assert positional.activation is keras.activations.tanh
+
+
+# The invariances of the paper's table, on the products that are normalised.
+
+
+@pytest.mark.parametrize(
+    ("change", "stays"),
+    [
+        ("rescale the matrix", True),
+        ("recentre the matrix", True),
+        ("rescale one weight vector", False),
+        ("rescale the data", True),
+        ("rescale one case", True),
+        ("recentre the data", False),
+    ],
+)
+@pytest.mark.parametrize("layer_class", [LayerNormLSTM, LayerNormGRU])
+def test_invariances(layer_class, change, stays):
+    layer, x = made(layer_class), data()
+    layer.cell.epsilon = 1e-12
+    before = numpy(layer(x))
+    W = layer.cell.kernel.numpy()
+    if change == "rescale the matrix":
+        layer.cell.kernel.assign(3.0 * W)
+    elif change == "recentre the matrix":  # the same vector added to every column;
+        # the GRU has two groups of columns, and one shift serves both
+        layer.cell.kernel.assign(W + np.arange(5.0)[:, None])
+    elif change == "rescale one weight vector":
+        W[:, 0] *= 3.0
+        layer.cell.kernel.assign(W)
+    elif change == "rescale the data":
+        x = 5.0 * x
+    elif change == "rescale one case":
+        x[1] *= 5.0
+    else:
+        x = x + 1.0
+    after = numpy(layer(x))
+    assert np.allclose(before, after, atol=1e-5) == stays
+
+
+# What Keras' recurrent layers do besides.
+
+
+@each_layer
+def test_masks_skip_steps_wherever_they_stand(layer_class):
+    layer, x = made(layer_class), data(batch=4)
+    mask = np.ones((4, 7), bool)
+    mask[0, 4:] = False  # right-padded
+    mask[1, :3] = False  # left-padded
+    mask[2] = False  # all of it
+    y = numpy(layer(x, mask=ops.convert_to_tensor(mask)))
+    np.testing.assert_allclose(y[0], numpy(layer(x[:1, :4]))[0], atol=1e-6)
+    np.testing.assert_allclose(y[1], numpy(layer(x[1:2, 3:]))[0], atol=1e-6)
+    np.testing.assert_array_equal(y[2], 0)
+    np.testing.assert_allclose(y[3], numpy(layer(x))[3], atol=1e-6)
+
+
+@each_layer
+def test_a_stateful_layer_goes_on_and_resets(layer_class):
+    stateful = made(layer_class, stateful=False)
+    x = data(batch=2, time=6)
+    inputs = keras.Input((3, 5), batch_size=2)
+    layer = layer_class(UNITS, stateful=True)
+    model = keras.Model(inputs, layer(inputs))
+    layer.cell.set_weights([w.numpy() for w in stateful.cell.weights])
+    model(x[:, :3])
+    second = numpy(model(x[:, 3:]))
+    np.testing.assert_allclose(second, numpy(stateful(x)), atol=1e-6)
+    layer.reset_state()
+    first = numpy(model(x[:, :3]))
+    np.testing.assert_allclose(first, numpy(stateful(x[:, :3])), atol=1e-6)
+
+
+@each_layer
+def test_an_initial_state_counts(layer_class):
+    layer, x = made(layer_class, return_state=True), data()
+    _, *states = layer(x[:, :3])
+    output, *_ = layer(x[:, 3:], initial_state=states)
+    np.testing.assert_allclose(numpy(output), numpy(layer(x)[0]), atol=1e-6)
+
+
+@each_layer
+def test_backwards_is_the_flipped_sequence(layer_class):
+    backwards = made(layer_class, go_backwards=True, return_sequences=True)
+    forwards = made(layer_class, return_sequences=True)
+    x = data()
+    flipped = numpy(forwards(x[:, ::-1].copy()))
+    np.testing.assert_allclose(numpy(backwards(x)), flipped, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 5), (1, 4, 5), (3, 1, 5)])
+@each_layer
+def test_one_case_and_one_step(layer_class, shape):
+    layer = made(layer_class, return_sequences=True)
+    model = whole(layer, np.zeros(shape, "f"))
+    history = model.fit(
+        data(*shape), np.zeros((shape[0], shape[1] * UNITS), "f"), verbose=0
+    )
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@each_layer
+def test_wrappers_take_it(layer_class):
+    inputs = keras.Input((7, 5))
+    both = keras.layers.Bidirectional(layer_class(UNITS, return_sequences=True))
+    pairs = keras.layers.TimeDistributed(layer_class(3))
+    x = keras.layers.Reshape((7, 2, UNITS))(both(inputs))
+    model = keras.Model(inputs, pairs(x))
+    model.compile("sgd", "mse")
+    model.fit(data(), np.zeros((3, 7, 3), "f"), verbose=0)
+    assert model.output_shape == (None, 7, 3)
+
+
+def test_cells_stack():
+    inputs = keras.Input((7, 5))
+    cells = [cell(UNITS, zoneout=0.2, recurrent_dropout=0.2) for cell in CELLS]
+    model = keras.Model(inputs, keras.layers.RNN(cells)(inputs))
+    model.compile("sgd", "mse")
+    loss = model.fit(data(), np.zeros((3, UNITS), "f"), verbose=0).history["loss"]
+    assert np.isfinite(loss).all()
+
+
+@pytest.mark.parametrize(("cell", "layer"), [*zip(CELLS, LAYERS, strict=True)])
+def test_a_cell_in_keras_rnn_is_the_layer(cell, layer):
+    layer = made(layer, return_sequences=True)
+    loop = keras.layers.RNN(cell(UNITS), return_sequences=True)
+    loop.build((None, 7, 5))
+    loop.cell.set_weights([w.numpy() for w in layer.cell.weights])
+    np.testing.assert_allclose(numpy(loop(data())), numpy(layer(data())), atol=1e-6)
+
+
+# Noise.
+
+
+@each_layer
+def test_zoneout_is_the_formula(layer_class):
+    """One step from a state of twos: kept units stay at two, the others are new."""
+    layer = made(layer_class, zoneout=0.4, seed=5, return_state=True)
+    plain = made(layer_class, return_state=True)
+    x, rows = data(time=1)[:1].repeat(2000, 0), 2000
+    twos = [np.full((rows, UNITS), 2.0, "f") for _ in layer.state_size]
+    _, *new = plain(x[:1], initial_state=[t[:1] for t in twos])
+    _, *states = layer(x, initial_state=twos, training=True)
+    for state, moved in zip(states, new, strict=True):
+        state, moved = numpy(state), numpy(moved)
+        kept = np.isclose(state, 2.0)
+        np.testing.assert_allclose(
+            np.where(kept, moved, state), moved.repeat(rows, 0), atol=1e-5
+        )
+        # 8000 draws: the standard deviation of the share is .0055
+        assert abs(kept.mean() - 0.4) < 0.03
+    _, *mean = layer(x[:1], initial_state=[t[:1] for t in twos], training=False)
+    for state, moved in zip(mean, new, strict=True):
+        wanted = 0.4 * 2.0 + 0.6 * numpy(moved)
+        np.testing.assert_allclose(numpy(state), wanted, atol=1e-5)
+
+
+def test_zoneout_is_drawn_anew_at_each_step():
+    layer = made(LayerNormSimpleRNN, zoneout=0.5, seed=1, return_sequences=True)
+    h = numpy(layer(data(batch=8, time=20), training=True))
+    kept = np.isclose(h[:, 1:], h[:, :-1])  # (8, 19, 4)
+    assert 0.4 < kept.mean() < 0.6
+    assert not (kept == kept[:, :1]).all(axis=1).any()
+
+
+@each_layer
+def test_recurrent_dropout_has_one_mask_a_sequence(layer_class):
+    """The masked units have no way into any step: their rows of U do not matter."""
+    rate = 0.5
+
+    def seeded(layer):
+        backend.seed_globals(9)  # where Keras' dropout draws on PyTorch
+        layer.cell.seed_generator.state.assign([9, 0])
+        return layer
+
+    def run(layer):
+        return numpy(seeded(layer)(data(), training=True))
+
+    layer = made(layer_class, recurrent_dropout=rate)
+    first = run(layer)
+    seeded(layer)
+    mask = numpy(layer.cell.get_recurrent_dropout_mask(ops.ones((3, UNITS))))
+    layer.cell.reset_recurrent_dropout_mask()
+    assert set(np.unique(mask)) == {0.0, 2.0}
+    for row in range(3):
+        U = layer.cell.recurrent_kernel.numpy()
+        changed = U.copy()
+        changed[mask[row] == 0] += np.arange(changed.shape[1])
+        layer.cell.recurrent_kernel.assign(changed)
+        np.testing.assert_allclose(run(layer)[row], first[row], atol=1e-6)
+        layer.cell.recurrent_kernel.assign(U)
+
+
+@each_layer
+def test_input_dropout_is_the_same_in_both_loops(layer_class):
+    fused = made(layer_class, dropout=0.5, seed=4)
+    unrolled = made(layer_class, dropout=0.5, seed=4, unroll=True)
+    results = []
+    for layer in (fused, unrolled):
+        backend.seed_globals(9)
+        results.append(numpy(layer(data(), training=True)))
+    a, b = results
+    np.testing.assert_allclose(a, b, atol=1e-6)
+    assert not np.allclose(a, numpy(fused(data(), training=False)))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@each_layer
+def test_mixed_precision_trains_on_large_inputs(layer_class, policy):
+    """In float16 the sum of squares of these products overflows: 1e3^2 > 65504."""
+    layer = layer_class(UNITS, dtype=policy)
+    inputs = keras.Input((7, 5))
+    outputs = keras.layers.Dense(1, dtype="float32")(layer(inputs))
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mse")
+    loss = model.fit(1e3 * data(), np.ones((3, 1), "f"), epochs=2, verbose=0)
+    assert np.isfinite(loss.history["loss"]).all()
+    assert all(np.isfinite(w.numpy()).all() for w in model.trainable_weights)
+    assert layer(data()).dtype != "float32"
+
+
+@pytest.mark.skipif(
+    not backend.can_compile(), reason="PyTorch's compiler needs a C++ compiler"
+)
+@each_layer
+def test_a_compiled_step_is_not_traced_again(layer_class):
+    traces = []
+
+    class Counting(layer_class):
+        def inner_loop(self, *args, **kwargs):
+            traces.append(1)
+            return super().inner_loop(*args, **kwargs)
+
+    inputs = keras.Input((7, 5))
+    model = keras.Model(inputs, Counting(UNITS, zoneout=0.1)(inputs))
+    model.compile("sgd", "mse", jit_compile=True)
+    for seed in range(2):
+        model.train_on_batch(data(seed=seed), np.zeros((3, UNITS), "f"))
+    once = len(traces)
+    for seed in range(4):
+        model.train_on_batch(data(seed=seed), np.zeros((3, UNITS), "f"))
+    assert len(traces) == once
+
+
+@each_layer
+def test_bad_arguments(layer_class):
+    with pytest.raises(ValueError, match=r"0 <= zoneout < 1\. Received: zoneout=1"):
+        layer_class(3, zoneout=1)
+    with pytest.raises(ValueError, match="zoneout=-1e-09"):
+        layer_class(3, zoneout=-1e-9)
+    with pytest.raises(TypeError, match="`zoneout` must be a number"):
+        layer_class(3, zoneout="0.1")
+    with pytest.raises(ValueError, match="`epsilon` must be > 0"):
+        layer_class(3, epsilon=0.0)
+    with pytest.raises(ValueError, match="units"):
+        layer_class(0)
+    assert layer_class(3, zoneout=0.999).zoneout == 0.999
+
+
+@pytest.mark.parametrize("layer_class", LAYERS[:2])
+def test_cudnn_cannot_be_asked_for(layer_class):
+    assert layer_class(3, use_cudnn="auto").units == 3
+    with pytest.raises(ValueError, match="no layer-normalised cells"):
+        layer_class(3, use_cudnn=True)

@@ -1,0 +1,127 @@
+"""ResidualBlock and ResidualDenseBlock: the layers of each order, against numpy."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dlparts.layers import Residual, ResidualBlock, ResidualDenseBlock
+
+WORDS = {
+    "Dense": "W",
+    "Conv1D": "W",
+    "Conv2D": "W",
+    "Conv3D": "W",
+    "BatchNormalization": "BN",
+    "Activation": "relu",
+    "Dropout": "drop",
+}
+
+
+def spelled(layers):
+    return " ".join(
+        f"[{spelled(layer.body)} | {layer.shortcut}]"
+        if isinstance(layer, Residual)
+        else WORDS[type(layer).__name__]
+        for layer in layers
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "same", "other"),
+    [
+        (
+            "original",
+            "[W BN relu W BN | identity] relu",
+            "[W BN relu W BN | W BN] relu",
+        ),
+        (
+            "bn_after_add",
+            "[W BN relu W | identity] BN relu",
+            "[W BN relu W | W] BN relu",
+        ),
+        (
+            "relu_before_add",
+            "[W BN relu W BN relu | identity]",
+            "[W BN relu W BN relu | W BN]",
+        ),
+        (
+            "relu_only",
+            "[relu W BN relu W BN | identity]",
+            "relu [W BN relu W BN | W BN]",
+        ),
+        (
+            "full_preactivation",
+            "[BN relu W BN relu W | identity]",
+            "BN relu [W BN relu W | W]",
+        ),
+    ],
+)
+def test_orders_of_the_paper(order, same, other):
+    for make, shape in ((ResidualBlock, (1, 4, 4, 3)), (ResidualDenseBlock, (1, 3))):
+        for width, expected in ((3, same), (5, other)):
+            block = make(width, order=order)
+            block.build(shape)
+            residual = next(x for x in block.layers if isinstance(x, Residual))
+            told = spelled(block.layers).replace(
+                "layers]", f"{spelled(residual.shortcut_layers)}]"
+            )
+            assert told == expected
+
+
+def test_bottleneck_strides_first_and_widens_last():
+    block = ResidualBlock(2, kind="bottleneck", strides=2)
+    block.build((1, 8, 8, 3))
+    convs = [x for x in block.layers[0].body if type(x).__name__ == "Conv2D"]
+    assert [(c.filters, c.kernel_size[0], c.strides[0]) for c in convs] == [
+        (2, 1, 2),
+        (2, 3, 1),
+        (8, 1, 1),
+    ]
+
+
+def test_dense_block_against_numpy():
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    block = ResidualDenseBlock(3, width=4, norm=None, order="full_preactivation")
+    y = keras.ops.convert_to_numpy(block(x))
+    w, b, v, c = (weight.numpy() for weight in block.weights)
+    expected = x + np.maximum(np.maximum(x, 0) @ w + b, 0) @ v + c
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 2), (1, 6, 4, 2), (1, 4, 6, 4, 2)])
+def test_one_two_and_three_dimensions(shape):
+    for resize in ("pad", "projection"):
+        y = ResidualBlock(4, strides=2, resize=resize)(np.ones(shape, "float32"))
+        assert tuple(y.shape) == (1, *(n // 2 for n in shape[1:-1]), 4)
+
+
+def test_remat_changes_nothing_but_memory():
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 3)).astype("float32")
+    y = np.ones((4, 6, 6, 3), "float32")
+    weights = []
+    for remat in (False, True):
+        keras.utils.set_random_seed(0)
+        block = ResidualBlock(3, remat=remat, stochastic_depth=0.5, seed=1)
+        model = keras.Sequential([keras.Input((6, 6, 3)), block])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.fit(x, y, epochs=3, verbose=0)
+        weights.append([v.numpy() for v in model.variables])
+    for plain, remat in zip(*weights, strict=True):
+        np.testing.assert_allclose(plain, remat, rtol=1e-5, atol=1e-6)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="`kind` must be one of"):
+        ResidualBlock(4, kind="basis")
+    with pytest.raises(ValueError, match="`order` must be one of"):
+        ResidualBlock(4, order="preactivation")
+    with pytest.raises(ValueError, match="`filters` must be at least 1"):
+        ResidualBlock(0)
+    with pytest.raises(TypeError, match="`strides` must be an integer"):
+        ResidualBlock(4, strides=2.0)
+    with pytest.raises(ValueError, match="ResidualDenseBlock takes vectors"):
+        ResidualBlock(4)(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="`units` must be at least 1"):
+        ResidualDenseBlock(0)
+    with pytest.raises(ValueError, match="`norm` must be one of"):
+        ResidualDenseBlock(3, norm="group")

@@ -1,0 +1,7 @@
+"""A part whose entry point has another name than it."""
+
+import keras
+
+
+class Misspelt(keras.layers.Layer):
+    """Is named otherwise in pyproject.toml."""
