@@ -235,8 +235,8 @@ def test_report_is_written_again(dlparts, run):
 
 
 def test_verify_prints_what_holds(dlparts):
-    code, out, err = dlparts("verify", "parity")
-    assert (code, err) == (0, "")
+    code, out, _ = dlparts("verify", "parity")
+    assert code == 0
     assert out.startswith("dlparts.parity  data, keras-dlparts ")
     assert "  holds  documents its arguments\n" in out
     assert "dlparts.parity()\n" in out

@@ -41,15 +41,6 @@ CASES = {
                 "seed": 1,
             }
         },
-        {
-            "arguments": {
-                "depth": 18,
-                "layout": "imagenet",
-                "order": "full_preactivation",
-                "filters": 2,
-                "input_shape": (32, 2),
-            }
-        },
     )
 }
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_dlparts
 from keras_dlparts.models import MLP, PlainNet, ResNet
 
 
@@ -87,6 +88,16 @@ def test_names_of_orders_reach_the_blocks():
     ]
 
 
+def test_imagenet_layouts_in_one_dimension():
+    model = ResNet(18, (64, 2), 3, layout="imagenet", filters=2)
+    assert model.get_layer("stage1_block1").output.shape == (None, 16, 2)
+    assert model.get_layer("stage4_block2").output.shape == (None, 2, 16)
+    layers = model._flatten_layers()
+    projections = [x for x in layers if type(x).__name__ == "Residual"]
+    assert sum(len(x.shortcut_layers) == 2 for x in projections) == 3
+    assert ResNet(34, (64, 2), layout="imagenet", filters=2).count_params() > 0
+
+
 def test_depths_that_are_none():
     for depth in (2, 19, 18):
         with pytest.raises(ValueError, match=r"6n \+ 2"):
@@ -97,6 +108,16 @@ def test_depths_that_are_none():
         ResNet(20, layout="imagenet")
     with pytest.raises(ValueError, match="one to three axes"):
         ResNet(20, input_shape=(32,))
+
+
+def test_a_model_in_a_config_takes_the_shape_of_the_data():
+    pytest.importorskip("sklearn")
+    config = {
+        "data": {"use": "digits", "batch_size": 8},
+        "model": {"use": "MLP", "hidden": [8], "norm": "batch"},
+        "loss": {"use": "SparseCategoricalCrossentropy", "from_logits": True},
+    }
+    assert keras_dlparts.build(config).count_params() == 64 * 8 + 4 * 8 + 9 * 10
 
 
 def test_mlp_against_numpy():

@@ -1,0 +1,76 @@
+"""The README and the docs say what is true: examples run, tables are current."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from keras_dlparts import registry, train
+from keras_dlparts.config import load
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_readmes_python_runs_as_printed(monkeypatch):
+    (code,) = blocks(README, "python")
+    assert len(code.strip().splitlines()) <= 11
+    names = {}
+    monkeypatch.setenv("CI", "true")
+    exec(compile(code, "README.md", "exec"), names)
+    history = names["model"].history.history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+def test_the_readmes_config_trains(tmp_path):
+    (text,) = blocks(README, "yaml")
+    path = tmp_path / "digits.yaml"
+    path.write_text(text)
+    run = train(path, out=tmp_path / "runs", epochs=1)
+    assert run.status["state"] == "done"
+
+
+@pytest.mark.parametrize("text", blocks((ROOT / "docs/config.md").read_text(), "yaml"))
+def test_the_config_pages_examples_are_yaml(text):
+    value = yaml.safe_load(text)
+    if isinstance(value, dict) and "model" in value:
+        load(value | {"loss": "mse"})
+
+
+def test_the_readmes_targets_are_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_links_lead_somewhere():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_example_config_is_good():
+    for path in sorted(ROOT.glob("examples/*.yaml")) + sorted(
+        ROOT.glob("tuning/*.yaml")
+    ):
+        load(path)
+
+
+def test_generated_pages_are_current(tmp_path):
+    check = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    found = subprocess.run(check, capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_each_part_of_ours_has_a_page():
+    pages = {path.stem for path in ROOT.glob("docs/parts/*.md")}
+    ours = registry.parts()
+    assert {f"{p.kind}.{p.short_name}" for p in ours if p.vendor == "dlparts"} == pages
