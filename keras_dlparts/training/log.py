@@ -11,6 +11,7 @@ import time
 
 import keras
 
+from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.training.folder import write_json, write_text
 from keras_dlparts.training.run import higher_is_better
 
@@ -130,10 +131,11 @@ class RunLog(keras.callbacks.Callback):
         if self.best.monitor:
             known = self.rows[-1].keys()
             if self.best.monitor not in known and len(self.rows) == 1:
-                raise ValueError(
-                    f"`best.monitor` is no column of the history. Received: "
-                    f"{self.best.monitor!r}; accepted: {', '.join(known)}"
+                message = (
+                    f"no column of the history. Received: {self.best.monitor!r}; "
+                    f"accepted: {', '.join(known)}"
                 )
+                raise ConfigError([Problem("", (), "best.monitor", message)])
             return self.best.monitor
         has_validation = any("val_loss" in row for row in self.rows)
         return "val_loss" if has_validation else "loss"

@@ -10,7 +10,7 @@ No line parts one ring from another, so a linear model stays near chance.
 
 import numpy as np
 
-from keras_dlparts.data.source import Source, Splits, check_integer, check_number
+from keras_dlparts.data import Source, Splits, check_integer, check_number
 
 
 def points(c, a, e, classes):

@@ -1,0 +1,148 @@
+"""Layer-normalised recurrent layers beside Keras' plain ones and beside their cells.
+
+    KERAS_BACKEND=jax python benchmarks/recurrent.py [--grid] [--out FILE]
+
+For each shape three layers take turns in one process, so that a ratio holds while the
+machine's speed drifts: Keras' plain layer, ours, and our cell in `keras.layers.RNN`.
+A figure is the median over the rounds of the pairwise ratio to Keras' plain layer.
+Memory is the peak of a process of its own for each layer. `--grid` runs all shapes of
+the grid; without it, the two of the goal: time 100, batch 64, units 256.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+ROUNDS = 9
+GOAL = [(100, 64, 256, 64), (100, 64, 256, 512)]
+GRID = [*itertools.product((20, 100, 500), (1, 64), (64, 256, 512), (32, 512))]
+
+
+def layers(kind, units):
+    import keras
+
+    from keras_dlparts import layers
+
+    cell = getattr(layers, f"LayerNorm{kind}Cell")
+    return {
+        "keras": lambda: getattr(keras.layers, kind)(units),
+        "ours": lambda: getattr(layers, f"LayerNorm{kind}")(units),
+        "cell": lambda: keras.layers.RNN(cell(units)),
+    }
+
+
+def steps(layer, shape):
+    """(a training step, a prediction) as functions without arguments."""
+    import keras
+    import numpy as np
+
+    time_steps, batch, _, features = shape
+    inputs = keras.Input((time_steps, features), batch_size=batch)
+    model = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(batch, time_steps, features))
+    x, y = x.astype("float32"), np.zeros((batch, 1), "float32")
+    return (
+        lambda: model.train_on_batch(x, y),
+        lambda: model.predict(x, batch_size=batch, verbose=0),
+    )
+
+
+def timed(function):
+    start = time.perf_counter()
+    function()
+    return 1000 * (time.perf_counter() - start)
+
+
+def compare(kind, shape):
+    """Milliseconds and ratios to Keras' layer, of a step and of a prediction."""
+    import numpy as np
+
+    made = {name: steps(make(), shape) for name, make in layers(kind, shape[2]).items()}
+    row = {
+        "kind": kind,
+        **dict(zip(("time", "batch", "units", "inputs"), shape, strict=True)),
+    }
+    for at, what in enumerate(("train", "predict")):
+        for pair in made.values():
+            pair[at](), pair[at]()
+        rounds = [
+            {name: timed(pair[at]) for name, pair in made.items()}
+            for _ in range(ROUNDS)
+        ]
+        for name in made:
+            row[f"{what}_ms_{name}"] = round(np.median([r[name] for r in rounds]), 1)
+            if name != "keras":
+                ratios = [r[name] / r["keras"] for r in rounds]
+                spread = np.percentile(ratios, (25, 50, 75)).round(3).tolist()
+                row[f"{what}_ratio_{name}"] = dict(
+                    zip(("q1", "median", "q3"), spread, strict=True)
+                )
+    return row
+
+
+def memory(kind, shape, name):
+    """The peak of a process that trains one layer, in MB."""
+    command = [sys.executable, __file__, "--memory", kind, name, *map(str, shape)]
+    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def train_and_print_peak(kind, name, *shape):
+    shape = tuple(map(int, shape))
+    train, _ = steps(layers(kind, shape[2])[name](), shape)
+    for _ in range(3):
+        train()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--grid", action="store_true")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--memory", nargs=6, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory:
+        train_and_print_peak(*options.memory)
+        return
+    import keras
+
+    backend = keras.backend.backend()
+    rows = []
+    for kind in ("LSTM", "GRU"):
+        for shape in GRID if options.grid else GOAL:
+            row = compare(kind, shape)
+            if shape in GOAL:
+                peaks = {n: memory(kind, shape, n) for n in ("keras", "ours")}
+                row["peak_mb"] = {n: round(mb) for n, mb in peaks.items()}
+            rows.append(row)
+            print(
+                f"{backend} {kind} {shape}: "
+                f"train {row['train_ratio_ours']['median']} "
+                f"(cell {row['train_ratio_cell']['median']}), "
+                f"predict {row['predict_ratio_ours']['median']} of Keras' plain layer"
+            )
+    names = ("keras", "keras-dlparts", "tensorflow-cpu", "jax", "torch", "numpy")
+    installed = {d.name.replace("_", "-"): d.version for d in metadata.distributions()}
+    result = {
+        "command": f"KERAS_BACKEND={backend} python benchmarks/recurrent.py"
+        + " --grid" * options.grid,
+        "backend": backend,
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
+        "versions": {name: installed[name] for name in names if name in installed},
+        "rounds": ROUNDS,
+        "rows": rows,
+    }
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
