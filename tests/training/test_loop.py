@@ -154,7 +154,10 @@ def test_best_can_be_told_what_to_watch(tmp_path, monitor, mode, choose):
 
 
 def test_an_unknown_monitor_says_what_there_is(tmp_path):
-    with pytest.raises(ValueError, match=r"best.monitor\n  no column .*val_los'; accepted: epoch, accuracy"):
+    with pytest.raises(
+        ValueError,
+        match=r"best.monitor\n  no column .*val_los'; accepted: epoch, accuracy",
+    ):
         train(CONFIG | {"best": {"monitor": "val_los"}}, out=tmp_path)
 
 
