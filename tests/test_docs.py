@@ -21,7 +21,7 @@ def blocks(text, language):
 
 def test_the_readmes_python_runs_as_printed(monkeypatch):
     (code,) = blocks(README, "python")
-    assert len(code.strip().splitlines()) <= 11
+    assert len(code.strip().splitlines()) <= 10
     names = {}
     monkeypatch.setenv("CI", "true")
     exec(compile(code, "README.md", "exec"), names)
