@@ -4,6 +4,7 @@ Parts build on Keras and on what is here: random seeds that differ by replica,
 the gradient of a model on a batch, repeatable arithmetic.
 """
 
+import contextlib
 import random
 
 import keras
@@ -82,6 +83,37 @@ def seed_globals(*seeds):
         import torch
 
         torch.manual_seed(int(words[0]))
+
+
+@contextlib.contextmanager
+def unmoved(model):
+    """Put back what training passes inside this context move.
+
+    That is the state of layers (moving averages, seed counters), the metrics, and the
+    process-wide generators; the trainable weights are nobody's business here.
+    """
+    if name() == "jax":
+        model.jax_state_sync()  # `fit` trains on copies, and takes these up again
+    variables = [*model.non_trainable_variables, *model.metrics_variables]
+    kept = [v.numpy() for v in variables]
+    generators = random.getstate(), np.random.get_state()
+    try:
+        with _torch_generator_kept():
+            yield
+    finally:
+        random.setstate(generators[0])
+        np.random.set_state(generators[1])
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+
+def _torch_generator_kept():
+    """Keras' Dropout draws from PyTorch's own generator, whatever its seed."""
+    if name() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.random.fork_rng()
 
 
 def make_deterministic():

@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from keras import layers as kl
 
+from keras_dlparts.layers.orders import Chain
 from keras_dlparts.layers.residual import Residual
-from keras_dlparts.layers.residual_block import Chain
 
 # Which axis of which weight belongs to the outputs that are scaled.
 _FOLDABLE = {

@@ -7,7 +7,7 @@ from keras import layers as kl
 
 import keras_dlparts
 from keras_dlparts.layers import Residual, ResidualBlock, ResidualDenseBlock
-from keras_dlparts.layers.residual_block import ORDERS
+from keras_dlparts.layers.orders import ORDERS
 from keras_dlparts.models import ResNet
 
 RANDOM = np.random.default_rng(0)

@@ -13,12 +13,12 @@ neural networks".
 
 import contextlib
 import math
-import random
-import sys
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_dlparts import backend
 
 CASES = {
     "GradientFlow": (
@@ -100,7 +100,7 @@ class GradientFlow(keras.callbacks.Callback):
         if self.past + batch < self.next:
             return
         self.next = self.past + batch + self.every
-        with _unmoved(self.model):
+        with backend.unmoved(self.model):
             data = self._batch or self._batches[batch]
             if self._probe is None:
                 self._probe = _Probe(self.model)
@@ -169,24 +169,6 @@ def heat_map(flow, what):
     axes.set_xlabel("step")
     figure.colorbar(mesh, ax=axes)
     return figure
-
-
-@contextlib.contextmanager
-def _unmoved(model):
-    """Put back whatever a training pass moves: state of layers, random generators."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()  # JAX trains on copies, and takes these up again
-    variables = model.non_trainable_variables
-    kept = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
-    python, numpy = random.getstate(), np.random.get_state()
-    # Keras' Dropout draws from PyTorch's generator, where PyTorch runs.
-    torch = sys.modules.get("torch")
-    with torch.random.fork_rng() if torch else contextlib.nullcontext():
-        yield
-    random.setstate(python)
-    np.random.set_state(numpy)
-    for variable, value in zip(variables, kept, strict=True):
-        variable.assign(value)
 
 
 class _Norms(keras.optimizers.Optimizer):

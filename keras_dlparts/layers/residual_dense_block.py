@@ -12,14 +12,14 @@ He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 
 import keras
 
-from keras_dlparts.layers.residual import SHORTCUTS
-from keras_dlparts.layers.residual_block import (
+from keras_dlparts.layers.orders import (
     ORDERS,
     Chain,
     arranged,
     check_count,
     check_word,
 )
+from keras_dlparts.layers.residual import SHORTCUTS
 
 NORMS = {
     "batch": keras.layers.BatchNormalization,

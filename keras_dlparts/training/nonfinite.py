@@ -32,7 +32,7 @@ def first_bad(model, x, y, sample_weight=None):
         for weight in layer.weights:
             if count := _bad(weight):
                 return f"weight {weight.name!r} of {_named(layer)} ({count})"
-    with _unchanged(model):
+    with backend.unmoved(model):
         outputs = []
         with _watched(model, outputs):
             prediction = model(x, training=True)
@@ -69,17 +69,6 @@ def leaves(model):
         for layer in layers
         if not any(True for _ in layer._flatten_layers(include_self=False))
     ]
-
-
-@contextlib.contextmanager
-def _unchanged(model):
-    variables = [*model.non_trainable_variables, *model.metrics_variables]
-    kept = [v.numpy() for v in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
 
 
 @contextlib.contextmanager

@@ -37,6 +37,8 @@ def refused(dlparts, tmp_path):
         assert code == 2, out + err
         assert out == ""
         assert "Traceback" not in err
+        assert "{{" not in err
+        assert "[Op:" not in err
         told, places, head = {}, [], ""
         for line in err.splitlines():
             if line.startswith("  "):
@@ -44,7 +46,8 @@ def refused(dlparts, tmp_path):
             else:
                 assert line.startswith((name, "--set")), err
                 head = line.removeprefix(name).removeprefix(":").strip()
-                told.setdefault(head, "")
+                assert head not in told, err
+                told[head] = ""
                 place = head.partition(" ")[0].split(":")
                 places.append([int(n) for n in place if n.isdigit()])
         assert places == sorted(places)

@@ -1,5 +1,6 @@
 """Bad configs: layers that do not connect, shapes and data that do not fit."""
 
+import numpy as np
 import pytest
 
 # Each is a whole model; the data is digits, of shape (64,), the classes 0 to 9.
@@ -90,6 +91,10 @@ FIT = {
         "data: digits\nmodel: [{use: Dense, units: 10}]\n"
         "loss: CategoricalCrossentropy\n",
     ),
+    "a loss that cannot subtract": (
+        {"3:7  loss": "(predictions (2, 10), targets (2,), for two rows): "},
+        "data: digits\nmodel: [{use: Dense, units: 10}]\nloss: mse\n",
+    ),
     "several outputs": (
         {"5:7  loss": "(predictions ((2, 3), (2, 3), (2, 3)), targets (2,)"},
         """\
@@ -135,3 +140,16 @@ def test_model_is_refused(assert_told, case):
 @pytest.mark.parametrize("case", FIT)
 def test_what_does_not_fit_is_refused(assert_told, case):
     assert_told(*FIT[case])
+
+
+def test_metrics_without_targets(assert_told, tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones((9, 3), "float32"))
+    text = """\
+data: {use: npz, path: a.npz, y: null}
+model: [{use: ActivityRegularization, l2: 0.1}]
+metrics: [mse]
+"""
+    told = {"3:10  metrics": "(predictions (2, 3), targets None, for two rows): "}
+    assert_told(told, text)
+    text = text.replace("metrics: [mse]", "loss: mse")
+    assert_told({"3:7  loss": "the data has no targets for a loss to compare"}, text)

@@ -132,6 +132,10 @@ compile: {steps_per_execution: 0}
         },
         "model: [Flatten]\ndtype_policy: float8\nbest: {mode: lowest}\n",
     ),
+    "a search in a section": (
+        {"2:15  fit.epochs": "`search: int` needs max"},
+        "model: [Flatten]\nfit: {epochs: {search: int, min: 3}}\n",
+    ),
     "a search for a whole config": (
         {"1:1  search": "unknown key", "2:1  of": "unknown key"},
         "search: one_of\nof: [{model: [Flatten]}]\nmodel: [Flatten]\n",
