@@ -55,10 +55,9 @@ def names_its_shapes(case):
 def is_registered_with_keras(case):
     """`@keras.saving.register_keras_serializable("vendor")` names whose it is."""
     name = keras.saving.get_registered_name(case.target)
-    vendor = "dlparts" if case.part.vendor == "dlparts" else "..."
-    package = name.rpartition(">")[0]
+    vendor = case.part.vendor
     require(
-        package and package != "Custom" and vendor in (package, "..."),
+        name.rpartition(">")[0] == vendor,
         f"Decorate it with `@keras.saving.register_keras_serializable("
         f'"{vendor}")`. Received: registered as {name!r}',
     )
