@@ -253,7 +253,7 @@ def test_an_error_of_a_constructor_is_told_without_the_whole_config(saved, tmp_p
         load_model(path)
     assert str(caught.value) == (
         f"{path} cannot be loaded: `rate` must satisfy 0 <= rate < 1; at 1 nothing "
-        "would be left to rescale. Received: rate=2"
+        "would be left. Received: rate=2"
     )
 
 

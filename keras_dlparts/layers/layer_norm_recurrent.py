@@ -24,6 +24,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.layers.rates import check_rate
 
 # What the contract suite builds of each kind.
 layer_cases = (
@@ -143,12 +144,7 @@ class NormalisedCell:
     """
 
     def _configure(self, zoneout, epsilon):
-        if isinstance(zoneout, bool) or not isinstance(zoneout, int | float):
-            raise TypeError(f"`zoneout` must be a number. Received: {zoneout!r}")
-        if not 0 <= zoneout < 1:
-            raise ValueError(
-                f"`zoneout` must satisfy 0 <= zoneout < 1. Received: zoneout={zoneout}"
-            )
+        check_rate("zoneout", zoneout)
         if not epsilon > 0:
             raise ValueError(f"`epsilon` must be > 0. Received: epsilon={epsilon}")
         self.zoneout = zoneout

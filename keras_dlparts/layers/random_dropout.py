@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.layers.rates import check_rate
 
 CASES = {
     "RandomDropout": (
@@ -65,15 +66,7 @@ class RandomDropout(keras.layers.Layer):
 
     def __init__(self, rate, per="sample", seed=None, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float):
-            raise TypeError(
-                f"`rate` must be a number with 0 <= rate < 1. Received: rate={rate!r}"
-            )
-        if not 0 <= rate < 1:
-            raise ValueError(
-                "`rate` must satisfy 0 <= rate < 1; at 1 nothing would be left to "
-                f"rescale. Received: rate={rate}"
-            )
+        check_rate("rate", rate)
         if per not in ("sample", "batch"):
             raise ValueError(
                 f"`per` must be 'sample' or 'batch'. Received: per={per!r}"

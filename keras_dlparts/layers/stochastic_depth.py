@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.layers.rates import check_rate
 
 CASES = {
     "StochasticDepth": (
@@ -58,15 +59,7 @@ class StochasticDepth(keras.layers.Layer):
 
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float):
-            raise TypeError(
-                f"`rate` must be a number with 0 <= rate < 1. Received: rate={rate!r}"
-            )
-        if not 0 <= rate < 1:
-            raise ValueError(
-                "`rate` must satisfy 0 <= rate < 1; at 1 nothing would be left to "
-                f"rescale. Received: rate={rate}"
-            )
+        check_rate("rate", rate)
         self.rate = rate
         self.seed = seed
         self.seed_generator = backend.SeedGenerator(seed) if rate else None
