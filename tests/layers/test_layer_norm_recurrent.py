@@ -14,6 +14,7 @@ from keras_dlparts.layers import (
     LayerNormSimpleRNN,
     LayerNormSimpleRNNCell,
 )
+from keras_dlparts.testing.keras_test_case import own_tests
 
 LAYERS = [LayerNormLSTM, LayerNormGRU, LayerNormSimpleRNN]
 CELLS = [LayerNormLSTMCell, LayerNormGRUCell, LayerNormSimpleRNNCell]
@@ -183,6 +184,20 @@ def test_without_normalisation_it_is_keras_layer(monkeypatch, ours, theirs):
     np.testing.assert_allclose(numpy(layer(x)), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("at", range(3))
+def test_keras_own_tests_pass_without_normalisation(monkeypatch, at):
+    """The numbers in them are those of the plain layers: masks, states, and so on."""
+    ours, module = LAYERS[at], ("lstm", "gru", "simple_rnn")[at]
+    monkeypatch.setattr(ours, "is_fused", lambda *_: False)
+    path = f"keras_dlparts.layers.layer_norm_{module}.normalise"
+    monkeypatch.setattr(path, lambda a, *_: a)
+    tests = own_tests(f"rnn.{module}_test", {KERAS[at].__name__: ours})
+    # One counts weights, and here there are gains too; cuDNN has no such cells.
+    left = ("test_basics", "test_torch_cudnn_dispatch_fires")
+    ran = [run() for name, run in tests if name not in left]
+    assert len(ran) >= 4
+
+
 @pytest.mark.parametrize(("ours", "theirs"), [*zip(LAYERS, KERAS, strict=True)])
 def test_from_keras_carries_weights_and_settings(ours, theirs):
     plain = theirs(UNITS, return_sequences=True, dropout=0.25, go_backwards=True)
@@ -319,6 +334,19 @@ def test_wrappers_take_it(layer_class):
     model.compile("sgd", "mse")
     model.fit(data(), np.zeros((3, 7, 3), "f"), verbose=0)
     assert model.output_shape == (None, 7, 3)
+
+
+@each_layer
+def test_bidirectional_runs_ours_both_ways(layer_class):
+    """Keras fuses two of its LSTMs or GRUs into one call; it must not fuse ours."""
+    forward = made(layer_class, return_sequences=True)
+    back = made(layer_class, return_sequences=True, go_backwards=True)
+    both = keras.layers.Bidirectional(forward, backward_layer=back)
+    both.build((None, 7, 5))  # a copy of the first one, with weights of its own
+    both.forward_layer.cell.set_weights([w.numpy() for w in forward.cell.weights])
+    there, again = numpy(forward(data())), numpy(back(data()))[:, ::-1]
+    expected = np.concatenate([there, again], axis=-1)
+    np.testing.assert_allclose(numpy(both(data())), expected, atol=1e-6)
 
 
 def test_cells_stack():
