@@ -14,7 +14,6 @@ import itertools
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -96,11 +95,13 @@ def memory(kind, shape, name):
 
 
 def train_and_print_peak(kind, name, *shape):
+    from keras_dlparts.training.log import peak_memory_mb
+
     shape = tuple(map(int, shape))
     train, _ = steps(layers(kind, shape[2])[name](), shape)
     for _ in range(3):
         train()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_memory_mb())
 
 
 def main():
