@@ -12,9 +12,9 @@ _HOME = {
     "NonFiniteError": "training",
     "Run": "training",
     "build": "config",
-    "fold": "batch_norm",
+    "fold": "folding",
     "load_model": "saving",
-    "recalibrate": "batch_norm",
+    "recalibrate": "population",
     "train": "training",
 }
 __all__ = sorted(_HOME)

@@ -1,15 +1,12 @@
-"""Batch normalisation after training: population statistics, and folding.
+"""Folding: batch normalisation taken into the linear layer before it.
 
-    recalibrate, Algorithm 2 of the paper, over training batches B of m values each:
-        E[x] = mean_B mu_B        Var[x] = m / (m - 1) * mean_B sigma_B^2
-    fold, for y = gamma (W x + b - E) / sqrt(Var + epsilon) + beta:
-        s = gamma / sqrt(Var + epsilon)     W' = W s     b' = (b - E) s + beta
-        so that y = W' x + b'
+    y = gamma (W x + b - E) / sqrt(Var + epsilon) + beta
+    s = gamma / sqrt(Var + epsilon)     W' = W s     b' = (b - E) s + beta
+    so that y = W' x + b'
 
+In inference a batch normalisation is one affine map, with the moving averages E, Var.
 Ioffe & Szegedy 2015, "Batch normalization", arXiv:1502.03167.
 """
-
-import contextlib
 
 import keras
 import numpy as np
@@ -265,109 +262,3 @@ class _Folding:
 
         self.copies.append(copy)
         return new
-
-
-def recalibrate(model, data, batch_size=32):
-    """Set the statistics of all batch normalisations from data, by Algorithm 2.
-
-    One pass over training batches: every layer works as in training, on its batch's
-    own mean and variance, so that each one sees what it saw in training. The moving
-    averages are then replaced by the mean of the batches' means, and of their
-    variances times m / (m - 1), m being the values a mean was taken over. Nothing
-    else of the model moves. A frozen layer (`trainable = False`) and one that
-    renormalises keep their statistics.
-
-    Args:
-        model: A built `keras.Model`. It is changed.
-        data: Training data: an array, a `keras.utils.PyDataset`, or anything that
-            yields batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`.
-        batch_size: Integer. For an array; best the one of the training.
-
-    Returns:
-        The model.
-
-    Example:
-
-    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
-    >>> model = recalibrate(model, np.array([[1.0], [3.0], [5.0], [7.0]]), batch_size=2)
-    >>> norm = model.layers[-1]
-    >>> float(norm.moving_mean[0]), float(norm.moving_variance[0])
-    (4.0, 2.0)
-    """
-    norms = {
-        id(layer): layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, kl.BatchNormalization)
-        and layer.trainable
-        and not layer.renorm
-    }.values()
-    if not norms:
-        raise ValueError(
-            "`model` must have a BatchNormalization that is trainable. "
-            f"Received: {model.name!r}, without one"
-        )
-    before = [(v, v.numpy()) for v in model.non_trainable_variables]
-    statistics = {layer: [] for layer in norms}
-    try:
-        with _watched(statistics):
-            for x in _inputs(data, batch_size):
-                model(x, training=True)
-    finally:
-        for variable, value in before:
-            variable.assign(value)
-    for layer, batches in statistics.items():
-        if not batches:
-            raise ValueError(
-                "`data` must hold a batch, and each layer must be in use. "
-                f"Received: nothing for {layer.name!r}"
-            )
-        mean, variance = np.mean(batches, axis=0)
-        layer.moving_mean.assign(mean)
-        layer.moving_variance.assign(variance)
-    return model
-
-
-def _moments(x, axis, mask=None):
-    """The mean and the unbiased variance of each channel over all else."""
-    x = np.moveaxis(keras.ops.convert_to_numpy(x).astype("float64"), axis, -1)
-    if mask is not None:
-        x = x[keras.ops.convert_to_numpy(mask)]
-    x = x.reshape(-1, x.shape[-1])
-    if len(x) < 2:
-        raise ValueError(
-            "A batch must give each BatchNormalization two values a channel, or there "
-            f"is no variance. Received: {len(x)}; leave such a batch out"
-        )
-    return x.mean(axis=0), x.var(axis=0, ddof=1)
-
-
-@contextlib.contextmanager
-def _watched(statistics):
-    """Note the moments of what each layer is called on."""
-
-    def watch(layer, call):
-        def watched(inputs, *arguments, mask=None, **more):
-            statistics[layer].append(_moments(inputs, layer.axis, mask))
-            return call(inputs, *arguments, mask=mask, **more)
-
-        return watched
-
-    for layer in statistics:
-        # Past Keras' attribute tracking: the layer itself is not to change.
-        object.__setattr__(layer, "call", watch(layer, layer.call))
-    try:
-        yield
-    finally:
-        for layer in statistics:
-            object.__delattr__(layer, "call")
-
-
-def _inputs(data, batch_size):
-    """The inputs of each batch."""
-    batches = data
-    if isinstance(data, keras.utils.PyDataset):
-        batches = (data[i] for i in range(len(data)))
-    elif hasattr(data, "shape"):
-        batches = (data[i : i + batch_size] for i in range(0, len(data), batch_size))
-    for batch in batches:
-        yield keras.utils.unpack_x_y_sample_weight(batch)[0]
