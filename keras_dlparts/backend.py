@@ -107,6 +107,20 @@ def unmoved(model):
             variable.assign(value)
 
 
+@contextlib.contextmanager
+def intercepted(layers, wrap):
+    """Replace the `call` of layers by `wrap(layer, call)` inside this context."""
+    layers = [*layers]
+    for layer in layers:
+        # Past Keras' attribute tracking: the layer itself is not to change.
+        object.__setattr__(layer, "call", wrap(layer, layer.call))
+    try:
+        yield
+    finally:
+        for layer in layers:
+            object.__delattr__(layer, "call")
+
+
 def _torch_generator_kept():
     """Keras' Dropout draws from PyTorch's own generator, whatever its seed."""
     if name() != "torch":

@@ -7,11 +7,11 @@ Algorithm 2 of the paper, over training batches B of m values each:
 Ioffe & Szegedy 2015, "Batch normalization", arXiv:1502.03167.
 """
 
-import contextlib
-
 import keras
 import numpy as np
 from keras import layers as kl
+
+from keras_dlparts import backend
 
 
 def recalibrate(model, data, batch_size=32):
@@ -53,15 +53,10 @@ def recalibrate(model, data, batch_size=32):
             "`model` must have a BatchNormalization that is trainable. "
             f"Received: {model.name!r}, without one"
         )
-    before = [(v, v.numpy()) for v in model.non_trainable_variables]
     statistics = {layer: [] for layer in norms}
-    try:
-        with _watched(statistics):
-            for x in _inputs(data, batch_size):
-                model(x, training=True)
-    finally:
-        for variable, value in before:
-            variable.assign(value)
+    with backend.unmoved(model), _watched(statistics):
+        for x in _inputs(data, batch_size):
+            model(x, training=True)
     for layer, batches in statistics.items():
         if not batches:
             raise ValueError(
@@ -88,7 +83,6 @@ def _moments(x, axis, mask=None):
     return x.mean(axis=0), x.var(axis=0, ddof=1)
 
 
-@contextlib.contextmanager
 def _watched(statistics):
     """Note the moments of what each layer is called on."""
 
@@ -99,14 +93,7 @@ def _watched(statistics):
 
         return watched
 
-    for layer in statistics:
-        # Past Keras' attribute tracking: the layer itself is not to change.
-        object.__setattr__(layer, "call", watch(layer, layer.call))
-    try:
-        yield
-    finally:
-        for layer in statistics:
-            object.__delattr__(layer, "call")
+    return backend.intercepted(statistics, watch)
 
 
 def _inputs(data, batch_size):

@@ -21,9 +21,9 @@ from keras_dlparts.training.run import higher_is_better
 class NonFiniteError(RuntimeError):
     """Training met a NaN or an infinity; the message names where it began."""
 
-    def __init__(self, message, epoch=None, step=None):
+    def __init__(self, message, step=None):
         super().__init__(message)
-        self.epoch, self.step = epoch, step
+        self.step = step
 
 
 class RunLog(keras.callbacks.Callback):
@@ -34,8 +34,6 @@ class RunLog(keras.callbacks.Callback):
         self.folder, self.checkpoints = folder, checkpoints
         self.best, self.epochs, self.callbacks = best, epochs, callbacks
         self.rows = _read_rows(folder / "history.csv")
-        self.started = time.time()
-        self.steps = 0
 
     def keep_rows_before(self, epoch):
         """Forget rows of epochs (numbered from 0) that will be run again."""
@@ -122,11 +120,10 @@ class RunLog(keras.callbacks.Callback):
         """Whether the last row beats the earlier ones on the monitored column."""
         monitor = self.monitor()
         sign = -1 if self.higher_is_better(monitor) else 1
-        values = [
-            sign * row[monitor] for row in self.rows if row.get(monitor, "") != ""
-        ]
-        latest = self.rows[-1].get(monitor, "") != ""
-        return latest and (len(values) == 1 or values[-1] < min(values[:-1]))
+        if monitor not in self.rows[-1]:  # an epoch without validation
+            return False
+        *earlier, latest = [sign * row[monitor] for row in self.rows if monitor in row]
+        return not earlier or latest < min(earlier)
 
     def monitor(self):
         """The column that decides: the config's, else val_loss, else loss."""

@@ -1,7 +1,5 @@
 """Find the layer whose output or gradient first went bad."""
 
-import contextlib
-
 import keras
 import numpy as np
 
@@ -71,7 +69,6 @@ def leaves(model):
     ]
 
 
-@contextlib.contextmanager
 def _watched(model, outputs):
     """Note each leaf layer's output as it is computed, in order."""
 
@@ -84,12 +81,4 @@ def _watched(model, outputs):
 
         return watched
 
-    watched = [layer for layer in leaves(model) if layer.built]
-    for layer in watched:
-        # Past Keras' attribute tracking: the layer itself is not to change.
-        object.__setattr__(layer, "call", watch(layer, layer.call))
-    try:
-        yield
-    finally:
-        for layer in watched:
-            object.__delattr__(layer, "call")
+    return backend.intercepted((one for one in leaves(model) if one.built), watch)
