@@ -148,41 +148,64 @@ def gradient(model, x, y, sample_weight=None):
     The gradients stand in the order of `model.trainable_variables`. The pass is a
     training pass: seed counters and moving averages step on.
     """
-    x, y, sample_weight = keras.tree.map_structure(
-        lambda a: None if a is None else ops.convert_to_tensor(a), (x, y, sample_weight)
-    )
+    return gradient_function(model, compiled=False)(x, y, sample_weight)
 
-    def loss_of_batch():
+
+def gradient_function(model, compiled=True):
+    """`gradient` of one model as a function of a batch, compiled for many calls."""
+    trainable, others = model.trainable_variables, model.non_trainable_variables
+
+    def loss_of_batch(x, y, sample_weight):
         prediction = model(x, training=True)
         return model.compute_loss(x, y, prediction, sample_weight, training=True)
 
-    variables = [v.value for v in model.trainable_variables]
-    if name() == "jax":
-        import jax
-
-        def loss_at(values):
-            mapping = [*zip(model.trainable_variables, values, strict=True)]
-            with keras.StatelessScope(mapping, collect_losses=True):
-                loss = loss_of_batch()
-                moved = [v.value for v in model.non_trainable_variables]
-            return loss, moved
-
-        (loss, moved), gradients = jax.value_and_grad(loss_at, has_aux=True)(variables)
-        for variable, value in zip(model.non_trainable_variables, moved, strict=True):
-            variable.assign(value)
-        return loss, gradients
     if name() == "tensorflow":
         import tensorflow as tf
 
-        with tf.GradientTape() as tape:
-            loss = loss_of_batch()
-        return loss, tape.gradient(loss, variables)
+        def measure(*batch):
+            with tf.GradientTape() as tape:
+                loss = loss_of_batch(*batch)
+            return loss, tape.gradient(loss, [v.value for v in trainable])
 
-    import torch
+        if compiled:
+            measure = tf.function(measure, jit_compile=model.jit_compile)
+    elif name() == "jax":
+        import jax
 
-    loss = loss_of_batch()
-    gradients = torch.autograd.grad(loss, variables, allow_unused=True)
-    return loss.detach(), list(gradients)
+        def loss_at(values, state, *batch):
+            mapping = [
+                *zip(trainable, values, strict=True),
+                *zip(others, state, strict=True),
+            ]
+            with keras.StatelessScope(mapping, collect_losses=True):
+                return loss_of_batch(*batch), [v.value for v in others]
+
+        pure = jax.value_and_grad(loss_at, has_aux=True)
+        pure = jax.jit(pure) if compiled else pure
+
+        def measure(*batch):
+            values = [v.value for v in trainable], [v.value for v in others]
+            (loss, moved), gradients = pure(*values, *batch)
+            for variable, value in zip(others, moved, strict=True):
+                variable.assign(value)
+            return loss, gradients
+    else:
+        import torch
+
+        def measure(*batch):
+            loss = loss_of_batch(*batch)
+            values = [v.value for v in trainable]
+            gradients = torch.autograd.grad(loss, values, allow_unused=True)
+            return loss.detach(), list(gradients)
+
+    def measured(x, y, sample_weight=None):
+        batch = keras.tree.map_structure(
+            lambda a: None if a is None else ops.convert_to_tensor(a),
+            (x, y, sample_weight),
+        )
+        return measure(*batch)
+
+    return measured
 
 
 def accelerators():

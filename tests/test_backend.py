@@ -72,6 +72,50 @@ def test_gradient_is_that_of_the_formula(weighted):
     )
 
 
+def test_gradient_function_is_the_gradient_and_is_traced_once():
+    traces = []
+
+    class Counted(keras.layers.Dense):
+        def call(self, inputs):
+            traces.append(1)
+            return super().call(inputs)
+
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.BatchNormalization(),
+            RandomDropout(0.5, seed=1),
+            Counted(2),
+        ]
+    )
+    model.compile(optimizer="sgd", loss="mse")
+    random = np.random.default_rng(0)
+    measure = backend.gradient_function(model)
+    traces.clear()
+    for step in range(3):  # masks and moving averages step on in both alike
+        model.set_weights([w + 0.1 * step for w in model.get_weights()])
+        x, y = random.normal(size=(2, 4, 3)).astype("float32")
+        seen = len(traces)
+        kept = [v.numpy() for v in model.non_trainable_variables]
+        loss, gradients = measure(x, y[:, :2])
+        assert len(traces) - seen <= (step == 0 or backend.name() == "torch")
+        moved = [v.numpy() for v in model.non_trainable_variables]
+        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+            variable.assign(value)
+        wanted_loss, wanted = backend.gradient(model, x, y[:, :2])
+        for ours, theirs in zip(
+            [loss, *gradients, *moved],
+            [wanted_loss, *wanted, *model.non_trainable_variables],
+            strict=True,
+        ):
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(ours),
+                ops.convert_to_numpy(theirs),
+                rtol=1e-5,
+                atol=1e-6,
+            )
+
+
 def test_gradient_leaves_the_weights():
     model = dense_model([np.ones((3, 2)), np.ones(2)])
     backend.gradient(model, np.ones((4, 3), "float32"), np.ones((4, 2), "float32"))
