@@ -41,8 +41,8 @@ test-all: test test-more
 
 test-more: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m slow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/training tests/test_backend.py $(FAST)
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/training tests/test_backend.py $(FAST)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/optimizers tests/training tests/test_backend.py $(FAST)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/optimizers tests/training tests/test_backend.py $(FAST)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -208,6 +208,42 @@ def gradient_function(model, compiled=True):
     return measured
 
 
+def before_step(optimizer, transform, rate=None):
+    """Put a function between an optimizer's gradients and its step.
+
+        transform(gradients, variables) -> gradients
+        rate(learning_rate) -> learning_rate
+
+    The gradients are those that the step uses: unscaled, accumulated, and summed
+    over the replicas of a `tf.distribute` strategy, which Keras does last, after its
+    own clipping. They are dense.
+    """
+
+    step = optimizer._backend_update_step
+    replaced = {}
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        reduce = optimizer._all_reduce_sum_gradients
+
+        def reduced(pairs):
+            gradients, variables = zip(*reduce(pairs), strict=True)
+            # Of an embedding come rows, some twice: norms are of their sum.
+            gradients = [tf.convert_to_tensor(g) for g in gradients]
+            return [*zip(transform(gradients, variables), variables, strict=True)]
+
+        replaced["_all_reduce_sum_gradients"] = reduced
+        if rate is not None:
+            replaced["_backend_update_step"] = lambda g, v, r: step(g, v, rate(r))
+    else:
+        replaced["_backend_update_step"] = lambda g, v, r: step(
+            transform(g, v), v, r if rate is None else rate(r)
+        )
+    for method, function in replaced.items():
+        # Past Keras' attribute tracking, which would wrap it.
+        object.__setattr__(optimizer, method, function)
+
+
 def accelerators():
     """The names of the devices besides the processor."""
     if name() == "tensorflow":

@@ -20,6 +20,7 @@ KINDS = (
     "models",
     "data",
     "optimizers",
+    "clipping",
     "schedules",
     "losses",
     "metrics",
@@ -32,6 +33,7 @@ _KERAS_MODULES = {kind: f"keras.{kind}" for kind in KINDS} | {
     "schedules": "keras.optimizers.schedules",
     "data": None,
     "models": None,
+    "clipping": None,
 }
 # Base classes are no parts, and these run code that a file brings along.
 _NOT_PARTS = {
@@ -176,7 +178,7 @@ def _plain(name):
 
 def singular(kind):
     """What one part of a kind is called in a message."""
-    named = {"data": "data source", "losses": "loss"}
+    named = {"data": "data source", "losses": "loss", "clipping": "clipping rule"}
     return named.get(kind, kind.removesuffix("s"))
 
 

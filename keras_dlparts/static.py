@@ -121,8 +121,8 @@ def _home(base, module):
 def _class_arguments(node, module):
     """Arguments of the nearest `__init__`, and of its bases' while **kwargs flow on.
 
-    Keras' own base classes end the walk: their arguments (name, dtype, ...) are
-    every part's and would only hide its own. Also whether a base was not found.
+    Keras' base layer ends the walk: its arguments (name, dtype, ...) are every
+    layer's and would only hide its own. Also whether a base was not found.
     """
     own, open_ended, given, count = [], True, set(), 0
     for item in node.body:
@@ -133,8 +133,10 @@ def _class_arguments(node, module):
     lost = False
     for base in node.bases if open_ended else []:
         base_module, name = _home(base, module)
-        if name in ("Layer", "Optimizer", "ABC"):
+        if name in ("Layer", "ABC"):
             continue
+        if name == "Optimizer":  # whose bases depend on the backend
+            base_module, name = "keras.src.optimizers.base_optimizer", "BaseOptimizer"
         try:
             base_node, base_module, _ = _definition(base_module, name)
         except (LookupError, ImportError, SyntaxError):

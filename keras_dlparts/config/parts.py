@@ -19,6 +19,7 @@ _KINDS = {
     "optimizer": "optimizers",
     "inner_optimizer": "optimizers",
     "loss": "losses",
+    "by": "clipping",
 } | dict.fromkeys(_LAYERS, "layers")
 _SUFFIXES = ("initializer", "regularizer", "constraint")
 
@@ -151,7 +152,7 @@ def _argument(document, name, value, default, path):
     kind = kind_of(name)
     if isinstance(value, dict) and "use" in value:
         return check_part(document, value, kind or _any_kind(value["use"]), path)
-    if kind == "layers" and isinstance(value, str):
+    if kind in ("layers", "clipping") and isinstance(value, str):
         return check_part(document, value, kind, path)
     if kind and isinstance(value, str) and "." in value:  # acme.Name
         return check_part(document, value, kind, path)

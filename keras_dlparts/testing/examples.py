@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.optimizers import Clipped
 from keras_dlparts.testing.cases import Case
 
 
@@ -61,6 +62,8 @@ def example(case: Case):
         }.get(case.part.kind, {})
         if case.part.kind == "schedules":
             compiled["optimizer"] = keras.optimizers.SGD(part)
+        if case.part.kind == "clipping":
+            compiled["optimizer"] = Clipped(keras.optimizers.SGD(0.1), by=part)
         if case.part.kind == "callbacks":
             callbacks = [part]
     # Keras leaves PyTorch uncompiled too, unless told: it would need a compiler.

@@ -1,0 +1,104 @@
+"""Adaptive gradient clipping, by unit (AGC).
+
+    for each output unit j of a weight W with the gradient G:
+    limit_j = clip_factor max(||W_j||, epsilon)
+    G_j <- G_j min(1, limit_j / ||G_j||)
+
+Shapes: the units of a weight are its last axis; a weight of one axis (a bias, a gain)
+is one unit. Brock, De, Smith & Simonyan 2021, "High-performance large-scale image
+recognition without normalization", arXiv:2102.06171.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_dlparts.optimizers.clipping_rule import (
+    ClippingRule,
+    check_positive,
+    global_norm,
+)
+
+CASES = {"AdaptiveUnit": ({"arguments": {"clip_factor": 0.01}},)}
+
+
+def unit_norms(w):
+    """The norm of each unit, of a shape that broadcasts with w."""
+    axes = tuple(range(max(len(w.shape) - 1, 1)))
+    square = ops.square(ops.cast(w, "float32"))
+    return ops.sqrt(ops.sum(square, axis=axes or None, keepdims=True))
+
+
+def clip_units(g, w, clip_factor, epsilon):
+    """The clipped gradient, and which of its units were clipped (zeros and ones)."""
+    limit = clip_factor * ops.maximum(unit_norms(w), epsilon)
+    norm = unit_norms(g)
+    factor = limit / ops.maximum(norm, limit)
+    return g * ops.cast(factor, g.dtype), ops.cast(norm > limit, "float32")
+
+
+@keras.saving.register_keras_serializable("dlparts")
+class AdaptiveUnit(ClippingRule):
+    """Clips each unit's gradient by the size of that unit's weights.
+
+    No step can change a unit by more than a small part of itself, whatever the
+    scale of the loss. The paper trains nets without batch normalisation this way and
+    leaves the last linear layer out; name it in `exclude` to do so.
+    `clip_threshold` in the logs is `clip_factor`, and `clipped_fraction` counts units.
+
+    Args:
+        clip_factor: Float, greater than 0. The lambda of the paper; smaller for larger
+            batches.
+        epsilon: Float, greater than 0. The least norm of a unit's weights, so that
+            weights that start at zero can move.
+        exclude: Optional list of texts. A weight with one of them in its path is not
+            clipped.
+
+    Example:
+
+    >>> from keras_dlparts.optimizers import Clipped
+    >>> rule = AdaptiveUnit(0.01, exclude=["logits"])
+    >>> optimizer = Clipped(keras.optimizers.SGD(0.1, momentum=0.9), by=rule)
+    """
+
+    def __init__(self, clip_factor=0.01, epsilon=1e-3, exclude=None):
+        self.clip_factor = check_positive("clip_factor", clip_factor)
+        self.epsilon = check_positive("epsilon", epsilon)
+        if isinstance(exclude, str):
+            raise TypeError(
+                f"`exclude` must be a list of texts. Received: exclude={exclude!r}"
+            )
+        self.exclude = None if exclude is None else list(exclude)
+
+    def build(self, optimizer, variables):
+        super().build(optimizer, variables)
+        paths = [variable.path for variable in variables]
+        for text in self.exclude or ():
+            if not any(text in path for path in paths):
+                raise ValueError(
+                    f"`exclude` names no weight. Received: {text!r}; the weights are: "
+                    f"{', '.join(paths)}"
+                )
+        self._excluded = [
+            any(text in path for text in self.exclude or ()) for path in paths
+        ]
+
+    def clip(self, gradients, variables):
+        stepped, counts, units = [], [], 0
+        for g, w in zip(gradients, variables, strict=True):
+            if not self._excluded[self._optimizer._get_variable_index(w)]:
+                g, clipped = clip_units(g, w, self.clip_factor, self.epsilon)
+                counts.append(ops.sum(clipped))
+                units += math.prod(clipped.shape)
+            stepped.append(g)
+        fraction = sum(counts) / max(units, 1)
+        self.move(global_norm(gradients), self.clip_factor, fraction, {})
+        return stepped
+
+    def get_config(self):
+        return {
+            "clip_factor": self.clip_factor,
+            "epsilon": self.epsilon,
+            "exclude": self.exclude,
+        }
