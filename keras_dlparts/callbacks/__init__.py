@@ -1,3 +1,7 @@
 """Callbacks, one a file."""
 
 from keras_dlparts.callbacks.gradient_flow import GradientFlow
+from keras_dlparts.callbacks.relaxed_smoothness_clipping import (
+    RelaxedSmoothnessClipping,
+)
+from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace

@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.callbacks.measuring import Measuring
 
 CASES = {
     "GradientFlow": (
@@ -32,7 +33,7 @@ CASES = {
 }
 
 
-class GradientFlow(keras.callbacks.Callback):
+class GradientFlow(Measuring):
     """Notes the size of gradients and activations of every layer as training goes.
 
     It measures on the batch of the step at hand, which `dlparts train` hands over.
@@ -61,47 +62,23 @@ class GradientFlow(keras.callbacks.Callback):
     """
 
     def __init__(self, every=100, data=None):
-        super().__init__()
-        if isinstance(every, bool) or not isinstance(every, int):
-            raise TypeError(f"`every` must be an integer. Received: every={every!r}")
-        if every < 1:
-            raise ValueError(f"`every` must be at least 1. Received: every={every}")
-        if data is not None and not (isinstance(data, tuple | list) and len(data) > 1):
-            raise TypeError(
-                "`data` must be a batch (x, y) or (x, y, sample_weight). "
-                f"Received: data of type {type(data).__name__}"
-            )
-        self.every = every
-        self._batch = None if data is None else tuple(data)
-        self._batches = None
-        self._probe = None
-        self._reset()
+        super().__init__(every, data)
+        self._forget()
 
-    def _reset(self):
+    def _forget(self):
+        self._probe = None
         self.layers = []
         self.history = {"step": [], "gradient": [], "activation": []}
-        # Steps of the epochs before this one, and the step to measure at next.
-        self.past = self.next = self.last = 0
-
-    def set_data(self, batches):
-        """The training data, a `keras.utils.PyDataset`; called before training."""
-        self._batches = batches
 
     def on_train_begin(self, logs=None):
-        if self._batch is None and self._batches is None:
-            raise ValueError(
-                "GradientFlow needs a batch to measure on, and Keras shows callbacks "
-                "none. Give `data=(x, y)`. Received: data=None"
-            )
-        self._reset()
-        self._probe = None
+        super().on_train_begin(logs)
+        self._forget()
 
     def on_train_batch_begin(self, batch, logs=None):
-        if self.past + batch < self.next:
+        if not self.due(batch):
             return
-        self.next = self.past + batch + self.every
         with backend.unmoved(self.model):
-            data = self._batch or self._batches[batch]
+            data = self.data_of(batch)
             if self._probe is None:
                 self._probe = _Probe(self.model)
             gradients, activations = self._probe.measure(*data)
@@ -109,12 +86,6 @@ class GradientFlow(keras.callbacks.Callback):
         self.history["step"].append(self.past + batch)
         self.history["gradient"].append(gradients)
         self.history["activation"].append(activations)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.last = batch
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.past += self.last + 1
 
     def figures(self, run):
         """The norms by layer and step, as pictures and as a table of the last ones."""

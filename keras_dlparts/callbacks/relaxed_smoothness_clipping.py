@@ -1,0 +1,226 @@
+"""Clipping where the loss bends, with constants measured as training goes.
+
+    L_k ~ L0 + L1 n_k       over the last `window` measurements of SmoothnessTrace
+    threshold = min(1, 1 / (m L1)) / eta                            m = margin
+    eta <= 1 / (m L0)                                               if asked
+
+The fit is of the relative errors u_k = L_k / (L0 + L1 n_k) - 1, with L0, L1 >= 0, and
+robust: weights min(1, 1.345 s / |u_k|) with s = 1.4826 median |u_k| (Huber's), found
+by re-weighting. Relative, since L and n run over orders of magnitude.
+
+Shapes: numbers. Zhang, He, Sra & Jadbabaie 2019, arXiv:1905.11881, whose theorem has
+m = 10; the rule itself is `optimizers.RelaxedSmoothness`.
+"""
+
+import contextlib
+
+import keras
+import numpy as np
+
+from keras_dlparts.callbacks.measuring import check_count
+from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
+from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
+
+CASES = {
+    "RelaxedSmoothnessClipping": (
+        {
+            "arguments": lambda folder: {
+                "every": 1,
+                "data": (np.ones((8, 3), "float32"), np.ones((8, 1), "float32")),
+            },
+        },
+    )
+}
+
+# Fewer measurements than this do not tell two constants apart.
+_FEWEST = 3
+
+
+def constants(norms, smoothness):
+    """L0 and L1 from measurements; from one or two, each as if it were alone.
+
+    A large learning rate can ruin a net within three steps, so the first ones are
+    made with care: both constants are then upper bounds.
+    """
+    if len(norms) >= _FEWEST:
+        return fit_constants(norms, smoothness)
+    steep = (L / n for n, L in zip(norms, smoothness, strict=True) if n > 0)
+    return max(smoothness), max(steep, default=0.0)
+
+
+def fit_constants(norms, smoothness, rounds=20):
+    """L0 and L1 of L ~ L0 + L1 n, robust and not negative.
+
+    Args:
+        norms: Array of the n_k.
+        smoothness: Array of the L_k, not negative.
+        rounds: How often the weights are found anew.
+    """
+    n, L = (np.asarray(values, "float64") for values in (norms, smoothness))
+    if not L.max() > 0:
+        return 0.0, 0.0
+    tiny = 1e-12 * L.max()
+    scale, huber = np.maximum(L, tiny), np.ones_like(L)
+    for _ in range(rounds):
+        L0, L1 = _least_squares(n, L, huber / scale**2)
+        scale = np.maximum(L0 + L1 * n, tiny)
+        u = np.abs(L / scale - 1)
+        s = 1.4826 * np.median(u)
+        huber = 1.345 * s / np.maximum(u, 1.345 * s) if s > 0 else np.ones_like(u)
+    return float(L0), float(L1)
+
+
+def _least_squares(n, L, w):
+    """Weighted least squares of L0 + L1 n with both of them not negative."""
+
+    def error(L0, L1):
+        return (w * (L - L0 - L1 * n) ** 2).sum()
+
+    flat = (w * L).sum() / w.sum(), 0.0
+    steep = 0.0, (w * n * L).sum() / max((w * n * n).sum(), 1e-300)
+    best = min(flat, steep, key=lambda pair: error(*pair))
+    centre = (w * n).sum() / w.sum()
+    spread = (w * (n - centre) ** 2).sum()
+    if spread > 1e-12 * (w * n * n).sum():
+        L1 = (w * (n - centre) * L).sum() / spread
+        both = flat[0] - L1 * centre, L1
+        if min(both) >= 0:  # convex: the free optimum, where it is allowed
+            best = both
+    return best
+
+
+class RelaxedSmoothnessClipping(SmoothnessTrace):
+    """Measures how the loss bends, and sets the clipping threshold by it.
+
+    Works with any optimizer: it makes it a `Clipped` by `RelaxedSmoothness`, if it is
+    not one already, and that is what a saved model holds. The threshold moves without
+    a new compilation, and follows learning-rate schedules and warm-up. The first
+    measurement is made before the first step, along the gradient.
+
+    The logs of each epoch get `gradient_norm`, `smoothness`, `clip_threshold`,
+    `clipped_fraction`, `L0` and `L1`; `history` holds each measurement and what was
+    made of it.
+
+    Args:
+        every: Integer, `>= 1`. Measure each `every` steps, and at the steps 0, 1, 2,
+            4, 8, ... before.
+        window: Integer, `>= 3`. How many of the last measurements are fitted.
+        adapt_learning_rate: Boolean. Also keep the learning rate below
+            `1 / (margin L0)`. For optimizers that step by the gradient itself.
+        margin: Float, greater than 0. The 10 of the theorem; smaller steps further.
+        deltas: Floats greater than 0: where on a step the gradient is compared.
+        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
+            `dlparts train` hands over that of the step; a plain `fit` does not.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
+    >>> clipping = RelaxedSmoothnessClipping(data=(x, y))
+    >>> settings = {"batch_size": 2, "epochs": 2, "verbose": 0}
+    >>> fitted = model.fit(x, y, callbacks=[clipping], **settings)
+    >>> sorted(fitted.history)  # doctest: +NORMALIZE_WHITESPACE
+    ['L0', 'L1', 'clip_threshold', 'clipped_fraction', 'gradient_norm', 'loss',
+     'smoothness']
+    """
+
+    def __init__(
+        self,
+        every=50,
+        window=100,
+        adapt_learning_rate=False,
+        margin=10.0,
+        deltas=(0.5, 1.0),
+        data=None,
+    ):
+        super().__init__(every, deltas, data)
+        if check_count("window", window) < _FEWEST:
+            raise ValueError(
+                f"`window` must be at least {_FEWEST}, for two constants to be told "
+                f"apart. Received: window={window}"
+            )
+        self.window = window
+        self.adapt_learning_rate = adapt_learning_rate
+        self.margin = margin
+        self._new_rule()
+
+    def _new_rule(self):
+        return RelaxedSmoothness(
+            adapt_learning_rate=self.adapt_learning_rate, margin=self.margin
+        )
+
+    def _forget(self):
+        super()._forget()
+        self.history |= {"L0": [], "L1": []}
+
+    def set_model(self, model):
+        super().set_model(model)
+        # Before `fit` makes its train function, which would keep the old optimizer.
+        if getattr(model, "optimizer", None) is not None:
+            self.rule = clipped_by(model, self._new_rule)
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        super().on_train_batch_begin(batch, logs)
+        if self._start is not None and not self.history["step"]:
+            self.measure_along_gradient(self.past + batch, self.data_of(batch))
+
+    def note(self, step, gradient_norm, smoothness):
+        super().note(step, gradient_norm, smoothness)
+        L0, L1 = float(self.rule.L0), float(self.rule.L1)
+        norms, bends = (
+            self.history[name][-self.window :]
+            for name in ("gradient_norm", "smoothness")
+        )
+        if np.isfinite([*norms, *bends]).all():
+            L0, L1 = constants(norms, bends)
+            self.rule.L0.assign(L0)
+            self.rule.L1.assign(L1)
+        self.history["L0"].append(L0)
+        self.history["L1"].append(L1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        for name, value in self.rule.logs().items():
+            (logs if logs is not None else {}).setdefault(name, value)
+
+    def figures(self, run):
+        """Smoothness against gradient norm with the fitted line, and the constants."""
+        found = {}
+        if len(self.history["step"]) > 1:
+            line = self.history["L0"][-1], self.history["L1"][-1]
+            with contextlib.suppress(ImportError):
+                found["Smoothness against gradient norm"] = scatter(
+                    self.history, line if line[1] >= 0 else None
+                )
+        return found
+
+
+def clipped_by(model, make):
+    """The RelaxedSmoothness rule of a model's optimizer, put in if it has none."""
+    outer = model.optimizer
+    scaled = isinstance(outer, keras.optimizers.LossScaleOptimizer)
+    optimizer = outer.inner_optimizer if scaled else outer
+    if isinstance(optimizer, Clipped):
+        if isinstance(optimizer.by, RelaxedSmoothness):
+            return optimizer.by
+        raise ValueError(
+            "RelaxedSmoothnessClipping brings its own clipping rule. Received an "
+            f"optimizer that clips by {type(optimizer.by).__name__}. Give the bare "
+            "optimizer, or one Clipped by RelaxedSmoothness."
+        )
+    clipped = Clipped(optimizer, by=make())
+    if optimizer.built:
+        clipped.build(optimizer._trainable_variables)
+    if scaled:
+        outer.inner_optimizer = clipped
+    else:
+        model.optimizer = clipped
+    # What a saved model compiles itself with, and the step traced without the rule.
+    model._compile_config.config["optimizer"] = clipped
+    model.train_function = None
+    return clipped.by
