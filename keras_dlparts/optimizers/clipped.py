@@ -35,7 +35,7 @@ class Clipped(keras.optimizers.Optimizer):
     It is the optimizer it wraps in all else: learning rate, schedule, weight decay,
     gradient accumulation, moving average. `clip_threshold`, `gradient_norm` and
     `clipped_fraction` are in the history of a `dlparts train`; anywhere else
-    `optimizer.by.logs()` gives them, and `optimizer.by.threshold` is the variable.
+    `optimizer.logs()` gives them, and `optimizer.by.threshold` is the variable.
 
     The optimizer given is taken over: used by itself it would clip too.
 
@@ -54,7 +54,7 @@ class Clipped(keras.optimizers.Optimizer):
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     >>> model.compile(optimizer, "mse")
     >>> _ = model.fit(np.ones((8, 3)), np.ones((8, 1)), verbose=0)
-    >>> sorted(optimizer.by.logs())
+    >>> sorted(optimizer.logs())
     ['clip_threshold', 'clipped_fraction', 'gradient_norm']
     """
 
@@ -123,6 +123,10 @@ class Clipped(keras.optimizers.Optimizer):
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         self.optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def logs(self):
+        """Figures since the last call, for the logs of an epoch."""
+        return self.by.logs()
 
     def save_own_variables(self, store):
         """Nothing: the wrapped optimizer saves all."""

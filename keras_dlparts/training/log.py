@@ -72,6 +72,7 @@ class RunLog(keras.callbacks.Callback):
             raise NonFiniteError("the validation loss is not finite", step=self.steps)
         training = self.training_seconds or seconds
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        row = self._optimizer_logs() | row  # a callback may have told it better
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(seconds, 4)
         row["ms_per_step"] = round(1000 * training / max(self.steps, 1), 3)
@@ -83,6 +84,14 @@ class RunLog(keras.callbacks.Callback):
             save_model(self.model, self.folder / "best.keras")
         self.checkpoints.save(epoch + 1, self.model, self.callbacks)
         self.status("running")
+
+    def _optimizer_logs(self):
+        """What the optimizer has to tell of an epoch, if it has `logs()`."""
+        # Mixed precision puts a loss scaling around it.
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        tell = getattr(optimizer, "logs", None)
+        return tell() if callable(tell) else {}
 
     def _write_history(self):
         columns = list(dict.fromkeys(key for row in self.rows for key in row))

@@ -85,6 +85,11 @@ def _fit(made, experiment, path, say):
     checkpoints = Checkpoints(path / "checkpoints")
     epochs = settings.fit.epochs
     log = RunLog(path, checkpoints, settings.best, epochs, made.callbacks)
+    for callback in made.callbacks:
+        # It may change the optimizer, whose variables a checkpoint holds.
+        callback.set_model(model)
+        if callable(getattr(callback, "set_data", None)):  # Keras shows it none
+            callback.set_data(data.train)
     saved = checkpoints.newest()
     start, stopped = 0, False
     if saved is None:
@@ -97,9 +102,6 @@ def _fit(made, experiment, path, say):
     callbacks = [_Epoch(settings.seed, data.train), *made.callbacks, log, progress]
     if saved is not None:
         callbacks.append(_Restore(saved, made.callbacks))
-    for callback in made.callbacks:
-        if callable(getattr(callback, "set_data", None)):  # Keras shows it none
-            callback.set_data(data.train)
     log.status("running")
     parts = with_figures(model, made.callbacks)
     try:

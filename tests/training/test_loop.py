@@ -113,6 +113,37 @@ def test_a_resumed_run_ends_like_one_that_never_stopped(whole, tmp_path):
     assert second.history["learning_rate"] == whole.history["learning_rate"]
 
 
+CLIPPED = CONFIG | {
+    "optimizer": {"use": "SGD", "learning_rate": 0.5},
+    "callbacks": [{"use": "RelaxedSmoothnessClipping", "every": 3}],
+    "fit": {"epochs": 3},
+}
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_clipping_goes_on_where_it_was(tmp_path, epoch):
+    """Also from before the first epoch, when nothing was measured yet."""
+    whole = train(CLIPPED, out=tmp_path / "whole")
+    first = train(CLIPPED, out=tmp_path, epochs=1)
+    (first.path / "checkpoints" / f"epoch-{1 - epoch:05d}.npz").unlink()
+    second = train(CLIPPED, out=tmp_path, resume=True)
+    assert_same_weights(whole, second)
+    for column in ("L0", "L1", "clip_threshold", "clipped_fraction", "smoothness"):
+        assert second.history[column] == whole.history[column], column
+
+
+def test_a_clipping_optimizer_tells_what_it_did(tmp_path):
+    clipped = {
+        "use": "Clipped",
+        "optimizer": {"use": "Adam", "learning_rate": 0.01},
+        "by": {"use": "Percentile", "percentile": 10},
+    }
+    run = train(CONFIG | {"optimizer": clipped, "fit": {"epochs": 2}}, out=tmp_path)
+    assert min(run.history["clipped_fraction"]) > 0.2
+    assert min(run.history["clip_threshold"]) > 0
+    assert run.history["learning_rate"] == pytest.approx([0.01, 0.01])
+
+
 def test_resume_starts_a_run_where_there_is_none(tmp_path):
     said = []
     train(CONFIG, out=tmp_path, resume=True, epochs=1, say=said.append)
