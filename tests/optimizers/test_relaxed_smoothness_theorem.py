@@ -65,7 +65,8 @@ def test_clipped_descent_keeps_the_bound_where_plain_descent_diverges(name):
 
 def deep_linear_net():
     """f(w) = (w_1 ... w_6 x - y)^2: its curvature grows with its gradient."""
-    layer = dict(use_bias=False, kernel_initializer=keras.initializers.Constant(1.6))
+    start = keras.initializers.Constant(1.6)
+    layer = {"use_bias": False, "kernel_initializer": start}
     model = keras.Sequential(
         [keras.Input((1,)), *(keras.layers.Dense(1, **layer) for _ in range(6))]
     )
