@@ -5,6 +5,7 @@ the gradient of a model on a batch, repeatable arithmetic.
 """
 
 import contextlib
+import contextvars
 import random
 
 import keras
@@ -155,16 +156,12 @@ def gradient_function(model, compiled=True):
     """`gradient` of one model as a function of a batch, compiled for many calls."""
     trainable, others = model.trainable_variables, model.non_trainable_variables
 
-    def loss_of_batch(x, y, sample_weight):
-        prediction = model(x, training=True)
-        return model.compute_loss(x, y, prediction, sample_weight, training=True)
-
     if name() == "tensorflow":
         import tensorflow as tf
 
         def measure(*batch):
             with tf.GradientTape() as tape:
-                loss = loss_of_batch(*batch)
+                loss = _training_loss(model, *batch)
             return loss, tape.gradient(loss, [v.value for v in trainable])
 
         if compiled:
@@ -172,38 +169,25 @@ def gradient_function(model, compiled=True):
     elif name() == "jax":
         import jax
 
-        def loss_at(values, state, *batch):
-            mapping = [
-                *zip(trainable, values, strict=True),
-                *zip(others, state, strict=True),
-            ]
-            with keras.StatelessScope(mapping, collect_losses=True):
-                return loss_of_batch(*batch), [v.value for v in others]
-
-        pure = jax.value_and_grad(loss_at, has_aux=True)
+        pure = jax.value_and_grad(_stateless_loss(model), has_aux=True)
         pure = jax.jit(pure) if compiled else pure
 
         def measure(*batch):
             values = [v.value for v in trainable], [v.value for v in others]
             (loss, moved), gradients = pure(*values, *batch)
-            for variable, value in zip(others, moved, strict=True):
-                variable.assign(value)
+            _assign(others, moved)
             return loss, gradients
     else:
         import torch
 
         def measure(*batch):
-            loss = loss_of_batch(*batch)
+            loss = _training_loss(model, *batch)
             values = [v.value for v in trainable]
             gradients = torch.autograd.grad(loss, values, allow_unused=True)
             return loss.detach(), list(gradients)
 
     def measured(x, y, sample_weight=None):
-        batch = keras.tree.map_structure(
-            lambda a: None if a is None else ops.convert_to_tensor(a),
-            (x, y, sample_weight),
-        )
-        return measure(*batch)
+        return measure(*_tensors((x, y, sample_weight)))
 
     return measured
 
@@ -244,6 +228,35 @@ def before_step(optimizer, transform, rate=None):
         object.__setattr__(optimizer, method, function)
 
 
+def _training_loss(model, x, y, sample_weight):
+    prediction = model(x, training=True)
+    return model.compute_loss(x, y, prediction, sample_weight, training=True)
+
+
+def _stateless_loss(model):
+    """For JAX: the training loss as a function of values, and the state it leaves."""
+    trainable, others = model.trainable_variables, model.non_trainable_variables
+
+    def loss_at(values, state, *batch):
+        mapping = [*zip(trainable, values, strict=True)]
+        mapping += zip(others, state, strict=True)
+        with keras.StatelessScope(mapping, collect_losses=True):
+            return _training_loss(model, *batch), [v.value for v in others]
+
+    return loss_at
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _tensors(batch):
+    return keras.tree.map_structure(
+        lambda a: None if a is None else ops.convert_to_tensor(a), batch
+    )
+
+
 def accelerators():
     """The names of the devices besides the processor."""
     if name() == "tensorflow":
@@ -260,13 +273,19 @@ def accelerators():
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
+# Set while PyTorch differentiates twice, see `with_gradient`.
+_TWICE = contextvars.ContextVar("twice", default=False)
+
+
 def with_gradient(forward, backward):
     """A function of tensors whose gradient is written by hand.
 
         forward(*arguments) -> (outputs, saved)
         backward(saved, upstream) -> one gradient for each argument
 
-    `outputs` and `upstream` are tuples of tensors. It can be differentiated once.
+    `outputs` and `upstream` are tuples of tensors. TensorFlow and JAX differentiate
+    the backward pass again where asked. PyTorch cannot see how `saved` came about: it
+    refuses, and `curvature_function` lets it differentiate `forward` instead.
     """
     if name() == "jax":
         import jax
@@ -297,7 +316,10 @@ def with_gradient(forward, backward):
         def backward(context, *upstream):
             return backward(context.saved, upstream)
 
-    return Function.apply
+    def function(*arguments):
+        return forward(*arguments)[0] if _TWICE.get() else Function.apply(*arguments)
+
+    return function
 
 
 def scan(step, carry, sequences, widths, reverse=False):
@@ -349,3 +371,125 @@ def scan(step, carry, sequences, widths, reverse=False):
         lambda i, *_: i < length, body, (0, carry, arrays), maximum_iterations=length
     )
     return carry, tuple(array.stack() for array in arrays)
+
+
+@contextlib.contextmanager
+def _smooth_moments():
+    """Give TensorFlow's batch statistics their second derivative.
+
+    `tf.nn.moments` stops the gradient at the mean inside the variance. That changes no
+    first derivative, but the second one lacks its part through the mean: every Hessian
+    of a net with batch normalisation would be wrong.
+    """
+    import tensorflow as tf
+
+    def moments(x, axes, shift=None, keepdims=False, name=None):
+        wide = tf.cast(x, tf.float32) if x.dtype == tf.float16 else x
+        centre = tf.reduce_mean(wide, axes, keepdims=True)
+        mean = centre if keepdims else tf.squeeze(centre, axes)
+        variance = tf.reduce_mean(tf.square(wide - centre), axes, keepdims=keepdims)
+        return tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)
+
+    theirs = tf.nn.moments
+    tf.nn.moments = moments
+    try:
+        yield
+    finally:
+        tf.nn.moments = theirs
+
+
+def curvature_function(model, compiled=True):
+    """Hessian-vector products of a compiled model's training loss.
+
+        (vectors, x, y, sample_weight) -> (loss, gradients, H v)
+
+    Loss, gradient and product belong to one training pass, so to the same batch and
+    masks. `vectors` are arrays in the order and shapes of
+    `model.trainable_variables`, as are `gradients` and `H v`; all are zero where the
+    loss does not depend on a variable. Seed counters and moving averages step on.
+
+    A product costs about two gradients, and no matrix is ever made: the derivative of
+    the gradient along v, by a second reverse pass on TensorFlow and PyTorch and by a
+    forward pass over the reverse one on JAX. Pearlmutter 1994, "Fast exact
+    multiplication by the Hessian". Operations that a backend differentiates once only
+    (cuDNN's recurrent loops) raise that backend's error.
+    """
+    trainable, others = model.trainable_variables, model.non_trainable_variables
+
+    def zeros_for_none(found, values):
+        return [
+            ops.zeros_like(v) if f is None else ops.convert_to_tensor(f)
+            for f, v in zip(found, values, strict=True)
+        ]
+
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        def measure(vectors, *batch):
+            values = [v.value for v in trainable]
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner, _smooth_moments():
+                    loss = _training_loss(model, *batch)
+                gradients = zeros_for_none(inner.gradient(loss, values), values)
+                slope = tf.add_n(
+                    [
+                        tf.reduce_sum(g * v)
+                        for g, v in zip(gradients, vectors, strict=True)
+                    ]
+                )
+            products = outer.gradient(slope, values)
+            return loss, gradients, zeros_for_none(products, values)
+
+        if compiled:
+            measure = tf.function(measure, jit_compile=model.jit_compile)
+    elif name() == "jax":
+        import jax
+
+        gradient_at = jax.value_and_grad(_stateless_loss(model), has_aux=True)
+
+        def pure(values, state, vectors, *batch):
+            def at(values):
+                (loss, moved), gradients = gradient_at(values, state, *batch)
+                return gradients, (loss, moved)
+
+            return jax.jvp(at, (values,), (vectors,), has_aux=True)
+
+        pure = jax.jit(pure) if compiled else pure
+
+        def measure(vectors, *batch):
+            values = [v.value for v in trainable], [v.value for v in others]
+            gradients, products, (loss, moved) = pure(*values, vectors, *batch)
+            _assign(others, moved)
+            return loss, gradients, products
+    else:
+        import torch
+
+        def measure(vectors, *batch):
+            values = [v.value for v in trainable]
+            token = _TWICE.set(True)
+            try:
+                loss = _training_loss(model, *batch)
+            finally:
+                _TWICE.reset(token)
+            gradients = zeros_for_none(
+                torch.autograd.grad(loss, values, create_graph=True, allow_unused=True),
+                values,
+            )
+            slope = sum((g * v).sum() for g, v in zip(gradients, vectors, strict=True))
+            products = [None] * len(values)
+            if slope.requires_grad:  # not so where the loss is linear
+                products = torch.autograd.grad(slope, values, allow_unused=True)
+            return (
+                loss.detach(),
+                [g.detach() for g in gradients],
+                zeros_for_none(products, values),
+            )
+
+    def measured(vectors, x, y, sample_weight=None):
+        vectors = [
+            ops.convert_to_tensor(vector, variable.dtype)
+            for vector, variable in zip(vectors, trainable, strict=True)
+        ]
+        return measure(vectors, *_tensors((x, y, sample_weight)))
+
+    return measured

@@ -11,7 +11,12 @@ import pytest
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers import RandomDropout
+from keras_dlparts.layers import (
+    LayerNormGRU,
+    LayerNormLSTM,
+    LayerNormSimpleRNN,
+    RandomDropout,
+)
 
 
 def test_name_is_the_backend_that_runs():
@@ -145,6 +150,138 @@ def test_gradient_is_of_a_training_pass_and_steps_its_state_on():
         ops.convert_to_numpy(gradient) for _, (gradient,) in (first, second)
     )
     assert not np.array_equal(kernel, again)
+
+
+def curved_model(regularizer=None):
+    """Batch normalisation, drops and a convolution: all that a Hessian may cross."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((5, 2)),
+            keras.layers.Conv1D(3, 2, activation="tanh"),
+            keras.layers.BatchNormalization(),
+            RandomDropout(0.5, seed=1),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, kernel_regularizer=regularizer),
+        ]
+    )
+    model.compile(optimizer="sgd", loss="mse")
+    return model
+
+
+def test_curvature_is_the_difference_of_gradients():
+    """H v = (g(w + h v) - g(w - h v)) / 2h + O(h^2), on the same masks.
+
+    Rounding leaves about 1e-7 / h, with h = 1e-3 so 1e-4 of the gradient's size.
+    """
+    model, random = curved_model("l2"), np.random.default_rng(0)
+    x = random.normal(size=(6, 5, 2)).astype("float32")
+    y = random.normal(size=(6, 2)).astype("float32")
+    weight = random.uniform(0.5, 1, size=6).astype("float32")
+    vectors = [random.normal(size=v.shape) for v in model.trainable_variables]
+    start = [v.numpy() for v in model.trainable_variables]
+
+    def gradients_at(h):
+        for variable, w, v in zip(
+            model.trainable_variables, start, vectors, strict=True
+        ):
+            variable.assign(w + h * v)
+        with backend.unmoved(model):
+            return [
+                ops.convert_to_numpy(g)
+                for g in backend.gradient(model, x, y, weight)[1]
+            ]
+
+    h = 1e-3
+    differences = [
+        (after - before) / (2 * h)
+        for after, before in zip(gradients_at(h), gradients_at(-h), strict=True)
+    ]
+    gradients = gradients_at(0)
+    curvature = backend.curvature_function(model)
+    with backend.unmoved(model):
+        loss, ours, products = curvature(vectors, x, y, weight)
+    with backend.unmoved(model):
+        wanted = backend.gradient(model, x, y, weight)[0]
+    assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
+    largest = max(abs(d).max() for d in differences)
+    for g, gradient, product, difference in zip(
+        ours, gradients, products, differences, strict=True
+    ):
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(g), gradient, rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(product), difference, atol=2e-3 * largest
+        )
+
+
+def test_curvature_is_symmetric_and_draws_anew():
+    """u' H v = v' H u on the same masks; the next call has other masks."""
+    model, random = curved_model(), np.random.default_rng(1)
+    x = random.normal(size=(6, 5, 2)).astype("float32")
+    y = random.normal(size=(6, 2)).astype("float32")
+    curvature = backend.curvature_function(model)
+    u, v = (
+        [random.normal(size=w.shape).astype("float32") for w in vs]
+        for vs in [model.trainable_variables] * 2
+    )
+
+    def product(vectors):
+        return [ops.convert_to_numpy(p) for p in curvature(vectors, x, y)[2]]
+
+    def dot(a, b):
+        return sum((i * j).sum() for i, j in zip(a, b, strict=True))
+
+    with backend.unmoved(model):
+        along_u = product(u)
+    along_v = product(v)
+    assert dot(v, along_u) == pytest.approx(dot(u, along_v), rel=1e-4)
+    again = product(v)
+    assert not np.allclose(again[0], along_v[0])
+
+
+def test_curvature_of_a_linear_loss_and_of_an_unused_weight_is_zero():
+    class Unused(keras.layers.Dense):
+        def build(self, shape):
+            super().build(shape)
+            self.spare = self.add_weight(shape=(2,), name="spare")
+
+    model = keras.Sequential([keras.Input((3,)), Unused(1, use_bias=False)])
+    model.compile(loss=lambda y, prediction: prediction[:, 0])
+    x = np.ones((4, 3), "float32")
+    ones = [np.ones(v.shape) for v in model.trainable_variables]
+    _, gradients, products = backend.curvature_function(model)(ones, x, x[:, :1])
+    assert [ops.convert_to_numpy(g).ravel().tolist() for g in gradients] == [
+        [1, 1, 1],
+        [0, 0],
+    ]
+    assert all(not ops.convert_to_numpy(p).any() for p in products)
+
+
+@pytest.mark.parametrize(
+    "kind", [LayerNormSimpleRNN, LayerNormGRU, LayerNormLSTM], ids=lambda k: k.__name__
+)
+def test_curvature_passes_loops_with_gradients_written_by_hand(kind):
+    """The same Hessian as of the unrolled loop, which backends differentiate."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(3, 3, 2)).astype("float32")
+    y = random.normal(size=(3, 1)).astype("float32")
+    found = []
+    for unroll in (True, False):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [keras.Input((3, 2)), kind(3, unroll=unroll), keras.layers.Dense(1)]
+        )
+        model.compile(loss="mse")
+        ones = [np.ones(v.shape) for v in model.trainable_variables]
+        curvature = backend.curvature_function(model, compiled=not unroll)
+        products = curvature(ones, x, y)[2]
+        found.append(
+            np.concatenate([ops.convert_to_numpy(p).ravel() for p in products])
+        )
+    assert abs(found[0]).max() > 0.1
+    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-3 * abs(found[0]).max())
 
 
 TWO_REPLICAS = """
