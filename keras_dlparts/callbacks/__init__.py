@@ -5,3 +5,4 @@ from keras_dlparts.callbacks.relaxed_smoothness_clipping import (
     RelaxedSmoothnessClipping,
 )
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace
+from keras_dlparts.callbacks.hutchinson_curvature import HutchinsonCurvature

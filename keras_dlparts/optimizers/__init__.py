@@ -9,3 +9,4 @@ from keras_dlparts.optimizers.normalized_sgd import NormalizedSGD
 from keras_dlparts.optimizers.percentile import Percentile
 from keras_dlparts.optimizers.relaxed_smoothness import RelaxedSmoothness
 from keras_dlparts.optimizers.z_score import ZScore
+from keras_dlparts.optimizers.diagonal_newton import DiagonalNewton

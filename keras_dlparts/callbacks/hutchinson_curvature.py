@@ -1,0 +1,166 @@
+"""The diagonal of the Hessian, estimated every few steps of training.
+
+    v_j ~ -1 or 1, equally likely        D = v * (H v)        E[D] = diag(H)
+
+since E[v_i v_j] = [i = j]. H v is the product with the Hessian of the training loss on
+the batch of the step at hand, in training mode: two gradients' work, and no matrix.
+Where H is diagonal one draw is exact; else entry i has the variance
+sum_{j != i} H_ij^2, and the mean of `draws` has that divided by their number.
+
+Hutchinson 1990, "A stochastic estimator of the trace of the influence matrix";
+Bekas et al. 2007, "An estimator for the diagonal of a matrix".
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dlparts import backend
+
+CASES = {
+    "HutchinsonCurvature": (
+        {
+            "skip": "it works with an optimizer that has `update_curvature` only; "
+            "tests/callbacks trains it with DiagonalNewton"
+        },
+    )
+}
+
+
+def diagonal(product, signs):
+    """The estimate from several draws: the mean of v * (H v), a list of arrays.
+
+    Args:
+        product: Function `v -> H v` of lists of arrays.
+        signs: List of draws; a draw is a list of arrays of -1 and 1.
+    """
+    estimates = [
+        [v * h for v, h in zip(draw, product(draw), strict=True)] for draw in signs
+    ]
+    return [sum(parts) / len(parts) for parts in zip(*estimates, strict=True)]
+
+
+class HutchinsonCurvature(keras.callbacks.Callback):
+    """Gives an optimizer such as `DiagonalNewton` the diagonal of the Hessian.
+
+    It measures on the batch of the step at hand, which `dlparts train` hands over.
+    With a plain `fit` give a batch: Keras shows callbacks none. The optimizer must
+    have `update_curvature(diagonal)`, itself or inside wrappers; the model, its random
+    draws and moving averages stay as they are. What is drawn depends on `seed` and on
+    how many estimates the optimizer has had, so a loaded model goes on as if it had
+    never stopped.
+
+    Args:
+        every: Integer, `>= 1`. Estimate at each `every`-th step; and before the first
+            one, if the optimizer has no estimate yet.
+        draws: Integer, `>= 1`. How many draws of v an estimate is the mean of.
+        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
+        seed: Integer, `>= 0`.
+
+    Example:
+
+    >>> from keras_dlparts.optimizers import DiagonalNewton
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    >>> model.compile(DiagonalNewton(), "mse")
+    >>> x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
+    >>> curvature = HutchinsonCurvature(every=2, data=(x, y))
+    >>> _ = model.fit(x, y, batch_size=2, epochs=2, verbose=0, callbacks=[curvature])
+    >>> int(model.optimizer.estimates)  # at steps 0, 2, 4, 6
+    4
+    """
+
+    def __init__(self, every=10, draws=1, data=None, seed=0):
+        super().__init__()
+        for argument, value, least in (
+            ("every", every, 1),
+            ("draws", draws, 1),
+            ("seed", seed, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(
+                    f"`{argument}` must be an integer. Received: {argument}={value!r}"
+                )
+            if value < least:
+                raise ValueError(
+                    f"`{argument}` must be at least {least}. "
+                    f"Received: {argument}={value}"
+                )
+        if data is not None and not (isinstance(data, tuple | list) and len(data) > 1):
+            raise TypeError(
+                "`data` must be a batch (x, y) or (x, y, sample_weight). "
+                f"Received: data of type {type(data).__name__}"
+            )
+        self.every = every
+        self.draws = draws
+        self.seed = seed
+        self._batch = None if data is None else tuple(data)
+        self._batches = None
+        # Steps before this epoch, the step to measure at next, the last batch.
+        self.past = self.next = self.last = 0
+
+    def set_data(self, batches):
+        """The training data, a `keras.utils.PyDataset`; called before training."""
+        self._batches = batches
+
+    def on_train_begin(self, logs=None):
+        if self._batch is None and self._batches is None:
+            raise ValueError(
+                "HutchinsonCurvature needs a batch to measure on, and Keras shows "
+                "callbacks none. Give `data=(x, y)`. Received: data=None"
+            )
+        self._optimizer = taker(self.model.optimizer)
+        self._curvature = None
+        self.past = int(self._optimizer.iterations)
+        fresh = not (self._optimizer.built and int(self._optimizer.estimates))
+        self.next = self.past if fresh else -(-self.past // self.every) * self.every
+
+    def on_train_batch_begin(self, batch, logs=None):
+        step = self.past + batch
+        if step < self.next:
+            return
+        self.next = (step // self.every + 1) * self.every
+        # After `unmoved` has brought JAX' variables up to date, and inside it, for
+        # a product is a training pass.
+        with backend.unmoved(self.model):
+            self._optimizer.build(self.model.trainable_variables)
+            data = self._batch or self._batches[batch]
+            if self._curvature is None:
+                self._curvature = backend.curvature_function(self.model)
+            estimate = diagonal(
+                lambda draw: [
+                    ops.convert_to_numpy(h) for h in self._curvature(draw, *data)[2]
+                ],
+                self._signs(int(self._optimizer.estimates)),
+            )
+            self._optimizer.update_curvature(estimate)
+
+    def _signs(self, count):
+        """The draws of estimate number `count`."""
+        random = np.random.default_rng((self.seed, count))
+        return [
+            [
+                random.choice(np.array([-1, 1], "float32"), v.shape)
+                for v in self.model.trainable_variables
+            ]
+            for _ in range(self.draws)
+        ]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.last = batch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.past += self.last + 1
+
+
+def taker(optimizer):
+    """The optimizer that takes a curvature: this one, or one that it wraps."""
+    inner = optimizer
+    while inner is not None:
+        if callable(getattr(inner, "update_curvature", None)):
+            return inner
+        # LossScaleOptimizer says inner_optimizer, other wrappers optimizer.
+        inner = getattr(inner, "inner_optimizer", getattr(inner, "optimizer", None))
+    raise ValueError(
+        "HutchinsonCurvature needs an optimizer with `update_curvature(diagonal)`, "
+        f"such as DiagonalNewton. Received: {type(optimizer).__name__}"
+    )
