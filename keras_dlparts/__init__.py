@@ -14,6 +14,7 @@ _HOME = {
     "build": "config",
     "fold": "folding",
     "load_model": "saving",
+    "newton": "newton_cg",
     "recalibrate": "population",
     "train": "training",
 }

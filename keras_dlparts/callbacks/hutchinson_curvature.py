@@ -110,8 +110,8 @@ class HutchinsonCurvature(keras.callbacks.Callback):
             )
         self._optimizer = taker(self.model.optimizer)
         self._curvature = None
-        self.past = int(self._optimizer.iterations)
-        fresh = not (self._optimizer.built and int(self._optimizer.estimates))
+        self.past = int(self._optimizer.iterations.numpy())
+        fresh = not (self._optimizer.built and int(self._optimizer.estimates.numpy()))
         self.next = self.past if fresh else -(-self.past // self.every) * self.every
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -130,7 +130,7 @@ class HutchinsonCurvature(keras.callbacks.Callback):
                 lambda draw: [
                     ops.convert_to_numpy(h) for h in self._curvature(draw, *data)[2]
                 ],
-                self._signs(int(self._optimizer.estimates)),
+                self._signs(int(self._optimizer.estimates.numpy())),
             )
             self._optimizer.update_curvature(estimate)
 

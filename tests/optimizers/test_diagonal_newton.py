@@ -1,5 +1,8 @@
 """DiagonalNewton against a slow twin, its estimates against the Hessian itself."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -160,6 +163,18 @@ def test_a_loaded_model_goes_on_as_if_never_stopped(tmp_path):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+def test_each_estimate_is_drawn_anew():
+    """At a fixed point, so that only the draws differ."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile(DiagonalNewton(0.0, beta_2=0.0), "mse")
+    found = []
+    for _ in range(2):
+        fit(model, HutchinsonCurvature(every=3, data=(X, Y)), epochs=1)
+        found.append(model.optimizer.curvatures[0].numpy())
+    assert not np.array_equal(*found)
+
+
 def test_measuring_leaves_all_but_the_curvature():
     """With a learning rate so small that no estimate moves a weight."""
     plain, watched = net(), net()
@@ -261,3 +276,50 @@ def test_bad_uses():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"needs an optimizer with.*Received: SGD"):
         fit(model, HutchinsonCurvature(data=(X, Y)))
+
+
+TWO_REPLICAS = """
+import contextlib
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+import subprocess
+import sys
+
+import keras
+import numpy as np
+from keras_dlparts.callbacks import HutchinsonCurvature
+from keras_dlparts.optimizers import DiagonalNewton
+
+random = np.random.default_rng(0)
+x, y = random.normal(size=(2, 16, 4)).astype("float32")
+two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+found = []
+for scope in (contextlib.nullcontext(), two.scope()):
+    with scope:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, "tanh")])
+        model.compile(DiagonalNewton(0.05), "mse")
+    start = model.get_weights()[0]
+    calls = [HutchinsonCurvature(every=2, data=(x, y))]
+    model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0, callbacks=calls)
+    found.append(model.get_weights()[0])
+    print(model.optimizer.estimates.numpy(), abs(found[-1] - start).max())
+print(abs(found[0] - found[1]).max())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute")
+def test_two_replicas_equal_one_device():
+    """A new process, for logical devices are made before TensorFlow starts."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one, two, apart = done.stdout.splitlines()[-3:]
+    assert one.split()[0] == two.split()[0] == "3"
+    assert float(one.split()[1]) > 0.01
+    assert float(apart) < 1e-6
