@@ -152,8 +152,18 @@ def gradient(model, x, y, sample_weight=None):
     return gradient_function(model, compiled=False)(x, y, sample_weight)
 
 
-def gradient_function(model, compiled=True):
-    """`gradient` of one model as a function of a batch, compiled for many calls."""
+def training_loss(model, x, y, sample_weight=None):
+    """The loss that a compiled model is trained by, of one batch, in training mode."""
+    prediction = model(x, training=True)
+    return model.compute_loss(x, y, prediction, sample_weight, training=True)
+
+
+def gradient_function(model, compiled=True, loss_of=training_loss):
+    """`gradient` of one model as a function of a batch, compiled for many calls.
+
+    Another `loss_of(model, x, y, sample_weight)`, a scalar, may take the place of the
+    training loss.
+    """
     trainable, others = model.trainable_variables, model.non_trainable_variables
 
     if name() == "tensorflow":
@@ -161,7 +171,7 @@ def gradient_function(model, compiled=True):
 
         def measure(*batch):
             with tf.GradientTape() as tape:
-                loss = _training_loss(model, *batch)
+                loss = loss_of(model, *batch)
             return loss, tape.gradient(loss, [v.value for v in trainable])
 
         if compiled:
@@ -169,7 +179,7 @@ def gradient_function(model, compiled=True):
     elif name() == "jax":
         import jax
 
-        pure = jax.value_and_grad(_stateless_loss(model), has_aux=True)
+        pure = jax.value_and_grad(_stateless_loss(model, loss_of), has_aux=True)
         pure = jax.jit(pure) if compiled else pure
 
         def measure(*batch):
@@ -181,7 +191,7 @@ def gradient_function(model, compiled=True):
         import torch
 
         def measure(*batch):
-            loss = _training_loss(model, *batch)
+            loss = loss_of(model, *batch)
             values = [v.value for v in trainable]
             gradients = torch.autograd.grad(loss, values, allow_unused=True)
             return loss.detach(), list(gradients)
@@ -228,20 +238,15 @@ def before_step(optimizer, transform, rate=None):
         object.__setattr__(optimizer, method, function)
 
 
-def _training_loss(model, x, y, sample_weight):
-    prediction = model(x, training=True)
-    return model.compute_loss(x, y, prediction, sample_weight, training=True)
-
-
-def _stateless_loss(model):
-    """For JAX: the training loss as a function of values, and the state it leaves."""
+def _stateless_loss(model, loss_of=training_loss):
+    """For JAX: a loss as a function of values, and the state that it leaves."""
     trainable, others = model.trainable_variables, model.non_trainable_variables
 
     def loss_at(values, state, *batch):
         mapping = [*zip(trainable, values, strict=True)]
         mapping += zip(others, state, strict=True)
         with keras.StatelessScope(mapping, collect_losses=True):
-            return _training_loss(model, *batch), [v.value for v in others]
+            return loss_of(model, *batch), [v.value for v in others]
 
     return loss_at
 
@@ -429,7 +434,7 @@ def curvature_function(model, compiled=True):
             values = [v.value for v in trainable]
             with tf.GradientTape() as outer:
                 with tf.GradientTape() as inner, _smooth_moments():
-                    loss = _training_loss(model, *batch)
+                    loss = training_loss(model, *batch)
                 gradients = zeros_for_none(inner.gradient(loss, values), values)
                 slope = tf.add_n(
                     [
@@ -468,7 +473,7 @@ def curvature_function(model, compiled=True):
             values = [v.value for v in trainable]
             token = _TWICE.set(True)
             try:
-                loss = _training_loss(model, *batch)
+                loss = training_loss(model, *batch)
             finally:
                 _TWICE.reset(token)
             gradients = zeros_for_none(
