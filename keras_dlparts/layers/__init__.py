@@ -7,6 +7,7 @@ from keras_dlparts.layers.layer_norm_simple_rnn import (
     LayerNormSimpleRNNCell,
 )
 from keras_dlparts.layers.min_max_normalization import MinMaxNormalization
+from keras_dlparts.layers.perceptron import Perceptron
 from keras_dlparts.layers.random_dropout import RandomDropout
 from keras_dlparts.layers.residual import Residual
 from keras_dlparts.layers.residual_block import ResidualBlock

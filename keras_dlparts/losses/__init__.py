@@ -1,0 +1,3 @@
+"""Losses, one a file."""
+
+from keras_dlparts.losses.perceptron_loss import PerceptronLoss
