@@ -20,7 +20,7 @@ from keras import ops
 CASES = {
     "DiagonalNewton": (
         {"arguments": {}},
-        {"arguments": {"learning_rate": 0.1, "clip": None, "weight_decay": 0.01}},
+        {"arguments": {"learning_rate": 0.05, "clip": None, "weight_decay": 0.01}},
     )
 }
 
@@ -68,7 +68,7 @@ class DiagonalNewton(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.01,
+        learning_rate=0.1,
         beta_1=0.9,
         beta_2=0.99,
         epsilon=1e-7,
