@@ -57,6 +57,8 @@ class StochasticDepth(keras.layers.Layer):
     Reference: Huang et al. 2016, https://arxiv.org/abs/1603.09382
     """
 
+    dropout_like = True  # keras_dlparts.monte_carlo samples it
+
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
         check_rate("rate", rate)

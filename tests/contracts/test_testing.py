@@ -163,8 +163,8 @@ def test_good_part_keeps_everything(part_from, name):
         ),
         (
             "RandomDropout",
-            'per="sample", seed=None',
-            'seed=None, per="sample"',
+            'noise_shape=None, seed=None',
+            'seed=None, noise_shape=None',
             "documents its arguments",
         ),
         ("RandomDropout", "Example:", "See:", "shows an example"),

@@ -77,6 +77,52 @@ def test_per_batch_shares_one_rate_but_no_mask():
     assert set.union(*drawn(layer, (20, 100))[1]) != set.union(*factors)
 
 
+@pytest.mark.parametrize("per", ["sample", "batch"])
+@pytest.mark.parametrize("noise_shape", [(None, 1, 7), (None, 5, 1), (4, 1, None)])
+def test_noise_shape_drops_together(per, noise_shape):
+    """Along an axis of size 1 zeros are shared, along the others they are not."""
+    layer = RandomDropout(0.9, per=per, noise_shape=noise_shape, seed=2)
+    y, factors = drawn(layer, (4, 5, 7))
+    assert {len(values) for values in factors} <= {0, 1}
+    zeros = y == 0
+    for axis, size in enumerate(noise_shape):
+        along = np.moveaxis(zeros, axis, 0)
+        assert (along == along[:1]).all() == (size == 1)
+
+
+def test_the_first_axis_may_be_shared_too():
+    """One draw u for all samples; with a rate a sample the higher one drops more."""
+    layer = RandomDropout(0.9, noise_shape=(1, None), seed=2)
+    y, factors = drawn(layer, (2, 200))
+    high, low = (1, 0) if max(factors[1]) > max(factors[0]) else (0, 1)
+    assert (y[high] == 0)[y[low] == 0].all()
+    layer = RandomDropout(0.9, per="batch", noise_shape=(1, None), seed=2)
+    y, _ = drawn(layer, (3, 50))
+    assert (y == y[0]).all()
+
+
+@pytest.mark.parametrize("noise_shape", [(None,), (None, 1, 1), (None, 4), (3, 1)])
+def test_noise_shape_that_does_not_fit(noise_shape):
+    with pytest.raises(ValueError, match=r"an entry for each axis.*Received"):
+        RandomDropout(0.5, noise_shape=noise_shape)(keras.KerasTensor((2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("noise_shape", "error"),
+    [
+        ((None, 0), ValueError),
+        ((-1, 2), ValueError),
+        (3, TypeError),
+        ("12", TypeError),
+        ((1.0, 2), TypeError),
+        ((True, 2), TypeError),
+    ],
+)
+def test_bad_noise_shape(noise_shape, error):
+    with pytest.raises(error, match=r"`noise_shape` must.*Received: noise_shape="):
+        RandomDropout(0.5, noise_shape=noise_shape)
+
+
 @pytest.mark.parametrize("rate", [0, 0.0])
 def test_rate_zero_is_the_identity(rate):
     x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
