@@ -15,6 +15,7 @@ _HOME = {
     "fold": "folding",
     "load_model": "saving",
     "newton": "newton_cg",
+    "monte_carlo": "sampling",
     "recalibrate": "population",
     "train": "training",
 }

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-from keras_dlparts import backend
+from keras_dlparts import backend, feeding
 
 
 def recalibrate(model, data, batch_size=32):
@@ -55,7 +55,7 @@ def recalibrate(model, data, batch_size=32):
         )
     statistics = {layer: [] for layer in norms}
     with backend.unmoved(model), _watched(statistics):
-        for x in _inputs(data, batch_size):
+        for x in feeding.inputs(data, batch_size):
             model(x, training=True)
     for layer, batches in statistics.items():
         if not batches:
@@ -94,14 +94,3 @@ def _watched(statistics):
         return watched
 
     return backend.intercepted(statistics, watch)
-
-
-def _inputs(data, batch_size):
-    """The inputs of each batch."""
-    batches = data
-    if isinstance(data, keras.utils.PyDataset):
-        batches = (data[i] for i in range(len(data)))
-    elif hasattr(data, "shape"):
-        batches = (data[i : i + batch_size] for i in range(0, len(data), batch_size))
-    for batch in batches:
-        yield keras.utils.unpack_x_y_sample_weight(batch)[0]
