@@ -498,3 +498,27 @@ def curvature_function(model, compiled=True):
         return measure(vectors, *_tensors((x, y, sample_weight)))
 
     return measured
+
+
+def replicas():
+    """How many replicas of a `tf.distribute` strategy run this step; else one."""
+    return _replicas()[1]
+
+
+def running_variable(name, shape, aggregation, dtype="float32", value=0):
+    """A variable for what a layer notes in training passes, one copy a replica.
+
+    In a step each replica reads and writes its own, without waiting for the others.
+    What the host reads, and saves, is their `aggregation`: `"mean"`, or that
+    `"only_first_replica"`. Elsewhere it is an ordinary variable that is not trained.
+    """
+    return keras.Variable(
+        keras.initializers.Constant(value),
+        shape=shape,
+        dtype=dtype,
+        trainable=False,
+        autocast=False,
+        aggregation=aggregation,
+        synchronization="on_read",
+        name=name,
+    )

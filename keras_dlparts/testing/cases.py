@@ -39,7 +39,8 @@ class Case:
             and for arguments to be made afresh each time, such as layers.
         input_shape: Shape of the input with its batch, or a list of shapes for a
             layer that takes a list of inputs.
-        input_dtype: Of every input. Integers are drawn from 0 and 1.
+        input_dtype: Of every input, or a list of one an input. Integers are drawn
+            from 0 and 1.
         skip: Why this case cannot be checked, in words for the part's user.
     """
 
@@ -47,7 +48,7 @@ class Case:
     target: Callable
     arguments: dict | Callable
     input_shape: tuple | list | None = None
-    input_dtype: str = "float32"
+    input_dtype: str | list = "float32"
     skip: str = ""
 
     def make(self, **more):
@@ -63,20 +64,29 @@ class Case:
         return self.arguments(folder)
 
     def map_inputs(self, function):
-        """`function(shape)` of the one input shape, or the list of it for a list."""
+        """`function(shape, dtype)` of the one input, or the list of it for several."""
         if isinstance(self.input_shape, list):
-            return [function(tuple(shape)) for shape in self.input_shape]
-        return function(tuple(self.input_shape))
+            return [
+                function(tuple(shape), dtype)
+                for shape, dtype in zip(self.input_shape, self.dtypes(), strict=True)
+            ]
+        return function(tuple(self.input_shape), self.input_dtype)
+
+    def dtypes(self):
+        """The dtype of each of several inputs."""
+        if isinstance(self.input_dtype, list):
+            return self.input_dtype
+        return [self.input_dtype] * len(self.input_shape)
 
     def inputs(self, batch=None):
         """Input arrays, always the same ones."""
         random = np.random.default_rng(0)
 
-        def draw(shape):
+        def draw(shape, dtype):
             shape = shape if batch is None else (batch, *shape[1:])
-            if "float" in self.input_dtype:
-                return random.normal(size=shape).astype(self.input_dtype)
-            return random.integers(0, 2, shape).astype(self.input_dtype)
+            if "float" in dtype:
+                return random.normal(size=shape).astype(dtype)
+            return random.integers(0, 2, shape).astype(dtype)
 
         return self.map_inputs(draw)
 

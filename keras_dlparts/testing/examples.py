@@ -75,16 +75,16 @@ def example(case: Case):
 
 
 def _around_layer(case):
-    inputs = case.map_inputs(
-        lambda shape: keras.Input(shape[1:], dtype=case.input_dtype)
+    inputs = case.map_inputs(lambda shape, dtype: keras.Input(shape[1:], dtype=dtype))
+    front = keras.tree.map_structure(
+        lambda x: (
+            keras.layers.Dense(x.shape[-1], use_bias=False)(x)
+            if "float" in x.dtype
+            else x
+        ),
+        inputs,
     )
-    layer = case.make()
-    front = inputs
-    if "float" in case.input_dtype:
-        front = keras.tree.map_structure(
-            lambda x: keras.layers.Dense(x.shape[-1], use_bias=False)(x), inputs
-        )
-    return keras.Model(inputs, layer(front))
+    return keras.Model(inputs, case.make()(front))
 
 
 def _shape_of(model, case):

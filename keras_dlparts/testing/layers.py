@@ -99,7 +99,7 @@ def _symbols(case, x, batch=()):
     """Symbolic inputs as x; `batch` takes the place of its first size."""
     return keras.tree.map_structure(
         lambda a: keras.KerasTensor(
-            (*batch, *a.shape[len(batch) :]), dtype=case.input_dtype
+            (*batch, *a.shape[len(batch) :]), dtype=a.dtype.name
         ),
         x,
     )
@@ -239,9 +239,7 @@ def passes_the_layer_test_of_keras(case):
         case.target,
         init_kwargs=case.built_arguments(),
         input_shape=case.input_shape,
-        input_dtype=[case.input_dtype] * len(case.input_shape)
-        if many
-        else case.input_dtype,
+        input_dtype=case.dtypes() if many else case.input_dtype,
         # Its training step takes one input; ours takes several.
         run_training_check=not many,
         supports_masking=case.make().supports_masking,
