@@ -16,6 +16,7 @@ _HOME = {
     "load_model": "saving",
     "newton": "newton_cg",
     "monte_carlo": "sampling",
+    "project_noise": "projection",
     "recalibrate": "population",
     "train": "training",
 }
