@@ -7,8 +7,11 @@
 
 Each x*_i starts at x, where the residual is 1; at 0 it explains the dropped activation
 wholly. The x*_i of all layers and samples are found together, by gradient steps on one
-large batch. One x* for all layers at once would have to meet every mask, which for
-drop rate p, d units and a share s of them active has probability (1 - p)^(d s).
+large batch. Each steps in a unit of its own, so that one learning rate serves all:
+along its first gradient d the step that is best where g_i is linear, with J its slope,
+is ||d||^2 / (2 ||J d||^2).
+One x* for all layers at once would have to meet every mask, which for drop rate p, d
+units and a share s of them active has probability (1 - p)^(d s).
 Bouthillier et al. 2015, "Dropout as data augmentation", arXiv:1506.08700.
 """
 
@@ -31,7 +34,7 @@ class Projection(NamedTuple):
 
 
 def project_noise(
-    model, x, layers=None, steps=300, optimizer=None, batch_size=1024, seed=None
+    model, x, layers=None, steps=100, optimizer=None, batch_size=1024, seed=None
 ):
     """Find the inputs that lead a net where dropout led it.
 
@@ -46,8 +49,8 @@ def project_noise(
         layers: Optional list of layers, or of their names, whose noise to project; a
             layer inside a recurrent cell cannot be looked at, the recurrent one can.
         steps: Integer. How many gradient steps.
-        optimizer: A Keras optimizer for the inputs, or its name. By default
-            `Adam(0.1)` on inputs divided by their standard deviation.
+        optimizer: A Keras optimizer for the inputs, or its name; a learning rate of 1
+            is each sample's best first step. By default `SGD(0.2, momentum=0.9)`.
         batch_size: Integer. How many samples at once, each of them for all layers.
         seed: Optional integer, for masks that repeat.
 
@@ -77,22 +80,20 @@ def project_noise(
         raise ValueError("`x` must hold at least one sample. Received: none")
     found = dropping.find(model, layers)
     drawn, clean = _Hidden(model, found, True), _Hidden(model, found, False)
-    scale = float(x.std()) or 1.0
     parts = []
     with backend.unmoved(model):
         dropping.reseed(model, random.getrandbits(32) if seed is None else seed)
         for batch in feeding.inputs(x, batch_size):
             targets = drawn.predict_on_batch(batch)
             _check_samples(targets, batch)
-            search = _Search(batch, targets, clean, scale)
+            search = _Search(batch, targets, clean)
             search.compile(_fresh(optimizer), loss=None)
+            search.set_units(clean)
             search.fit(np.zeros((steps, 1)), batch_size=1, shuffle=False, verbose=0)
-            star = ops.convert_to_numpy(search.star) * scale
+            star = search.star()
             at_first = _distances(clean.predict_on_batch(batch), targets)
-            # A layer's own inputs, each by itself.
-            found = [clean.predict_on_batch(z)[i] for i, z in enumerate(star)]
-            left = _distances(found, targets) / np.maximum(at_first, 1e-12)
-            parts.append((star, left))
+            left = _distances(_own(clean, star), targets)
+            parts.append((star, left / np.maximum(at_first, 1e-12)))
     names = drawn.names
     stars, residuals = (np.concatenate(a, axis=1) for a in zip(*parts, strict=True))
     return Projection(*(dict(zip(names, a, strict=True)) for a in (stars, residuals)))
@@ -101,7 +102,7 @@ def project_noise(
 def _fresh(optimizer):
     """An optimizer that has no variables yet."""
     if optimizer is None:
-        return keras.optimizers.Adam(0.1)
+        return keras.optimizers.SGD(0.2, momentum=0.9)
     optimizer = keras.optimizers.get(optimizer)
     return type(optimizer).from_config(optimizer.get_config())
 
@@ -150,30 +151,59 @@ class _Hidden(keras.Model):
 
 
 class _Search(keras.Model):
-    """The inputs as the only weights: (layers, batch, ...), and their distance."""
+    """The inputs x + unit * z of (layers, batch, ...), z being the only weights."""
 
-    def __init__(self, x, targets, clean, scale):
+    def __init__(self, x, targets, clean):
         super().__init__(name="search")
-        self.goals = keras.tree.map_structure(ops.convert_to_tensor, targets)
-        self.scale = scale
+        self.start = np.stack([x] * len(targets))
+        self.goals = [ops.convert_to_tensor(target) for target in targets]
         # In a function: Keras must not take the model's weights for this one's.
-        self.hidden = lambda z: clean(z, training=False)
-        stacked = np.stack([x] * len(targets)) / scale
-        self.star = self.add_weight(
-            shape=stacked.shape,
-            initializer=lambda shape, dtype: ops.cast(stacked, dtype),
-            name="star",
+        self.hidden = lambda x: clean(x, training=False)
+        self.z = self.add_weight(shape=self.start.shape, initializer="zeros", name="z")
+        self.unit = self.add_weight(
+            shape=self.start.shape[:2] + (1,) * (x.ndim - 1),
+            initializer="ones",
+            trainable=False,
+            name="unit",
         )
 
+    def set_units(self, clean):
+        """unit^2 = ||d||^2 / (2 ||J d||^2), with J d from a small step along d."""
+        zeros = np.zeros((1, 1), "float32")
+        _, (d,) = backend.gradient(self, zeros, None)
+        d = _by_sample(ops.convert_to_numpy(d))
+        length = np.linalg.norm(d, axis=-1, keepdims=True)
+        # Small against x, and large enough for float32.
+        step = 1e-2 * (np.linalg.norm(_by_sample(self.start), axis=-1).mean() or 1.0)
+        along = step * d / np.maximum(length, 1e-30)
+        there = self.start + along.reshape(self.start.shape)
+        bend = _distances(_own(clean, there), _own(clean, self.start)) / step
+        unit = np.where(bend > 0, np.sqrt(0.5) / np.maximum(bend, 1e-30), 0)
+        self.unit.assign(unit.reshape(self.unit.shape))
+
+    def star(self):
+        return self.start + self.unit.numpy() * self.z.numpy()
+
     def call(self, inputs):
-        star = ops.convert_to_tensor(self.star) * self.scale
-        count, batch = star.shape[:2]
-        found = self.hidden(ops.reshape(star, (count * batch, *star.shape[2:])))
+        unit, z = ops.convert_to_tensor(self.unit), ops.convert_to_tensor(self.z)
+        x = ops.convert_to_tensor(self.start) + unit * z
+        count, batch = self.start.shape[:2]
+        found = self.hidden(ops.reshape(x, (count * batch, *self.start.shape[2:])))
         for i, (h, goal) in enumerate(zip(found, self.goals, strict=True)):
             # All rows went through the whole net; these are the i-th layer's own.
             own = h[i * batch : (i + 1) * batch]
             self.add_loss(ops.sum(ops.square(ops.cast(own - goal, "float32"))))
         return inputs
+
+
+def _by_sample(arrays):
+    """(layers, batch, elements)."""
+    return arrays.reshape(*arrays.shape[:2], -1)
+
+
+def _own(clean, star):
+    """What comes out of each layer of its own inputs, each by itself."""
+    return [clean.predict_on_batch(x)[i] for i, x in enumerate(star)]
 
 
 def _distances(found, targets):

@@ -43,7 +43,7 @@ def test_a_linear_net_is_projected_as_least_squares_says(units):
     """Fewer units than inputs: no residual. More: that of the best z."""
     model = linear(units)
     found = keras_dlparts.project_noise(
-        model, X, steps=80, seed=3, optimizer=keras.optimizers.SGD(0.1), batch_size=4
+        model, X, steps=80, seed=3, optimizer=keras.optimizers.SGD(0.5), batch_size=4
     )
     # Masks follow the batches.
     wants = least_squares(model, X[:4], 3)
