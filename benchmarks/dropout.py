@@ -3,6 +3,7 @@
     python benchmarks/dropout.py --data digits --epochs 60 --seeds 0 1 2
     python benchmarks/dropout.py --data /usr/share/datasets/fashion-mnist --epochs 10
     python benchmarks/dropout.py --cost
+    python benchmarks/dropout.py --draw        the figure, from the results there are
 
 Nets of two hidden layers, without dropout, with Dropout and with RandomDropout of the
 same mean rate, are asked by weight scaling and by means of 1, 5, 20 and 100 passes.
@@ -10,6 +11,7 @@ same mean rate, are asked by weight scaling and by means of 1, 5, 20 and 100 pas
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -114,15 +116,65 @@ def cost(pairs, samples=50):
     }
 
 
+def draw(results, path):
+    """The scores by number of passes, and weight scaling's beside them."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "dropout"
+    shown = {"error": "test error, %", "nll": "- log p", "calibration_error": "ECE, %"}
+    colours = dict(zip(NETS, ("#000000", "#0072b2", "#d55e00"), strict=True))
+    figure = Figure(figsize=(9, 2.7 * len(results)), layout="constrained")
+    grid = figure.subplots(len(results), 3, squeeze=False)
+    for row, (data, rows) in zip(grid, results.items(), strict=True):
+        for axes, (score, label) in zip(row, shown.items(), strict=True):
+            for kind, colour in colours.items():
+                mine = [r for r in rows if r["net"] == kind]
+                scaled = np.mean([r["weight scaling"][score] for r in mine])
+                axes.axhline(scaled, color=colour, linestyle="--", linewidth=1)
+                if f"{PASSES[0]} passes" in mine[0]:
+                    means = [
+                        np.mean([r[f"{n} passes"][score] for r in mine]) for n in PASSES
+                    ]
+                    axes.plot(PASSES, means, "o-", color=colour, markersize=4)
+            axes.set(xscale="log", title=f"{data}: {label}", xlabel="passes")
+            axes.set_xticks(PASSES, [str(n) for n in PASSES])
+            axes.set_ylim(bottom=0)
+    handles = [*map(_line, colours.values()), _line("#777777", "--", "")]
+    labels = [*colours, "dashed: weight scaling"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _line(colour, style="-", marker="o"):
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=4)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--draw", action="store_true")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results")
     asked = parser.parse_args()
+    if asked.draw:
+        files = {
+            "digits": asked.out / "dropout_digits.json",
+            "Fashion-MNIST": asked.out / "dropout_fashion-mnist.json",
+        }
+        results = {
+            name: json.loads(file.read_text())["rows"]
+            for name, file in files.items()
+            if file.exists()
+        }
+        draw(results, ROOT / "docs/figures/dropout.svg")
+        return
     if asked.cost:
         name, told = f"dropout_cost_{keras.backend.backend()}", "--cost"
         told += f" --pairs {asked.pairs}"
