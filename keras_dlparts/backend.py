@@ -522,3 +522,123 @@ def running_variable(name, shape, aggregation, dtype="float32", value=0):
         synchronization="on_read",
         name=name,
     )
+
+
+def replica():
+    """(this replica's id, how many there are); (0, 1) outside a strategy."""
+    return _replicas()
+
+
+class _GivenSeed(keras.random.SeedGenerator):
+    """Hands Keras' random functions a seed that is already drawn."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def next(self, ordered=True):
+        return self.seed
+
+
+def draw(kind, shape, seed, step=0):
+    """Draws of a seed that `SeedGenerator.next` gave, other ones for each `step`.
+
+    So a loop may draw that cannot step a generator on. `kind` is `"uniform"` (in
+    [0, 1)) or `"normal"`; `step` is an integer or a tensor.
+    """
+    offset = ops.cast(step, seed.dtype) * ops.cast(1_000_003, seed.dtype)
+    seed = _GivenSeed(seed + ops.stack([offset, ops.zeros_like(offset)]))
+    function = keras.random.uniform if kind == "uniform" else keras.random.normal
+    return function(shape, dtype="float32", seed=seed)
+
+
+def compiled(function, static=()):
+    """A function of tensors, compiled where the backend does so; it is inference.
+
+    Args:
+        function: pure; it takes its tensors, seeds and weights as arguments.
+        static: names of arguments that are no tensors. They are given by name.
+    """
+    if name() == "jax":
+        import jax
+
+        return jax.jit(function, static_argnames=static)
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+
+    import torch
+
+    return torch.no_grad()(function)
+
+
+def known(tensor):
+    """A tensor's value as a numpy array, or None while a function is being traced."""
+    if name() == "jax":
+        import jax
+
+        traced = isinstance(tensor, keras.KerasTensor | jax.core.Tracer)
+        return None if traced else np.asarray(tensor)
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        symbolic = not tf.is_tensor(tensor) or not hasattr(tensor, "numpy")
+        return None if symbolic else tensor.numpy()
+    on_meta = isinstance(tensor, keras.KerasTensor) or tensor.is_meta
+    return None if on_meta else ops.convert_to_numpy(tensor)
+
+
+def require(condition, message, values):
+    """Raise ValueError unless a boolean tensor is true; the error tells the values.
+
+    In a step that is compiled TensorFlow raises its own error with the message; XLA
+    can raise none, so there, and on JAX, nothing is raised.
+    """
+    value = known(condition)
+    if value is None:
+        if name() == "tensorflow" and ops.is_tensor(condition):
+            import tensorflow as tf
+
+            tf.debugging.Assert(condition, [message])
+    elif not value:
+        values = known(ops.cast(values, "float32"))
+        raise ValueError(
+            f"{message}. Received: {values.min():.6g} to {values.max():.6g}"
+        )
+
+
+class RunningSums(keras.random.SeedGenerator):
+    """Sums that a layer adds to in each call and that are none of its weights.
+
+    They are neither saved nor counted, and add up over replicas. JAX' step carries
+    state that is a weight or a seed generator's and drops all else, so this is a seed
+    generator by birth; it draws nothing.
+
+    Args:
+        size: Integer. How many sums.
+    """
+
+    def __init__(self, size):
+        self.name = "running_sums"
+        self.state = keras.Variable(
+            np.zeros(size, "float32"),
+            dtype="float32",
+            trainable=False,
+            autocast=False,
+            aggregation="sum",
+            synchronization="on_read",
+            name="running_sums",
+        )
+
+    def add(self, values):
+        self.state.assign(self.state + values)
+
+    def read(self, otherwise):
+        """The sums; `otherwise`, a metric's variable, within a step of JAX' `fit`,
+        which has taken all state but the metrics' away."""
+        if name() == "jax" and known(otherwise.value) is None:
+            return otherwise.value
+        return self.state.value
+
+    def reset(self):
+        self.state.assign(ops.zeros(self.state.shape))

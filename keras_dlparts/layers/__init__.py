@@ -14,6 +14,7 @@ from keras_dlparts.layers.min_max_normalization import MinMaxNormalization
 from keras_dlparts.layers.perceptron import Perceptron
 from keras_dlparts.layers.noisy_batch_normalization import NoisyBatchNormalization
 from keras_dlparts.layers.random_dropout import RandomDropout
+from keras_dlparts.layers.rbm import RBM
 from keras_dlparts.layers.residual import Residual
 from keras_dlparts.layers.residual_block import ResidualBlock
 from keras_dlparts.layers.residual_dense_block import ResidualDenseBlock
