@@ -14,6 +14,8 @@ def compile_model(experiment, model):
     metrics = construct(document, experiment.metrics)
     document.raise_problems()
     options = experiment.settings.compile.model_dump()
+    if options["steps_per_execution"] == "auto":  # the training finds out
+        options["steps_per_execution"] = 1
     try:
         model.compile(optimizer, loss, metrics=metrics, **options)
     except ValueError as error:

@@ -20,7 +20,8 @@ class Compile(Section):
 
     jit_compile: bool | Literal["auto"] = "auto"
     run_eagerly: bool = False
-    steps_per_execution: int = Field(1, ge=1)
+    # "auto": as many as `training/chunks.py` finds worth while.
+    steps_per_execution: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
 
 class Fit(Section):

@@ -91,6 +91,10 @@ class Batches(keras.utils.PyDataset):
         start = index * self.batch_size
         return self._samples(rows[start : start + self.batch_size])
 
+    def samples(self, places):
+        """The samples at some places of the epoch's order, a slice or indices."""
+        return self._samples(self._order()[places])
+
     def _order(self):
         if not self.shuffle:
             return self.rows
@@ -149,3 +153,36 @@ class Batches(keras.utils.PyDataset):
         dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
         return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+class JoinedBatches(keras.utils.PyDataset):
+    """Several batches of `Batches` as one, for a training step that cuts them up.
+
+    Item i has the samples of the batches `i steps` to `(i + 1) steps - 1`. The length
+    is that of the batches, as Keras wants it beside `steps_per_execution`; the items
+    beyond the last are empty.
+
+    Args:
+        batches: `Batches`.
+        steps: Integer, `>= 1`. How many to join.
+
+    Example:
+
+    >>> joined = JoinedBatches(Batches(np.arange(5), batch_size=2), steps=2)
+    >>> [joined[i][0].tolist() for i in range(len(joined))]
+    [[0, 1, 2, 3], [4], []]
+    """
+
+    def __init__(self, batches, steps):
+        super().__init__()
+        self.batches, self.steps = batches, steps
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        size = self.steps * self.batches.batch_size
+        return self.batches.samples(slice(index * size, (index + 1) * size))
+
+    def on_epoch_end(self):
+        self.batches.on_epoch_end()

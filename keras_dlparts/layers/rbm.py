@@ -53,7 +53,6 @@ CASES = {
 }
 OUTPUTS = ("probabilities", "samples", "free_energy")
 _DECAY = 0.9  # of the running mean activity
-_MONITORED = 32  # rows of a training batch that the logs' figures are taken from
 _SLACK = 1e-5  # what rounding may put a value outside [0, 1]
 
 
@@ -65,9 +64,9 @@ class RBM(keras.layers.Layer):
     `model.fit(x)`. Its value says little, only its gradient counts; the logs also have
     `free_energy`, `reconstruction_error` (mean squared, after one mean-field step) and,
     for Bernoulli visible units, `pseudo_likelihood` (by one flipped unit a row). In
-    training these are taken from at most 32 rows a batch. The validation loss is minus
-    the pseudo-likelihood, or else the reconstruction error. With `trainable=False`
-    there is no loss at all.
+    training these are taken from at most 32 rows of every fourth batch. The validation
+    loss is minus the pseudo-likelihood, or else the reconstruction error. With
+    `trainable=False` there is no loss at all.
 
     Args:
         units: Integer, `>= 1`. The hidden units.
@@ -167,7 +166,7 @@ class RBM(keras.layers.Layer):
         self.seed_generator = backend.SeedGenerator(seed)
         self.monitored = None
         if monitor:
-            self.sums = backend.RunningSums(4)
+            self.sums = backend.RunningSums(5)
             self.monitored = Monitor(self.sums, visible)
 
     def build(self, input_shape):
@@ -281,8 +280,8 @@ class RBM(keras.layers.Layer):
         self.add_loss(loss)
         if self.monitor:
             noise = backend.draw("uniform", (), seed, 2 * self.k + 1)
-            few = (t[:_MONITORED] for t in (v, x))
-            self.monitored.note(self, *map(ops.stop_gradient, (*few, W, b, c)), noise)
+            now = map(ops.stop_gradient, (v, x, W, b, c))
+            self.monitored.sample(self, *now, noise)
 
     def _sample_hidden(self, x, seed, step=0):
         x = ops.stop_gradient(x)

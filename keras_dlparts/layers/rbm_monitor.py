@@ -10,11 +10,16 @@ All are means over the rows of an epoch that were looked at.
 import keras
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.layers import boltzmann
+
+_EVERY = 4
+_ROWS = 32
 
 
 class Monitor(keras.metrics.Metric):
-    """Reads `sums` that the layer adds to: three figures, and how many rows.
+    """Reads `sums` that the layer adds to: three figures, how many
+    rows, and how many batches went by.
 
     The layer adds, not the metric: on JAX what a `call` tells a metric is lost. There
     the logs of single batches have the figures of the epoch before.
@@ -26,27 +31,46 @@ class Monitor(keras.metrics.Metric):
         self.names = ["free_energy", "reconstruction_error"]
         if visible == "bernoulli":
             self.names.append("pseudo_likelihood")
-        self.before = self.add_variable((4,), "zeros", dtype="float32", name="before")
+        self.before = self.add_variable((5,), "zeros", dtype="float32", name="before")
 
-    def note(self, layer, v, x, W, b, c, noise=0.0):
-        """Add the figures of some rows; returns the validation loss of these."""
+    def note(self, layer, v, x, W, b, c):
+        """Add the figures of all rows; returns their validation loss."""
+        figures = self.figures(layer, v, x, W, b, c, 0.0)
+        self.sums.add(figures)
+        loss = -figures[2] if layer.visible == "bernoulli" else figures[1]
+        return loss / figures[3]
+
+    def sample(self, layer, v, x, W, b, c, noise):
+        """Add the figures of a few rows of every fourth batch, for they cost time."""
+
+        def yes():
+            return self.figures(layer, v[:_ROWS], x[:_ROWS], W, b, c, noise)
+
+        batch = self.sums.state[4]
+        due = ops.equal(batch % _EVERY, 0)
+        figures = backend.cond(due, yes, lambda: ops.zeros((5,)))
+        self.sums.add(figures + ops.one_hot(4, 5) * (1 - figures[4]))
+
+    def figures(self, layer, v, x, W, b, c, noise):
+        """Sums over the rows of the three figures, how many rows, and 1 batch."""
         rows, units = ops.shape(v)[0], v.shape[1]
         y = boltzmann.to_visible(boltzmann.hidden_mean(x, layer.hidden), W, b)
         error = ops.cast(v, "float32") - boltzmann.visible_mean(y, layer.visible)
-        figures = [
-            ops.sum(boltzmann.free_energy(v, x, b, layer.visible, layer.hidden)),
-            ops.sum(ops.square(error)) / units,
-            ops.zeros(()),
-        ]
-        loss = figures[1]
+        energy = boltzmann.free_energy(v, x, b, layer.visible, layer.hidden)
+        likelihood = ops.zeros(())
         if layer.visible == "bernoulli":
             chosen = boltzmann.units_to_flip(noise, rows, units)
             change = boltzmann.flip_difference(v, x, W, b, chosen, layer.hidden)
-            figures[2] = ops.sum(boltzmann.pseudo_log_likelihood(change, units))
-            loss = -figures[2]
-        count = ops.cast(rows, "float32")
-        self.sums.add(ops.stack([*figures, count]))
-        return loss / count
+            likelihood = ops.sum(boltzmann.pseudo_log_likelihood(change, units))
+        return ops.stack(
+            [
+                ops.sum(energy),
+                ops.sum(ops.square(error)) / units,
+                likelihood,
+                ops.cast(rows, "float32"),
+                ops.ones(()),
+            ]
+        )
 
     def update_state(self, *args, **kwargs):
         """Nothing: the layer notes the figures."""

@@ -58,9 +58,10 @@ class RunLog(keras.callbacks.Callback):
         self.training_seconds = None
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps = batch + 1
+        # Where a call takes several steps the last one may take fewer.
+        self.steps = min(batch + 1, self.params.get("steps") or batch + 1)
         if not math.isfinite(logs.get("loss", 0.0)):
-            raise NonFiniteError("the loss is not finite", step=batch)
+            raise NonFiniteError("the loss is not finite", step=self.steps - 1)
 
     def on_test_begin(self, logs=None):
         if self.training_seconds is None:

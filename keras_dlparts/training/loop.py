@@ -7,6 +7,7 @@ from keras_dlparts import backend, report
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
+from keras_dlparts.training import chunks
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.checkpoint import Checkpoints, restore
 from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
@@ -104,12 +105,15 @@ def _fit(made, experiment, path, say):
         callbacks.append(_Restore(saved, made.callbacks))
     log.status("running")
     parts = with_figures(model, made.callbacks)
+    steps = settings.compile.steps_per_execution
+    if steps == "auto":
+        steps = chunks.steps_a_call(model, data.train, made.callbacks)
     try:
         if start >= epochs or stopped:
             restore(saved, model, made.callbacks)
         else:
             model.fit(
-                data.train,
+                chunks.prepared(model, data.train, steps),
                 validation_data=data.validation,
                 initial_epoch=start,
                 callbacks=callbacks,
@@ -120,7 +124,8 @@ def _fit(made, experiment, path, say):
     except BaseException as error:
         progress.close()
         if isinstance(error, NonFiniteError):
-            error = NonFiniteError(_explain(error, made, settings, checkpoints))
+            found = _explain(error, made, settings.fit.class_weight, checkpoints, steps)
+            error = NonFiniteError(found)
         log.status(*_ending(error))
         _report_anyway(path, parts, say)
         raise error from error.__cause__
@@ -153,14 +158,14 @@ def with_figures(model, callbacks):
     return [*model._flatten_layers(include_self=False), *callbacks]
 
 
-def _explain(error, made, settings, checkpoints):
+def _explain(error, made, class_weight, checkpoints, steps):
     """Run the bad epoch again up to its bad step, and look at every layer there."""
     saved = checkpoints.newest()
     epoch, model, batches = saved[0]["epoch"], made.model, made.data.train
     restore(saved, model, made.callbacks)
     batches.epoch = epoch
     # The loss shows a bad weight one step late, or many where a call runs many.
-    suspects = error.step - settings.compile.steps_per_execution
+    suspects = error.step - steps
     found = None
     for step in range(min(error.step + 1, len(batches))):
         batch = batches[step]
@@ -169,9 +174,9 @@ def _explain(error, made, settings, checkpoints):
             found = first_bad(model, x, y, weight)
         if found:
             break
-        model.train_on_batch(x, y, weight, class_weight=settings.fit.class_weight)
+        model.train_on_batch(x, y, weight, class_weight=class_weight)
     found = found or first_bad(model, *batches[0][:2])
-    where = f"epoch {epoch + 1}, step {error.step + 1}"
+    where = f"epoch {epoch + 1}, step {step + 1}"
     if found is None:
         return f"{error} at {where}; run again from there, every layer was finite"
     return f"{error} at {where}. What first went bad: {found}"

@@ -5,6 +5,9 @@ the counted probabilities, so a test fails by chance less than once in a million
 """
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -499,3 +502,12 @@ def test_twenty_units_can_be_counted_in_blocks():
     weights = np.zeros((13, 14)), np.zeros(13), np.zeros(14)
     found = partition.exact(*weights, "bernoulli", "bernoulli")
     assert found.value == pytest.approx(27 * np.log(2))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute's replicas")
+def test_two_replicas_share_the_chains(tmp_path):
+    script = Path(__file__).with_name("rbm_on_two_replicas.py")
+    command = [sys.executable, str(script), str(tmp_path / "rbm.keras")]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert found.stdout == "fine\n", found.stderr

@@ -1,0 +1,84 @@
+"""Many steps a call: small steps on data at hand, in one compiled loop.
+
+    flops a step  = 6 batch sum over layers of weights x places of the output
+    steps a call  = 5e9 / flops a step, at most an epoch and 32 MiB of data
+
+A call from Python costs about as much as the arithmetic of a small step, or many times
+that. The rule takes nothing that a clock says, so that a run repeats: it makes a call
+about a tenth of a second long on a slow processor. One step a call where a callback
+looks at each batch, on PyTorch, and wherever else the backend cannot loop.
+"""
+
+import math
+
+import keras
+
+from keras_dlparts import backend
+from keras_dlparts.data.batches import Batches, JoinedBatches
+
+_FLOPS_A_CALL = 5e9
+_BYTES_A_CALL = 32 * 2**20
+_BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+)
+
+
+def steps_a_call(model, batches, callbacks=()):
+    """How many steps a call of a compiled model's training should take.
+
+    Args:
+        model: A built and compiled `keras.Model`.
+        batches: The training data.
+        callbacks: The callbacks that are to see the training.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> steps_a_call(model, [np.zeros((32, 4))])  # no `Batches`
+    1
+    """
+    looked_at = any(
+        getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook)
+        for callback in callbacks
+        for hook in _BATCH_HOOKS
+    )
+    can = type(batches) is Batches and backend.can_run_chunks(model)
+    flops = _flops(model, batches.batch_size) if can and not looked_at else math.inf
+    if flops == math.inf:
+        return 1
+    size = sum(array.nbytes for array in keras.tree.flatten(batches[0]))
+    most = min(_FLOPS_A_CALL / max(flops, 1), _BYTES_A_CALL / max(size, 1))
+    return max(1, min(int(most), len(batches)))
+
+
+def _flops(model, batch_size):
+    """About what a training step computes; infinite where nobody can say."""
+    total = 0
+    for layer in model._flatten_layers(include_self=False):
+        if any(True for _ in layer._flatten_layers(include_self=False)):
+            continue  # the layers in it count
+        weights = sum(math.prod(w.shape) for w in layer.trainable_weights)
+        if not weights:
+            continue
+        try:
+            places = [tuple(y.shape)[1:-1] for y in keras.tree.flatten(layer.output)]
+        except AttributeError:  # inside a block, or called more than once
+            return math.inf
+        if any(size is None for shape in places for size in shape):
+            return math.inf
+        total += weights * max(math.prod(shape) for shape in places)
+    return 6 * batch_size * total
+
+
+def prepared(model, batches, steps):
+    """What to give `fit` as its data, the model being readied for `steps` a call."""
+    model.steps_per_execution = steps
+    if steps == 1 or type(batches) is not Batches or not backend.can_run_chunks(model):
+        return batches
+    backend.run_chunks(model, batches.batch_size)
+    return JoinedBatches(batches, steps)

@@ -1,0 +1,68 @@
+"""Run in a process of its own: two logical devices must be made before any other use."""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_dlparts.layers import RBM
+
+
+def fitted(strategy, x, chains):
+    with strategy.scope():
+        layer = RBM(5, seed=1, persistent=True, chains=chains)
+        model = keras.Sequential([keras.Input((6,)), layer])
+        model.compile(keras.optimizers.SGD(0.1))
+    history = model.fit(x, batch_size=10, epochs=3, shuffle=False, verbose=0).history
+    return model, layer, history
+
+
+def main():
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    x = np.random.default_rng(0).integers(0, 2, (40, 6)).astype("float32")
+    model, layer, history = fitted(strategy, x, chains=8)
+    h = layer.particles.numpy()
+    assert set(np.unique(h)) == {0, 1}, h
+    assert (layer.share.numpy() == 1).all()
+    assert (h.sum(1) > 0).all(), "some rows were never stepped"
+    assert not np.array_equal(h[:4], h[4:]), "the replicas draw the same"
+    copies = [v.numpy() for v in layer.kernel.value.values]
+    np.testing.assert_array_equal(*copies)
+    assert np.isfinite(history["loss"]).all()
+    assert -6 < history["pseudo_likelihood"][-1] < -2
+    free = layer.free_energy(x).numpy().mean()
+    assert abs(history["free_energy"][-1] - free) < 0.5
+
+    # Read back on one device or on two, the particles are the same and go on from there.
+    model.save(sys.argv[1])
+    loaded = keras.saving.load_model(sys.argv[1])
+    np.testing.assert_array_equal(loaded.layers[-1].particles.numpy(), h)
+    loaded.fit(x, batch_size=10, verbose=0)
+    assert set(np.unique(loaded.layers[-1].particles.numpy())) == {0, 1}
+    layer.set_weights(layer.get_weights())
+    with strategy.scope():
+        model.compile(keras.optimizers.SGD(0.0))
+    model.fit(x, batch_size=10, epochs=1, verbose=0)
+    assert set(np.unique(layer.particles.numpy())) == {0, 1}
+    assert (layer.share.numpy() == 1).all()
+
+    for chains in (1, 3):
+        try:
+            fitted(strategy, x, chains)
+        except ValueError as error:
+            assert (
+                f"the 2 replicas, which share the chains. Received: chains={chains}"
+                in (" ".join(str(error).split()))
+            ), error
+        else:
+            raise AssertionError("chains that two replicas cannot share were taken")
+    print("fine")
+
+
+if __name__ == "__main__":
+    main()
