@@ -1,5 +1,6 @@
 """Whole architectures made of parts, one a file."""
 
+from keras_dlparts.models.dbn import DBN
 from keras_dlparts.models.mlp import MLP
 from keras_dlparts.models.plain_net import PlainNet
 from keras_dlparts.models.resnet import ResNet

@@ -1,0 +1,226 @@
+"""Restricted Boltzmann machines for scikit-learn: in a `Pipeline`, a `GridSearchCV`.
+
+    transform(X)      = E[h given v = X], one column a hidden unit
+    score_samples(X)  = visible log p(v_i given the others), one drawn unit i a row
+
+The machine is `keras_dlparts.layers.RBM`, trained by SGD through Keras' `fit` with as
+many steps a call as the backend can loop over. It needs scikit-learn:
+`pip install keras-dlparts[tune]`.
+"""
+
+import warnings
+
+import numpy as np
+
+try:
+    from sklearn.base import (
+        BaseEstimator,
+        ClassNamePrefixFeaturesOutMixin,
+        TransformerMixin,
+    )
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        "keras_dlparts.sklearn needs scikit-learn: pip install keras-dlparts[tune]"
+    ) from error
+
+__all__ = ["RBMTransformer"]
+
+
+class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Bernoulli restricted Boltzmann machine as a transformer.
+
+    Its arguments have the names and defaults of scikit-learn's `BernoulliRBM`, and
+    with `persistent=True`, the default, it learns by the same rule: persistent
+    contrastive divergence with as many chains as a batch has rows. A fitted one can be
+    pickled; it holds the weights as arrays. Scikit-learn's rules want any numbers taken:
+    values outside [0, 1] are clipped, with a warning.
+
+    Args:
+        n_components: Integer, `>= 1`. The hidden units.
+        learning_rate: Float, of plain SGD.
+        batch_size: Integer, `>= 1`.
+        n_iter: Integer, `>= 1`. Epochs of `fit`.
+        k: Integer, `>= 1`. Gibbs steps a training step.
+        persistent: Whether the chains go on from batch to batch.
+        verbose: Whether to print a line an epoch.
+        random_state: Integer, `RandomState` or None.
+
+    Attributes:
+        components_: `(n_components, n_features)`, W transposed.
+        intercept_hidden_: `(n_components,)`.
+        intercept_visible_: `(n_features,)`.
+        h_samples_: `(batch_size, n_components)`, the chains.
+        history_: Dict of lists, a figure an epoch.
+        n_features_in_: Integer.
+
+    Example:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> x, y = load_digits(return_X_y=True)
+    >>> rbm = RBMTransformer(30, n_iter=2, random_state=0)
+    >>> model = make_pipeline(rbm, LogisticRegression(max_iter=500)).fit(x / 16, y)
+    >>> rbm.transform(x[:5] / 16).shape
+    (5, 30)
+    """
+
+    def __init__(
+        self,
+        n_components=256,
+        *,
+        learning_rate=0.1,
+        batch_size=10,
+        n_iter=10,
+        k=1,
+        persistent=True,
+        verbose=0,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.n_iter = n_iter
+        self.k = k
+        self.persistent = persistent
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Learn `n_iter` epochs on `X`, `(rows, n_features)` of values in [0, 1]."""
+        X = self._rows(X, reset=True)
+        self._check_numbers()
+        model = self._new_model(X.shape[1])
+        self._train(model, X, self.n_iter)
+        return self
+
+    def partial_fit(self, X, y=None):
+        """Learn one more epoch on `X`, from the weights and chains there are."""
+        first = not hasattr(self, "components_")
+        X = self._rows(X, reset=first)
+        self._check_numbers()
+        model = self._new_model(X.shape[1]) if first else self._model()
+        self._train(model, X, 1)
+        return self
+
+    def transform(self, X):
+        """The hidden units' means, `(rows, n_components)`."""
+        check_is_fitted(self)
+        X = self._rows(X)
+        x = X @ self.components_.T + self.intercept_hidden_
+        return 0.5 * (1 + np.tanh(0.5 * x))
+
+    def score_samples(self, X):
+        """The pseudo-log-likelihood of each row, by one drawn visible unit a row."""
+        check_is_fitted(self)
+        X = self._rows(X)
+        rows = np.arange(len(X))
+        units = check_random_state(self.random_state).randint(0, X.shape[1], len(X))
+        change = 1 - 2 * X[rows, units]
+        x = X @ self.components_.T + self.intercept_hidden_
+        moved = x + change[:, None] * self.components_.T[units]
+        terms = np.logaddexp(0, moved) - np.logaddexp(0, x)
+        difference = -self.intercept_visible_[units] * change - terms.sum(1)
+        return -X.shape[1] * np.logaddexp(0, -difference)
+
+    def gibbs(self, v):
+        """One Gibbs step from the visible states `v`, of the same shape."""
+        check_is_fitted(self)
+        v = self._rows(v)
+        layer = self._model().layers[-1]
+        sampled = layer.sample(len(v), 1, start=v)
+        return np.asarray(_numpy(sampled), v.dtype)
+
+    def _rows(self, X, reset=False):
+        X = validate_data(self, X, reset=reset, dtype=(np.float64, np.float32))
+        low, high = X.min(), X.max()
+        if low < 0 or high > 1:
+            warnings.warn(
+                "RBMTransformer takes values in [0, 1] and clips others: scale the "
+                "data, for example by MinMaxScaler(clip=True). Received: "
+                f"{low:.6g} to {high:.6g}",
+                stacklevel=3,
+            )
+            X = np.clip(X, 0, 1)
+        return X
+
+    def _check_numbers(self):
+        from keras_dlparts.layers.rbm import check_count
+
+        for name in ("n_components", "batch_size", "n_iter", "k"):
+            check_count(name, getattr(self, name))
+
+    def _new_model(self, features):
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._seed_state = np.array([seed, 0])
+        return self._built(features)
+
+    def _built(self, features):
+        import keras
+
+        from keras_dlparts.layers import RBM
+
+        layer = RBM(
+            self.n_components,
+            k=self.k,
+            persistent=self.persistent,
+            chains=self.batch_size,
+            monitor=bool(self.verbose),
+            seed=int(self._seed_state[0]),
+        )
+        model = keras.Sequential([keras.Input((features,)), layer])
+        model.compile(keras.optimizers.SGD(self.learning_rate))
+        return model
+
+    def _model(self):
+        """The Keras model with the fitted weights."""
+        model = self._built(self.n_features_in_)
+        layer = model.layers[-1]
+        layer.kernel.assign(self.components_.T)
+        layer.visible_bias.assign(self.intercept_visible_)
+        layer.hidden_bias.assign(self.intercept_hidden_)
+        if self.persistent and self.h_samples_.shape == tuple(layer.particles.shape):
+            layer.particles.assign(self.h_samples_)
+        layer.seed_generator.state.assign(self._seed_state)
+        return model
+
+    def _train(self, model, X, epochs):
+        from keras_dlparts.data.batches import Batches
+        from keras_dlparts.training import chunks
+
+        batches = Batches(np.asarray(X, "float32"), batch_size=self.batch_size)
+        steps = chunks.steps_a_call(model, batches)
+        data = chunks.prepared(model, batches, steps)
+        history = model.fit(
+            data, epochs=epochs, verbose=2 if self.verbose else 0, shuffle=False
+        )
+        layer = model.layers[-1]
+        self.components_ = _numpy(layer.kernel).T.astype(X.dtype)
+        self.intercept_hidden_ = _numpy(layer.hidden_bias).astype(X.dtype)
+        self.intercept_visible_ = _numpy(layer.visible_bias).astype(X.dtype)
+        if not np.isfinite(self.components_).all():
+            raise ValueError(
+                "The weights grew without bounds. Received: "
+                f"learning_rate={self.learning_rate}. Lower it"
+            )
+        if self.persistent:
+            self.h_samples_ = _numpy(layer.particles).astype(X.dtype)
+        self._seed_state = _numpy(layer.seed_generator.state)
+        self.history_ = history.history
+
+    @property
+    def _n_features_out(self):
+        return self.components_.shape[0]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _numpy(tensor):
+    from keras import ops
+
+    return np.array(ops.convert_to_numpy(tensor))
