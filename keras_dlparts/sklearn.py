@@ -34,8 +34,8 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Its arguments have the names and defaults of scikit-learn's `BernoulliRBM`, and
     with `persistent=True`, the default, it learns by the same rule: persistent
     contrastive divergence with as many chains as a batch has rows. A fitted one can be
-    pickled; it holds the weights as arrays. Scikit-learn's rules want any numbers taken:
-    values outside [0, 1] are clipped, with a warning.
+    pickled; it holds the weights as arrays. Scikit-learn's rules want any numbers to be
+    taken: values outside [0, 1] are clipped, with a warning.
 
     Args:
         n_components: Integer, `>= 1`. The hidden units.

@@ -56,7 +56,7 @@ def test_scores_and_features_are_bernoulli_rbms_under_the_same_weights():
 
 
 def test_it_learns_as_bernoulli_rbm_does():
-    """Equal settings, six epochs: the pseudo-likelihood differs by less than 2 of 25."""
+    """Equal settings, six epochs: pseudo-likelihoods differ by less than 2 of 25."""
     options = {"learning_rate": 0.05, "n_iter": 6, "random_state": 0}
     ours = RBMTransformer(32, **options).fit(x)
     theirs = BernoulliRBM(32, **options).fit(x)
@@ -99,7 +99,7 @@ def test_bad_numbers(name):
 
 
 def test_weights_without_bounds():
-    with pytest.raises(ValueError, match="without bounds.*Lower it"):
+    with pytest.raises(ValueError, match=r"without bounds.*Lower it"):
         small(learning_rate=1e38).fit(x)
 
 

@@ -66,7 +66,7 @@ def json_schema():
         else:
             none = [] if section == "optimizer" else [{"type": "null"}]
             field["anyOf"] = [part, *none]
-    for section in ("Compile", "Fit"):
+    for section in ("Compile", "Fit", "Pretrain"):
         for name, field in defs[section]["properties"].items():
             defs[section]["properties"][name] = {
                 "anyOf": [field, {"$ref": "#/$defs/Space"}]

@@ -32,6 +32,16 @@ class Fit(Section):
     validation_freq: int = Field(1, ge=1)
 
 
+class Pretrain(Section):
+    """Greedy layer-wise learning before `fit`, of a model that offers it (DBN)."""
+
+    epochs: int = Field(0, ge=0)  # of each layer; 0: none
+    learning_rate: float = Field(0.1, gt=0)
+    momentum: float = Field(0.5, ge=0, lt=1)
+    k: int = Field(1, ge=1)
+    persistent: bool = False
+
+
 class Best(Section):
     """Which epoch is kept as best.keras."""
 
@@ -51,6 +61,7 @@ class Config(Section):
     metrics: list[Part] = []
     callbacks: list[Part] = []
     compile: Compile = Compile()
+    pretrain: Pretrain = Pretrain()
     fit: Fit = Fit()
     best: Best = Best()
     seed: int = Field(0, ge=0, lt=2**32)

@@ -15,11 +15,14 @@ Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks".
 """
 
 import math
+import random
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_dlparts.layers.boltzmann import VISIBLE
+from keras_dlparts.layers.rbm import RBM
 
 CASES = {
     "DBN": (
@@ -191,15 +194,22 @@ class DBN(keras.Model):
 
         Returns: a list of histories, a dict of lists for each machine.
         """
-        from keras_dlparts.layers import RBM
-
         if not self.built:
             self.build((None, *x.shape[1:]))
         h, histories = self._flat(x), []
+        low, high = h.min(), h.max()
+        if self.visible == "bernoulli" and not (low >= 0 and high <= 1):
+            raise ValueError(
+                "Bernoulli visible units take values in [0, 1]: scale the data, or use "
+                f"visible='gaussian' on standardised data. Received: {low} to {high}"
+            )
+        # All drawn now, so that a machine that was learnt before changes no other.
+        seeds = [random.randrange(2**31) for _ in self.hidden]
+        if self.seed is not None:
+            seeds = [self._seed(400 + i) for i, _ in enumerate(self.hidden)]
         for i, layer in enumerate(self.hidden):
             visible = self.visible if i == 0 else "bernoulli"
-            seed = self._seed(400 + i)
-            rbm = RBM(layer.units, visible=visible, seed=seed, **options)
+            rbm = RBM(layer.units, visible=visible, seed=seeds[i], **options)
             machine = keras.Sequential([keras.Input((h.shape[1],)), rbm])
             machine.compile(keras.optimizers.SGD(learning_rate, momentum))
             histories.append((fit or _fit)(machine, h, epochs, batch_size, i))
@@ -234,4 +244,11 @@ class DBN(keras.Model):
 
 
 def _fit(model, x, epochs, batch_size, number):
-    return model.fit(x, epochs=epochs, batch_size=batch_size, verbose=0).history
+    """Keras' `fit`, with an order of each epoch that the machine's seed decides."""
+    random, history = np.random.default_rng(model.layers[-1].seed), {}
+    for _ in range(epochs):
+        rows = x[random.permutation(len(x))]
+        model.fit(rows, batch_size=batch_size, shuffle=False, verbose=0)
+        for name, values in model.history.history.items():
+            history.setdefault(name, []).extend(values)
+    return history

@@ -7,7 +7,7 @@ from keras_dlparts import backend, report
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
-from keras_dlparts.training import chunks
+from keras_dlparts.training import chunks, pretraining
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.checkpoint import Checkpoints, restore
 from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
@@ -70,6 +70,7 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
     if settings.deterministic:
         backend.make_deterministic()
     made = assemble(experiment)
+    pretraining.check(experiment, made)
     adapt(made.model, made.data.train)
     resolved = experiment.resolved()
     path = run_folder.latest(out, resolved) if resume else None
@@ -94,6 +95,13 @@ def _fit(made, experiment, path, say):
     saved = checkpoints.newest()
     start, stopped = 0, False
     if saved is None:
+        if settings.pretrain.epochs:
+            log.status("running", "pre-training")
+            try:
+                pretraining.run(settings, made, path, say)
+            except BaseException as error:
+                log.status(*_ending(error))
+                raise
         checkpoints.save(0, model, made.callbacks)
     else:
         start, stopped = saved[0]["epoch"], saved[0]["stopped"]

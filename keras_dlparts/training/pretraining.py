@@ -1,0 +1,91 @@
+"""The config's section `pretrain:`: a model learns layer by layer before `fit`.
+
+Each layer that is learnt leaves a file in the run's checkpoints; a resumed run takes it
+up and goes on with the next. The one under way starts over, from the same seed, so the
+run ends with the same weights. `pretraining.csv` has a row for each layer and epoch.
+"""
+
+import csv
+import io
+import os
+
+import numpy as np
+
+from keras_dlparts import backend
+from keras_dlparts.data.batches import Batches
+from keras_dlparts.training import chunks
+from keras_dlparts.training.folder import write_text
+
+
+def check(experiment, made):
+    """Raise a ConfigError where pre-training is asked of a model that has none."""
+    document = experiment.document
+    if experiment.settings.pretrain.epochs:
+        if not callable(getattr(made.model, "pretrain", None)):
+            message = "this model learns nothing layer by layer; models.DBN does"
+            document.problem(("pretrain",), message, key=True)
+        elif isinstance(made.data.train.x, dict):
+            message = "the data must have one input, not several"
+            document.problem(("pretrain",), message, key=True)
+    document.raise_problems()
+
+
+def run(settings, made, path, say):
+    """Learn the layers of `made.model`, those that a killed run left taken up."""
+    folder = path / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    rows = []
+
+    def fit(model, x, epochs, batch_size, number):
+        file = folder / f"pretrain-{number}.npz"
+        if not file.exists():
+            say(f"pre-training layer {number + 1}, {epochs} epochs")
+            _save(file, model, _learn(model, x, epochs, batch_size, settings.seed))
+        with np.load(file, allow_pickle=False) as saved:
+            names = [name for name in saved.files if name.startswith("history_")]
+            history = {n.removeprefix("history_"): saved[n].tolist() for n in names}
+            model.set_weights(
+                [saved[f"weight_{i}"] for i, _ in enumerate(model.weights)]
+            )
+        rows.extend(
+            {"layer": number + 1, "epoch": epoch + 1}
+            | {name: values[epoch] for name, values in history.items()}
+            for epoch in range(epochs)
+        )
+        return history
+
+    backend.seed_globals(settings.seed)
+    x, _ = made.data.train.arrays()
+    options = settings.pretrain.model_dump()
+    made.model.pretrain(x, batch_size=made.data.train.batch_size, fit=fit, **options)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path / "pretraining.csv", text.getvalue())
+
+
+def _learn(model, x, epochs, batch_size, seed):
+    batches = Batches(x, batch_size=batch_size, shuffle=True, seed=seed)
+    data = chunks.prepared(model, batches, chunks.steps_a_call(model, batches))
+    history = model.fit(data, epochs=epochs, shuffle=False, verbose=0).history
+    wrong = [name for name, values in history.items() if not np.isfinite(values).all()]
+    if wrong:
+        raise ValueError(
+            f"Pre-training went bad: {wrong[0]} is not finite. Lower "
+            "pretrain.learning_rate, and see that the data suits the visible units"
+        )
+    return history
+
+
+def _save(file, model, history):
+    """Write the layer whole or not at all."""
+    arrays = {f"weight_{i}": w.numpy() for i, w in enumerate(model.weights)}
+    arrays |= {f"history_{name}": values for name, values in history.items()}
+    partial = file.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.savez(stream, **arrays)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, file)
