@@ -1,7 +1,10 @@
 """Restricted Boltzmann machines for scikit-learn: in a `Pipeline`, a `GridSearchCV`.
 
     transform(X)      = E[h given v = X], one column a hidden unit
-    score_samples(X)  = visible log p(v_i given the others), one drawn unit i a row
+    score_samples(X)  = sum_i log p(v_i given the others), over all visible units i
+
+Scikit-learn's `BernoulliRBM` draws one unit a row instead, so its score is this one in
+the mean; drawn scores would break the rule that a row's score is its own.
 
 The machine is `keras_dlparts.layers.RBM`, trained by SGD through Keras' `fit` with as
 many steps a call as the backend can loop over. It needs scikit-learn:
@@ -113,17 +116,17 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return 0.5 * (1 + np.tanh(0.5 * x))
 
     def score_samples(self, X):
-        """The pseudo-log-likelihood of each row, by one drawn visible unit a row."""
+        """The pseudo-log-likelihood of each row, over all visible units."""
         check_is_fitted(self)
         X = self._rows(X)
-        rows = np.arange(len(X))
-        units = check_random_state(self.random_state).randint(0, X.shape[1], len(X))
-        change = 1 - 2 * X[rows, units]
         x = X @ self.components_.T + self.intercept_hidden_
-        moved = x + change[:, None] * self.components_.T[units]
-        terms = np.logaddexp(0, moved) - np.logaddexp(0, x)
-        difference = -self.intercept_visible_[units] * change - terms.sum(1)
-        return -X.shape[1] * np.logaddexp(0, -difference)
+        total = np.zeros(len(X), X.dtype)
+        for i, W_i in enumerate(self.components_.T):
+            change = 1 - 2 * X[:, i]
+            terms = np.logaddexp(0, x + change[:, None] * W_i) - np.logaddexp(0, x)
+            difference = -self.intercept_visible_[i] * change - terms.sum(1)
+            total -= np.logaddexp(0, -difference)
+        return total
 
     def gibbs(self, v):
         """One Gibbs step from the visible states `v`, of the same shape."""

@@ -25,8 +25,9 @@ def test_the_study_runs(tmp_path):
         tmp_path,
     ]
     subprocess.run([str(part) for part in command], check=True, timeout=900)
-    rows = json.loads((tmp_path / "benchmarks/results/rbm_digits.json").read_text())
-    assert len(rows["rows"]) == 8
+    for name, count in {"features": 2, "labels": 6}.items():
+        path = tmp_path / f"benchmarks/results/rbm_{name}.json"
+        assert len(json.loads(path.read_text())["rows"]) == count
 
 
 @pytest.mark.slow
