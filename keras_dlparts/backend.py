@@ -6,8 +6,6 @@ the gradient of a model on a batch, repeatable arithmetic.
 
 import contextlib
 import contextvars
-
-
 import functools
 import random
 

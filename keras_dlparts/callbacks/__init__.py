@@ -1,8 +1,8 @@
 """Callbacks, one a file."""
 
 from keras_dlparts.callbacks.gradient_flow import GradientFlow
+from keras_dlparts.callbacks.hutchinson_curvature import HutchinsonCurvature
 from keras_dlparts.callbacks.relaxed_smoothness_clipping import (
     RelaxedSmoothnessClipping,
 )
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace
-from keras_dlparts.callbacks.hutchinson_curvature import HutchinsonCurvature

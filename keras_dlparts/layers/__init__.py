@@ -11,8 +11,8 @@ from keras_dlparts.layers.layer_norm_simple_rnn import (
 )
 from keras_dlparts.layers.maxout import Maxout
 from keras_dlparts.layers.min_max_normalization import MinMaxNormalization
-from keras_dlparts.layers.perceptron import Perceptron
 from keras_dlparts.layers.noisy_batch_normalization import NoisyBatchNormalization
+from keras_dlparts.layers.perceptron import Perceptron
 from keras_dlparts.layers.random_dropout import RandomDropout
 from keras_dlparts.layers.rbm import RBM
 from keras_dlparts.layers.residual import Residual

@@ -4,9 +4,9 @@ from keras_dlparts.optimizers.adaptive_unit import AdaptiveUnit
 from keras_dlparts.optimizers.clipped import Clipped
 from keras_dlparts.optimizers.clipped_sgd import ClippedSGD
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
+from keras_dlparts.optimizers.diagonal_newton import DiagonalNewton
 from keras_dlparts.optimizers.fixed_norm import FixedNorm
 from keras_dlparts.optimizers.normalized_sgd import NormalizedSGD
 from keras_dlparts.optimizers.percentile import Percentile
 from keras_dlparts.optimizers.relaxed_smoothness import RelaxedSmoothness
 from keras_dlparts.optimizers.z_score import ZScore
-from keras_dlparts.optimizers.diagonal_newton import DiagonalNewton
