@@ -11,13 +11,18 @@ _HOME = {
     "RegistryError": "registry",
     "NonFiniteError": "training",
     "Run": "training",
+    "Search": "searching",
+    "SearchFailed": "searching",
     "build": "config",
     "fold": "folding",
+    "hypermodel": "searching",
+    "hyperparameters": "searching",
     "load_model": "saving",
     "newton": "newton_cg",
     "monte_carlo": "sampling",
     "project_noise": "projection",
     "recalibrate": "population",
+    "search": "searching",
     "train": "training",
 }
 __all__ = sorted(_HOME)

@@ -196,12 +196,13 @@ def _described(part):
 def check(config: ConfigPath, sets: Sets = None):
     """Check a config: its parts, arguments, data and shapes. Trains nothing."""
     _start_backend()
-    from keras_dlparts.config import load
-    from keras_dlparts.config.assemble import assemble
+    from keras_dlparts.config.branches import check_config
 
-    made = assemble(load(config, sets or ()))
-    count = made.model.count_params()
-    out.print(f"{config} is good: a model of {count:,} parameters")
+    made, spaces = check_config(config, sets or ())
+    said = f"{config} is good: a model of {made.model.count_params():,} parameters"
+    branches = sum(len(space.spec.get("of", ())) for space in spaces)
+    said += f"; {len(spaces)} searched values" if spaces else ""
+    out.print(said + (f", {branches} branches" if branches else ""))
 
 
 @app.command()
@@ -229,20 +230,111 @@ def train(
     from keras_dlparts.training import NonFiniteError
     from keras_dlparts.training import train as train_config
 
-    def say(line):
-        err.print(escape(line), soft_wrap=True)
+    def terminated(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        run = train_config(config, sets or (), folder, resume, epochs, _say)
+    except KeyboardInterrupt:
+        _stop(1, "stopped. Continue with the same command and --resume")
+    except NonFiniteError as error:
+        _stop(1, str(error))
+    _print_run(run)
+
+
+@app.command()
+def search(
+    config: ConfigPath,
+    sets: Sets = None,
+    trials: Annotated[int | None, typer.Option(help="How many to try.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="random, bayesian, hyperband or grid.")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="The column of the history that decides.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="The search's folder. [default: searches/NAME]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="How many trials run at once.")
+    ] = None,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="A process for each trial.")
+    ] = False,
+    retries: Annotated[
+        int | None, typer.Option(help="How often a trial is begun again that died.")
+    ] = None,
+    median_rule: Annotated[
+        bool, typer.Option("--median-rule", help="Stop hopeless trials early.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search in the folder.")
+    ] = False,
+    fork: Annotated[
+        bool,
+        typer.Option("--fork", help="Search a changed config beside the folder."),
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(help="Let others join at this address.", metavar="HOST[:PORT]"),
+    ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(help="Lend workers to a search.", metavar="HOST:PORT"),
+    ] = None,
+):
+    """Search a config's space; ends by naming the best config and the report."""
+    _start_backend()
+    from keras_dlparts.searching import SearchFailed, join_search
+    from keras_dlparts.searching import search as search_config
 
     def terminated(*_):
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminated)
     try:
-        run = train_config(config, sets or (), folder, resume, epochs, say)
+        if join is not None:
+            join_search(config, join, sets or (), folder, workers=workers, say=_say)
+            return
+        found = search_config(
+            config,
+            sets or (),
+            folder,
+            trials=trials,
+            algorithm=algorithm,
+            objective=objective,
+            workers=workers,
+            isolate=isolate or None,
+            retries=retries,
+            median_rule=median_rule or None,
+            listen=listen,
+            resume=resume,
+            fork=fork,
+            console=err,
+        )
     except KeyboardInterrupt:
         _stop(1, "stopped. Continue with the same command and --resume")
-    except NonFiniteError as error:
+    except SearchFailed as error:
         _stop(1, str(error))
-    _print_run(run)
+    _print_search(found)
+
+
+def _say(line):
+    err.print(escape(line), soft_wrap=True)
+
+
+def _print_search(found):
+    best = found.best
+    rows = {
+        "best": f"{found.objective} {best.score:.4g} in trial {best.trial_id}",
+        "config": found.best_config or "on the machine that trained it",
+        "report": found.path / "report.html",
+    }
+    for name, value in rows.items():
+        out.print(f"{name:<7} {value}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_run(run):
@@ -277,7 +369,12 @@ def evaluate(
 
 @app.command()
 def report(run: RunPath):
-    """Write a run's report.html again from its files."""
+    """Write report.html again from the files of a run, or of a search."""
+    if (run / "search.json").is_file():
+        from keras_dlparts.searching import report as search_report
+
+        print(search_report.write(run))
+        return
     _start_backend()
     from keras_dlparts.training import write_report
 

@@ -18,11 +18,15 @@ class Assembled:
     callbacks: list
 
 
-def assemble(experiment):
-    """Make everything a config names; a ConfigError tells all that does not fit."""
+def assemble(experiment, data=None):
+    """Make everything a config names; a ConfigError tells all that does not fit.
+
+    `data` is the source that the config names, where it was made before.
+    """
     document, settings = experiment.document, experiment.settings
     keras.utils.set_random_seed(settings.seed)
-    data = construct(document, experiment.data)
+    if data is None:
+        data = construct(document, experiment.data)
     callbacks = construct(document, experiment.callbacks)
     document.raise_problems()
     spec = batch = None

@@ -68,6 +68,7 @@ class Experiment:
         plain = self.settings.model_dump()
         plain["backend"] = running
         plain["versions"] = dict(sorted(versions.items()))
+        del plain["search"]  # nothing in it is searched any more
         return {key: parts.get(key, value) for key, value in plain.items()}
 
 
@@ -88,12 +89,22 @@ def load(config, sets=(), choose=space.default_of):
 
     Raises ConfigError with all problems at once.
     """
+    return settled(*opened(config, sets), choose)
+
+
+def opened(config, sets=()):
+    """(document with its searched values, the path or the dict as it was given)."""
     document = _document(config)
     given = Path(config) if document.name else copy.deepcopy(document.values)
     for text in sets:
         override(document, text)
     document.check_values()
     document.raise_problems()
+    return document, given
+
+
+def settled(document, given, choose=space.default_of):
+    """The experiment of an opened config, each searched value as `choose` says."""
     document = space.settle(document, choose)
     settings = _settings(document)
     if settings is not None and settings.name is None:

@@ -49,6 +49,23 @@ class Best(Section):
     mode: Literal["auto", "min", "max"] = "auto"
 
 
+class Search(Section):
+    """How `dlparts search` looks for the best values of what is searched."""
+
+    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "random"
+    trials: int | None = Field(None, ge=1)
+    objective: str = Field("val_loss", min_length=1)
+    direction: Literal["auto", "min", "max"] = "auto"
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    workers: int = Field(1, ge=0, le=1000)
+    isolate: bool = False
+    retries: int = Field(1, ge=0)
+    median_rule: bool = False
+    grace_epochs: int = Field(1, ge=1)
+    startup_trials: int = Field(5, ge=1)
+    factor: int = Field(3, ge=2)
+
+
 class Config(Section):
     """A whole config."""
 
@@ -64,6 +81,7 @@ class Config(Section):
     pretrain: Pretrain = Pretrain()
     fit: Fit = Fit()
     best: Best = Best()
+    search: Search = Search()
     seed: int = Field(0, ge=0, lt=2**32)
     deterministic: bool = True
     dtype_policy: Literal[

@@ -14,8 +14,6 @@ Without a `default` plain training takes the first: min, the first value, false,
 the first branch.
 """
 
-import math
-
 from keras_dlparts.config.document import MAX_VALUES, Document
 from keras_dlparts.config.errors import (
     ConfigError,
@@ -24,42 +22,14 @@ from keras_dlparts.config.errors import (
     path_text,
     shown,
 )
+from keras_dlparts.config.searched import (
+    branch_labels,
+    default_of,
+    is_space,
+    problems_of,
+)
 
 MAX_REPEAT = 1000
-_NUMBER = {"search", "min", "max", "scale", "step", "default"}
-KEYS = {
-    "float": _NUMBER,
-    "int": _NUMBER,
-    "choice": {"search", "values", "default"},
-    "bool": {"search", "default"},
-    "one_of": {"search", "of", "default"},
-}
-
-
-def is_space(value):
-    return isinstance(value, dict) and "search" in value
-
-
-def default_of(name, spec):
-    """The plain value of a checked space; for `one_of`, the index of the branch."""
-    kind = spec["search"]
-    if kind == "one_of":
-        labels = branch_labels(spec["of"])
-        return labels.index(spec["default"]) if "default" in spec else 0
-    first = {"choice": lambda: spec["values"][0], "bool": lambda: False}
-    return spec.get("default", first.get(kind, lambda: spec["min"])())
-
-
-def branch_labels(options):
-    """What a `one_of` calls its branches: the parts' names, numbered if repeated."""
-    labels = []
-    for option in options:
-        if isinstance(option, dict):
-            option = option.get("use", option.get("search", "mapping"))
-        label = "list" if isinstance(option, list) else str(option)
-        count = sum(known.partition("#")[0] == label for known in labels)
-        labels.append(f"{label}#{count + 1}" if count else label)
-    return labels
 
 
 def settle(document, choose=default_of):
@@ -149,10 +119,11 @@ class _Settle:
         return count
 
     def space(self, spec, old, new, name):
-        before = len(self.target.problems)
         self.here = new
-        self.check(spec, old)
-        if len(self.target.problems) > before:
+        wrong = [*problems_of(spec)]
+        for below, message, key in wrong:
+            self.note((*old, *below), message, key)
+        if wrong:
             return None
         chosen = self.choose(path_text(name), spec)
         if spec["search"] != "one_of":
@@ -167,67 +138,3 @@ class _Settle:
         self.source.problem(path, message, key)
         self.target.problems.append(self.source.problems.pop())
         self.target.bad.add(self.here)
-
-    def check(self, spec, path):
-        kind = spec["search"]
-        if not isinstance(kind, str) or kind not in KEYS:
-            hint = did_you_mean(shown(kind), KEYS)
-            message = f"unknown kind of search {shown(kind)}; {hint}"
-            self.note((*path, "search"), message)
-            return
-        for key in spec.keys() - KEYS[kind]:
-            hint = did_you_mean(key, KEYS[kind])
-            message = f"unknown key {key!r} of `search: {kind}`; {hint}"
-            self.note((*path, key), message, key=True)
-        if kind in ("float", "int"):
-            self.check_range(spec, kind, path)
-        elif kind in ("choice", "one_of"):
-            self.check_options(spec, "values" if kind == "choice" else "of", path)
-        elif not isinstance(spec.get("default", True), bool):
-            message = f"true or false is expected. Received: {shown(spec['default'])}"
-            self.note((*path, "default"), message)
-
-    def check_options(self, spec, key, path):
-        options = spec.get(key)
-        if not isinstance(options, list) or not options:
-            self.note(path, f"`search: {spec['search']}` needs `{key}:`, a list")
-            return
-        known = options if key == "values" else branch_labels(options)
-        if "default" in spec and spec["default"] not in known:
-            message = (
-                f"{shown(spec['default'])} is none of: {', '.join(map(str, known))}"
-            )
-            self.note((*path, "default"), message)
-
-    def check_range(self, spec, kind, path):
-        missing = [key for key in ("min", "max") if key not in spec]
-        if missing:
-            self.note(path, f"`search: {kind}` needs {' and '.join(missing)}")
-        for key in ("min", "max", "step", "default"):
-            if key in spec and not _is(kind, spec[key]):
-                what = "a whole number" if kind == "int" else "a finite number"
-                message = f"{what} is expected. Received: {shown(spec[key])}"
-                self.note((*path, key), message)
-                missing.append(key)
-        if missing:
-            return
-        low, high, scale = spec["min"], spec["max"], spec.get("scale", "linear")
-        if low > high:
-            self.note(
-                (*path, "min"), f"min must not exceed max. Received: {low} > {high}"
-            )
-        elif not low <= spec.get("default", low) <= high:
-            message = f"must lie within [{low}, {high}]. Received: {spec['default']}"
-            self.note((*path, "default"), message)
-        if scale not in ("linear", "log"):
-            self.note((*path, "scale"), "accepted: linear, log")
-        elif scale == "log" and low <= 0:
-            self.note((*path, "min"), f"scale: log needs min > 0. Received: {low}")
-        if spec.get("step", 1) <= 0:
-            self.note((*path, "step"), f"must be above 0. Received: {spec['step']}")
-
-
-def _is(kind, value):
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and (kind == "float" or isinstance(value, int))

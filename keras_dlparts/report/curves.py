@@ -11,31 +11,31 @@ import re
 from keras_dlparts.report import html
 from keras_dlparts.training.run import BOOKKEEPING, higher_is_better
 
-_MUTED, _RULE, _TRAIN, _VAL, _PAPER = (f"#0a0b{i:02x}" for i in range(5))
-_VARIABLES = {
-    _MUTED: "var(--muted)",
-    _RULE: "var(--rule)",
-    _TRAIN: "var(--train)",
-    _VAL: "var(--val)",
-    _PAPER: "var(--card)",
+MUTED, RULE, TRAIN, VAL, PAPER = (f"#0a0b{i:02x}" for i in range(5))
+VARIABLES = {
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    TRAIN: "var(--train)",
+    VAL: "var(--val)",
+    PAPER: "var(--card)",
 }
 _WIDTH, _HEIGHT = 360, 210  # in CSS pixels at the size the page shows them
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dlparts",
     "font.size": 12,
-    "axes.edgecolor": _RULE,
+    "axes.edgecolor": RULE,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
-    "grid.color": _RULE,
+    "grid.color": RULE,
     "grid.linewidth": 0.8,
-    "xtick.color": _RULE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
+    "xtick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
     "ytick.major.size": 0,
     "ytick.minor.size": 0,
     "lines.solid_capstyle": "round",
@@ -77,10 +77,10 @@ def panel(name, epochs, series, best=None, from_zero=False, index=0):
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-    with style.context(["default", _STYLE]):
+    with style.context(["default", STYLE]):
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72))
         axes = figure.add_axes((0.13, 0.135, 0.635, 0.825))
-        colours = [_VAL if label == "val" else _TRAIN for label, _ in series]
+        colours = [VAL if label == "val" else TRAIN for label, _ in series]
         for (label, values), colour in zip(series, colours, strict=True):
             values = [v if math.isfinite(v) else math.nan for v in values]
             axes.plot(
@@ -95,7 +95,7 @@ def panel(name, epochs, series, best=None, from_zero=False, index=0):
             )
         if best:
             axes.plot(
-                *best, marker="o", markersize=8, color=_PAPER, mec=_VAL, mew=1.8, ls=""
+                *best, marker="o", markersize=8, color=PAPER, mec=VAL, mew=1.8, ls=""
             )
         seen = finite(v for _, values in series for v in values)
         if asks_for_log(name, seen):
@@ -108,7 +108,7 @@ def panel(name, epochs, series, best=None, from_zero=False, index=0):
             axes.yaxis.set_major_locator(MaxNLocator(5))
             if from_zero:
                 axes.set_ylim(0, 1.08 * max(seen, default=1) or 1)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _tick(v)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: tick(v)))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
         if len(epochs) == 1:
@@ -116,10 +116,10 @@ def panel(name, epochs, series, best=None, from_zero=False, index=0):
             axes.set_xticks(epochs)
         _label_ends(axes, series, colours)
         # The corner below the labels is free for the name of the axis.
-        figure.text(0.985, 0.045, "epoch", ha="right", color=_MUTED)
+        figure.text(0.985, 0.045, "epoch", ha="right", color=MUTED)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True)
-    return _inline(file.getvalue(), describe(name, epochs, series), index)
+    return inline(file.getvalue(), describe(name, epochs, series), index)
 
 
 def asks_for_log(name, values):
@@ -176,17 +176,17 @@ def _label_ends(axes, series, colours):
         )
 
 
-def _tick(value):
+def tick(value):
     return f"{value:g}" if abs(value) < 1e5 else f"{value:.0e}"
 
 
-def _inline(svg, words, index):
+def inline(svg, words, index):
     """matplotlib's SVG file as an element of the page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # Ids are the page's now: keep those of one picture apart from another's.
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>f{index}-", svg)
-    svg = re.sub("|".join(_VARIABLES), lambda found: _VARIABLES[found[0]], svg)
+    svg = re.sub("|".join(VARIABLES), lambda found: VARIABLES[found[0]], svg)
     box = re.search(r'viewBox="[^"]*"', svg)[0]
     head = f'<svg {box} role="img" aria-label="{html.text(words)}">'
     return head + svg[svg.index(">") + 1 :]

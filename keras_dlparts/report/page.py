@@ -17,7 +17,7 @@ from keras_dlparts.report.html import (
 )
 from keras_dlparts.report.style import CSS
 
-_NO_PICTURES = (
+NO_PICTURES = (
     '<p class="quiet">The pictures need matplotlib: '
     "<code>pip install keras-dlparts[plot]</code>, then write the report again.</p>"
 )
@@ -48,16 +48,21 @@ def page(run, parts):
         section("Model", _model(run)),
         *(parts_figures.section_of(run, part) for part in parts),
         section("Config", _config(run)),
-        section("Environment", _environment(run)),
+        section("Environment", environment(run)),
     ]
+    return document(name, run.status["state"], "".join(sections))
+
+
+def document(name, state, sections):
+    """A whole HTML document around sections."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # Nothing is fetched and no script runs, whatever a name or a message holds.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">\n"
-        f"<title>{text(name)} · {text(run.status['state'])}</title>\n"
-        f"<style>{CSS}</style>\n</head>\n<body>\n{''.join(sections)}</body>\n</html>\n"
+        f"<title>{text(name)} · {text(state)}</title>\n"
+        f"<style>{CSS}</style>\n</head>\n<body>\n{sections}</body>\n</html>\n"
     )
 
 
@@ -66,9 +71,18 @@ def _header(run, name):
     started = str(run.environment.get("started", ""))[:19].replace("T", " ")
     backend = run.environment.get("backend", "")
     origin = " · ".join(filter(None, [run.path.name, started, backend]))
+    if state == "running" and not message:
+        message = "The training had not ended when this page was written."
+    return header(name, state, origin, message, _headline(run))
+
+
+def header(name, state, origin, message, tiles):
+    """The head of a page: its name, its state, what is to be said, and tiles.
+
+    A tile is (label, value, note).
+    """
     notice = ""
-    if message or state == "running":
-        message = message or "The training had not ended when this page was written."
+    if message:
         alert = ' role="alert"' if state == "failed" else ""
         notice = (
             f'<div class="notice {state}"{alert}><strong>{state.capitalize()}</strong>'
@@ -77,7 +91,7 @@ def _header(run, name):
     tiles = "".join(
         f'<div><dt>{_breakable(label)}</dt><dd class="big">{text(value)}</dd>'
         f"<dd><small>{text(note)}</small></dd></div>"
-        for label, value, note in _headline(run)
+        for label, value, note in tiles
     )
     return (
         f'<header><div class="top"><h1>{text(name)}</h1>'
@@ -153,9 +167,9 @@ def _learning(run):
             figures.append(figure("learning rate", "", svg))
         pictures = f'{_LEGEND}<div class="panels">{"".join(figures)}</div>'
     except ImportError:
-        pictures = _NO_PICTURES
+        pictures = NO_PICTURES
     return pictures + folded(
-        "The figures, epoch by epoch", _history(history), pictures == _NO_PICTURES
+        "The figures, epoch by epoch", _history(history), pictures == NO_PICTURES
     )
 
 
@@ -255,7 +269,7 @@ def _config(run):
     return said
 
 
-def _environment(run):
+def environment(run):
     e = run.environment
     accelerators = e.get("accelerators")
     known = {

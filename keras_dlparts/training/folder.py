@@ -45,10 +45,15 @@ def create(out, experiment, resolved):
         text, suffix = given.read_text(encoding="utf-8-sig"), given.suffix
     else:
         text, suffix = json.dumps(given, indent=1) + "\n", ".json"
+    fill(folder, text, suffix, resolved)
+    return folder
+
+
+def fill(folder, text, suffix, resolved):
+    """Write the configs and the environment into a run's folder."""
     write_text(folder / f"config{suffix}", text)
     write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
     write_json(folder / "environment.json", environment(resolved["backend"]))
-    return folder
 
 
 def environment(running):
@@ -73,9 +78,9 @@ def latest(out, resolved):
 
     The number of epochs may differ, so that a run can be made longer.
     """
-    wanted = _comparable(resolved)
+    wanted = comparable(resolved)
     for path in sorted(Path(out).glob("*/resolved.yaml"), key=_age):
-        if _comparable(yaml.safe_load(path.read_text(encoding="utf-8"))) == wanted:
+        if comparable(yaml.safe_load(path.read_text(encoding="utf-8"))) == wanted:
             return path.parent
     return None
 
@@ -84,6 +89,7 @@ def _age(path):
     return -path.stat().st_mtime
 
 
-def _comparable(resolved):
+def comparable(resolved):
+    """What of a resolved config a run must share to be gone on with."""
     kept = {k: v for k, v in resolved.items() if k not in _MAY_DIFFER}
     return kept | {"fit": {**kept["fit"], "epochs": None}}

@@ -61,6 +61,29 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
     say = say or (lambda line: None)
     sets = [*sets, *([] if epochs is None else [f"fit.epochs={epochs}"])]
     experiment = load(config, sets)
+
+    def place(resolved):
+        path = run_folder.latest(out, resolved) if resume else None
+        if resume and path is None:
+            say(f"no run of this config under {out} to resume; starting one")
+        return path or run_folder.create(out, experiment, resolved)
+
+    return carry_out(experiment, place, say)
+
+
+def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
+    """Train an experiment in the folder that `place(resolved)` names.
+
+    Args:
+        experiment: a checked config.
+        place: gives the run directory; a run that was stopped there goes on.
+        say: called with each line of news.
+        data: the config's data source, where it was made before.
+        watchers: callbacks that see each epoch after it was written down.
+        bars: whether progress is shown.
+
+    Returns: a `Run`.
+    """
     settings = experiment.settings
     if experiment.data is None:
         name = experiment.document.name
@@ -69,20 +92,15 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
     _warn_of_versions(experiment, say)
     if settings.deterministic:
         backend.make_deterministic()
-    made = assemble(experiment)
+    made = assemble(experiment, data)
     pretraining.check(experiment, made)
     adapt(made.model, made.data.train)
-    resolved = experiment.resolved()
-    path = run_folder.latest(out, resolved) if resume else None
-    if resume and path is None:
-        say(f"no run of this config under {out} to resume; starting one")
-    if path is None:
-        path = run_folder.create(out, experiment, resolved)
-        run_folder.write_json(path / "model.json", model_rows(made.model))
-    return _fit(made, experiment, path, say)
+    path = place(experiment.resolved())
+    run_folder.write_json(path / "model.json", model_rows(made.model))
+    return _fit(made, experiment, path, say, watchers, bars)
 
 
-def _fit(made, experiment, path, say):
+def _fit(made, experiment, path, say, watchers, bars):
     settings, model, data = experiment.settings, made.model, made.data
     checkpoints = Checkpoints(path / "checkpoints")
     epochs = settings.fit.epochs
@@ -108,7 +126,9 @@ def _fit(made, experiment, path, say):
         log.keep_rows_before(start)
         say(f"resuming {path} after epoch {start} of {epochs}")
     progress = Progress()
-    callbacks = [_Epoch(settings.seed, data.train), *made.callbacks, log, progress]
+    callbacks = [_Epoch(settings.seed, data.train), *made.callbacks, log, *watchers]
+    if bars:
+        callbacks.append(progress)
     if saved is not None:
         callbacks.append(_Restore(saved, made.callbacks))
     log.status("running")

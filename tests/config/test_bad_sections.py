@@ -137,7 +137,7 @@ compile: {steps_per_execution: 0}
         "model: [Flatten]\nfit: {epochs: {search: int, min: 3}}\n",
     ),
     "a search for a whole config": (
-        {"1:1  search": "unknown key", "2:1  of": "unknown key"},
+        {"1:9  search": "a mapping of keys is expected", "2:1  of": "unknown key"},
         "search: one_of\nof: [{model: [Flatten]}]\nmodel: [Flatten]\n",
     ),
     "several, of all kinds": (

@@ -1,0 +1,159 @@
+"""KerasTuner's gRPC channel between the chief's oracle and its workers.
+
+It has no authentication. Beyond KerasTuner's own ends of it, the chief here notes when
+it last heard of each worker and refuses one with another config; a worker does not wait
+for ever for a chief that is gone; and why a trial failed gets through.
+"""
+
+import contextlib
+import hashlib
+import json
+import threading
+import time
+from concurrent import futures
+
+from keras_dlparts.searching import kerastuner
+
+PATIENCE = 60.0  # seconds a worker waits for an answer of the chief
+_BEAT = 5.0  # seconds between a worker's signs of life
+_NOTES = "dlparts/notes"  # travels as a hyperparameter: the channel has no other place
+
+
+def fingerprint(config):
+    """A config's digest, by which chief and worker know that they mean the same."""
+    plain = {k: v for k, v in config.items() if k not in ("search", "name")}
+    text = json.dumps(plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Server:
+    """Serves an oracle to workers while it is open.
+
+    Args:
+        oracle: one of ours.
+        address: `HOST` or `HOST:PORT`; without a port a free one is taken.
+        mark: the fingerprint that workers must have.
+
+    Attributes:
+        host, port: where it listens.
+        heard: {worker id: when it was last heard of, by `time.monotonic`}.
+    """
+
+    def __init__(self, oracle, address, mark):
+        import grpc
+
+        self.heard = {}
+        host, _, port = address.rpartition(":") if ":" in address else (address, "", "")
+        self.host = host
+        servicer, add = kerastuner.servicer(oracle)
+        servicer.EndTrial = self._end(oracle)
+        self.server = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=4),
+            interceptors=[_interceptor(self.heard, mark)],
+        )
+        add(servicer, self.server)
+        try:
+            self.port = self.server.add_insecure_port(f"{host}:{port or 0}")
+        except RuntimeError as error:
+            raise OSError(f"the chief cannot listen on {address}: {error}") from error
+
+    @staticmethod
+    def _end(oracle):
+        def end(request, context):
+            values = request.trial.hyperparameters.values.values
+            notes = json.loads(values[_NOTES].string_value or "{}")
+            trial = oracle.trials[request.trial.trial_id]
+            status = notes.pop("status", "COMPLETED")
+            oracle.finish(trial, status, notes.pop("message", None), **notes)
+            return kerastuner.messages().EndTrialResponse()
+
+        return end
+
+    def __enter__(self):
+        self.server.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.server.stop(0.5)
+
+
+def _interceptor(heard, mark):
+    import grpc
+
+    class Hear(grpc.ServerInterceptor):
+        def intercept_service(self, continuation, details):
+            told = dict(details.invocation_metadata)
+            if told.get("dlparts-config", mark) != mark:
+                return grpc.unary_unary_rpc_method_handler(refuse)
+            if "dlparts-worker" in told:
+                heard[told["dlparts-worker"]] = time.monotonic()
+            return continuation(details)
+
+    def refuse(request, context):
+        context.abort(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "the chief searches another config; give the workers the same file",
+        )
+
+    return Hear()
+
+
+class ChiefGone(RuntimeError):
+    """The chief did not answer, or would not have this worker."""
+
+
+class Client:
+    """The chief's oracle, as a worker sees it: what `trial.work` needs of one."""
+
+    def __init__(self, host, port, worker, mark):
+        import grpc
+
+        self.grpc = grpc
+        # A proxy is for the web.
+        options = (("grpc.enable_http_proxy", 0),)
+        self.channel = grpc.insecure_channel(f"{host}:{port}", options)
+        self.stub = kerastuner.stub(self.channel)
+        self.messages = kerastuner.messages()
+        self.metadata = (("dlparts-worker", worker), ("dlparts-config", mark))
+        self.worker, self.trial_id = worker, None
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _call(self, name, **fields):
+        request = getattr(self.messages, f"{name}Request")(**fields)
+        try:
+            return getattr(self.stub, name)(
+                request,
+                wait_for_ready=True,
+                timeout=PATIENCE,
+                metadata=self.metadata,
+            )
+        except self.grpc.RpcError as error:
+            if error.code() == self.grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise ChiefGone(f"no answer in {PATIENCE:.0f} s") from error
+            raise ChiefGone(error.details()) from error
+
+    def _beat(self):
+        """Signs of life, so that the chief can tell a long epoch from a lost worker."""
+        while True:
+            time.sleep(_BEAT)
+            if self.trial_id is not None:
+                with contextlib.suppress(ChiefGone):  # the trial's own calls tell
+                    self._call("GetTrial", trial_id=self.trial_id)
+
+    def create_trial(self, tuner_id):
+        reply = self._call("CreateTrial", tuner_id=tuner_id)
+        trial = kerastuner.trial_class().from_proto(reply.trial)
+        self.trial_id = trial.trial_id if trial.status == "RUNNING" else None
+        return trial
+
+    def update_trial(self, trial_id, metrics, step=0):
+        reply = self._call("UpdateTrial", trial_id=trial_id, metrics=metrics, step=step)
+        return kerastuner.trial_class().from_proto(reply.trial)
+
+    def finish(self, trial, status, message=None, **notes):
+        trial.status = "COMPLETED"
+        proto = trial.to_proto()
+        notes |= {"status": status, "message": message}
+        proto.hyperparameters.values.values[_NOTES].string_value = json.dumps(notes)
+        self._call("EndTrial", trial=proto)
+        self.trial_id = None

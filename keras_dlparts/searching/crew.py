@@ -1,0 +1,124 @@
+"""Worker processes of this machine: started, watched, restarted under their ids."""
+
+import contextlib
+import glob
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+_GIVE_UP = 3  # starts in a row that came to nothing
+_STOP_SECONDS = 10
+
+
+@dataclass
+class Member:
+    """A worker: its id, its process while it has one, its starts in vain."""
+
+    id: str
+    number: int
+    process: subprocess.Popen | None = None
+    started: float = 0.0
+    vain: int = 0
+
+
+class Crew:
+    """Starts workers and tells of those that ended.
+
+    Args:
+        ids: the workers' ids, kept over restarts.
+        folder: the search's folder; what the workers say is kept in it.
+        task: what each is told, besides its id.
+    """
+
+    def __init__(self, ids, folder, task):
+        self.members = [Member(name, n) for n, name in enumerate(ids)]
+        self.logs, self.task = folder / "workers", task
+        self.shares = [environment(n, len(ids)) for n in range(len(ids))]
+
+    def __enter__(self):
+        self.logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *exception):
+        self.stop()
+
+    def log(self, member):
+        return self.logs / f"{member.id}.log"
+
+    def start(self, member):
+        with self.log(member).open("ab") as log:
+            member.process = subprocess.Popen(
+                [sys.executable, "-m", "keras_dlparts.searching.worker"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is for the chief, which then stops its workers.
+                start_new_session=True,
+                env={**os.environ, **self.shares[member.number]},
+            )
+        member.started = time.monotonic()
+        told = json.dumps({**self.task, "id": member.id}) + "\n"
+        with contextlib.suppress(BrokenPipeError):  # ended already; `ended` tells
+            member.process.stdin.write(told.encode())
+            member.process.stdin.flush()
+
+    def ended(self):
+        """[(member, exit code)] of the processes that ended since the last call."""
+        over = []
+        for member in self.members:
+            code = member.process.poll() if member.process else None
+            if code is not None:
+                member.process.stdin.close()
+                member.process = None
+                over.append((member, code))
+        return over
+
+    def kill(self, member):
+        member.process.kill()
+
+    def is_given_up(self, member):
+        return member.vain >= _GIVE_UP
+
+    def running(self):
+        return [member for member in self.members if member.process]
+
+    def stop(self):
+        """End all workers: asked to first, then made to."""
+        running = self.running()
+        for member in running:
+            member.process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for member in running:
+            try:
+                member.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                member.process.kill()
+                member.process.wait()
+            member.process.stdin.close()
+            member.process = None
+
+
+def environment(number, count):
+    """The environment of worker `number` of `count`: its accelerator, its threads."""
+    cores = len(os.sched_getaffinity(0))
+    threads = str(max(1, cores // count + (number < cores % count)))
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    share = dict.fromkeys((*names, "NPROC"), threads)  # XLA's processor goes by NPROC
+    devices = accelerators()
+    if devices:
+        share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    if count > len(devices):  # several on one: none may take all of its memory
+        share["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        share["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    return share
+
+
+def accelerators():
+    """The names by which CUDA devices are chosen, found without starting a backend."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    return [str(n) for n in range(len(glob.glob("/dev/nvidia[0-9]*")))]

@@ -1,0 +1,110 @@
+"""A search's folder: whose it is, what was asked there, and whether it is asked again.
+
+search.json     the config with its space, the settings, the machine, the state
+search.lock     held by the one process that searches here
+oracle.json, tuner0.json, trial_*/trial.json            KerasTuner's own
+trial_*/        a run directory each
+workers/        what each worker process said
+best/config.yaml, report.html, tensorboard/
+"""
+
+import difflib
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import yaml
+
+from keras_dlparts.config.errors import ConfigError, Problem
+from keras_dlparts.training.folder import write_json
+
+# Of the settings, what may change when a search goes on.
+_MAY_DIFFER = ("trials", "workers", "isolate", "retries")
+
+
+class Folder:
+    """The folder of a search, locked while this object is open."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def __enter__(self):
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.lock = (self.path / "search.lock").open("a+")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.lock.seek(0)
+            owner = self.lock.read().strip() or "another process"
+            self.lock.close()
+            _refuse(
+                f"{self.path}: {owner} is searching here. Wait for it, or give "
+                "another folder with --out"
+            )
+        self.lock.seek(0)
+        self.lock.truncate()
+        self.lock.write(f"process {os.getpid()}\n")
+        self.lock.flush()
+        return self
+
+    def __exit__(self, *exception):
+        self.lock.close()
+
+    def holds_search(self):
+        return (self.path / "search.json").exists()
+
+    def check_free(self):
+        """Refuse a folder with a search in it, or with other things."""
+        if self.holds_search():
+            _refuse(
+                f"{self.path} holds a search. Add --resume to go on with it, or give "
+                "another folder with --out"
+            )
+        if any(p.name != "search.lock" for p in self.path.iterdir()):
+            _refuse(
+                f"{self.path} is not empty and holds no search; give another folder "
+                "with --out"
+            )
+
+    def check_same(self, config, settings):
+        """Refuse to go on with a search of another config."""
+        asked = read(self.path)
+        before = _asked_text(asked["config"], asked["settings"])
+        now = _asked_text(config, settings.model_dump())
+        if before != now:
+            lines = difflib.unified_diff(before, now, "the search", "now", n=1)
+            _refuse(
+                f"{self.path} is a search of another config:\n"
+                + "\n".join(line.rstrip("\n") for line in lines)
+                + "\nGive the config as it was, or --fork to search anew in a folder "
+                "beside it, taking over the finished trials that fit"
+            )
+
+    def write(self, **values):
+        path = self.path / "search.json"
+        known = read(self.path) if path.exists() else {}
+        write_json(path, {**known, **values})
+
+
+def read(path):
+    """What search.json says."""
+    path = Path(path) / "search.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            "a search is a folder that `dlparts search` or `search()` wrote. "
+            f"Received: {str(path.parent)!r}, which has no search.json"
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _asked_text(config, settings):
+    """What makes a search the one it is, as lines to compare."""
+    plain = {k: v for k, v in config.items() if k not in ("search", "name")}
+    kept = {k: v for k, v in settings.items() if k not in _MAY_DIFFER}
+    text = yaml.safe_dump({**plain, "search": kept}, sort_keys=True)
+    return text.splitlines(keepends=True)
+
+
+def _refuse(message):
+    raise ConfigError([Problem("", (), "", message)])

@@ -1,0 +1,75 @@
+"""A changed search goes on beside the old one, with the finished trials that fit."""
+
+import json
+import shutil
+
+import yaml
+
+from keras_dlparts.config.experiment import settled
+from keras_dlparts.searching import kerastuner
+from keras_dlparts.searching.space import chooser
+from keras_dlparts.training.folder import comparable
+
+
+def beside(path):
+    """The first free folder name-2, name-3, ... beside a folder."""
+    number = 2
+    while path.with_name(f"{path.name}-{number}").exists():
+        number += 1
+    return path.with_name(f"{path.name}-{number}")
+
+
+def take_over(source, oracle, document, given, settings):
+    """Copy another search's finished trials that fit this one; returns how many.
+
+    A trial fits if its values, put into the new config, say just what was trained.
+    Hyperband and the grid have an order of their own and take none.
+    """
+    if settings.algorithm in ("hyperband", "grid"):
+        return 0
+    taken = 0
+    for path in sorted(source.glob("trial_*/trial.json")):
+        state = json.loads(path.read_text(encoding="utf-8"))
+        known = settings.objective in state["metrics"]["metrics"]
+        full = settings.trials is not None and taken == settings.trials
+        if state["status"] != "COMPLETED" or not known or full:
+            continue
+        values = state["hyperparameters"]["values"]
+        if not _fits(values, path.parent, document, given):
+            continue
+        trial_id = str(taken).zfill(len(str(settings.trials)))
+        folder = oracle.folder / f"trial_{trial_id}"
+        shutil.copytree(path.parent, folder)
+        hp = oracle.get_space()
+        hp.values = values
+        state |= {"trial_id": trial_id, "hyperparameters": hp.get_config()}
+        trial = kerastuner.trial_class().from_state(json.loads(json.dumps(state)))
+        oracle.adopt(trial, path.parent.name)
+        taken += 1
+    oracle.save()
+    return taken
+
+
+def _fits(values, folder, document, given):
+    """Whether values, in the new space, say the config that was trained."""
+    asked = set()
+
+    def choose(name, spec):
+        asked.add(name)
+        value = values[name]
+        if spec["search"] in ("int", "float") and not (
+            spec["min"] <= value <= spec["max"]
+        ):
+            raise ValueError(name)
+        return chooser(values)(name, spec)
+
+    try:
+        trained = yaml.safe_load((folder / "resolved.yaml").read_text(encoding="utf-8"))
+        experiment = settled(document, given, choose)
+    except (OSError, KeyError, ValueError):  # a new name, a branch that is gone
+        return False
+    now = yaml.safe_load(yaml.safe_dump(experiment.resolved()))
+    now["best"] = trained["best"]
+    same_length = now["fit"]["epochs"] == trained["fit"]["epochs"]
+    same = comparable(now) == comparable(trained)
+    return same and same_length and asked == {*values}

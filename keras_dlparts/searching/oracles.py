@@ -1,0 +1,274 @@
+"""KerasTuner's four oracles, kept on disk so that nothing finished is ever lost.
+
+An oracle proposes values and keeps the results. What is mended here:
+
+- files are written whole or not at all, and a kill between two of them is repaired;
+- the grid goes on after a reload, where KerasTuner's would stop;
+- an epoch that is reported twice counts once;
+- a trial's values stay those that were proposed;
+- `seed: 0` is a seed;
+- a trial can be stopped by the median rule (Golovin et al. 2017, "Google Vizier"):
+
+      stop trial t after epoch e  if  best_t(e) is worse than
+          median over finished trials u of  mean(objective_u(1), ..., objective_u(e))
+"""
+
+import copy
+import functools
+import json
+import shutil
+import statistics
+import threading
+import warnings
+from pathlib import Path
+
+from keras_dlparts.searching import kerastuner
+from keras_dlparts.searching.space import declare
+from keras_dlparts.training.folder import write_json
+from keras_dlparts.training.run import higher_is_better
+
+ENDED = ("COMPLETED", "FAILED")
+
+
+def make_oracle(folder, spaces, settings, epochs):
+    """The oracle of a search, with what an earlier search left in the folder.
+
+    Args:
+        folder: the search's folder, a `Path`.
+        spaces: the whole search space.
+        settings: the config's `search:` section.
+        epochs: the config's `fit.epochs`; Hyperband divides them.
+    """
+    kt = kerastuner.load()
+    direction = direction_of(settings)
+    arguments = {
+        "objective": kt.Objective(settings.objective, direction),
+        "hyperparameters": declare(spaces, kt.HyperParameters()),
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "seed": settings.seed + 1,  # 0 would be drawn at random
+        "max_retries_per_trial": 0,
+        "max_consecutive_failed_trials": None,  # a search goes on
+    }
+    if settings.algorithm == "hyperband":
+        arguments |= {"max_epochs": epochs, "factor": settings.factor}
+    oracle = _class(settings.algorithm)(**arguments)
+    oracle.max_trials = settings.trials
+    oracle.verbose = 0
+    oracle.begin(folder, settings)
+    return oracle
+
+
+def direction_of(settings):
+    """Whether the objective is to be pushed up ("max") or down ("min")."""
+    if settings.direction != "auto":
+        return settings.direction
+    return "max" if higher_is_better(settings.objective) else "min"
+
+
+@functools.cache
+def _class(algorithm):
+    oracles = kerastuner.load().oracles
+    base = {
+        "random": oracles.RandomSearchOracle,
+        "bayesian": oracles.BayesianOptimizationOracle,
+        "hyperband": oracles.HyperbandOracle,
+        "grid": oracles.GridSearchOracle,
+    }[algorithm]
+    ours = (_Grid, _Oracle) if algorithm == "grid" else (_Oracle,)
+    return type(base.__name__, (*ours, base), {})
+
+
+def _locked(method):
+    @functools.wraps(method)
+    def locked(self, *args, **kwargs):
+        with self.lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
+class _Oracle:
+    """What all of our oracles add to KerasTuner's."""
+
+    def begin(self, folder, settings):
+        self.lock = threading.RLock()
+        self.folder, self.settings = Path(folder), settings
+        self.exhausted = False  # whether the last request found nothing to try
+        self.notes = {}  # {trial id: what our report says of it}
+        kerastuner.set_folder(self, self.folder)
+        if (self.folder / "oracle.json").exists():
+            self.reload()
+            self._repair()
+            self.max_trials = settings.trials
+        self.save()
+
+    def reload(self):
+        for path in sorted(self.folder.glob("trial_*/trial.json")):
+            trial = kerastuner.trial_class().load(str(path))
+            self.trials[trial.trial_id] = trial
+        self.set_state(json.loads((self.folder / "oracle.json").read_text()))
+
+    def _repair(self):
+        """Mend what a kill between two files left behind."""
+        ongoing = [trial.trial_id for trial in self.ongoing_trials.values()]
+        waiting, self.ongoing_trials = [*self._retry_queue, *ongoing], {}
+        for trial_id in [*self.trials]:
+            if trial_id not in self.start_order:  # its first file only: not begun
+                shutil.rmtree(self.folder / f"trial_{trial_id}")
+                del self.trials[trial_id]
+        for trial in self.trials.values():
+            if trial.status in ENDED and trial.trial_id not in self.end_order:
+                self.end_order.append(trial.trial_id)
+        self._retry_queue = [
+            trial_id
+            for trial_id in dict.fromkeys(waiting)
+            if trial_id in self.trials and self.trials[trial_id].status not in ENDED
+        ]
+
+    def get_state(self):
+        # KerasTuner's tools pass over what they do not know.
+        return {**super().get_state(), "dlparts": {"notes": self.notes}}
+
+    def set_state(self, state):
+        # These ids are looked up in `trials`, from which one may be missing.
+        ongoing = state["ongoing_trials"].items()
+        known = {name: i for name, i in ongoing if i in self.trials}
+        super().set_state({**state, "ongoing_trials": known})
+        self.notes = state.get("dlparts", {}).get("notes", {})
+
+    def save(self):
+        write_json(self.folder / "oracle.json", self.get_state())
+
+    def _save_trial(self, trial):
+        folder = self.folder / f"trial_{trial.trial_id}"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "trial.json", trial.get_state())
+
+    @_locked
+    def create_trial(self, tuner_id):
+        trial = super().create_trial(tuner_id)
+        self.exhausted = trial.status == "STOPPED"
+        return trial
+
+    def populate_space(self, trial_id):
+        # scikit-learn's remarks on the fit of its Gaussian process.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return super().populate_space(trial_id)
+
+    @_locked
+    def update_trial(self, trial_id, metrics, step=0):
+        """Note an epoch; the status of the reply is STOPPED for a hopeless trial."""
+        trial = self.trials[trial_id]
+        if trial.status in ENDED:
+            return trial
+        known = trial.metrics
+        objective = self.objective.name
+        for name in metrics:
+            if not known.exists(name):
+                up = self.objective.direction == "max"
+                up = up if name == objective else higher_is_better(name)
+                known.register(name, direction="max" if up else "min")
+        told = known.exists(objective) and any(
+            seen.step == step for seen in known.get_history(objective)
+        )
+        if not told:
+            super().update_trial(trial_id, metrics, step=step)
+        if self.settings.median_rule and self._is_hopeless(trial, step):
+            trial = copy.copy(trial)
+            trial.status = "STOPPED"
+        return trial
+
+    def _is_hopeless(self, trial, step):
+        """The median rule."""
+        settings, name = self.settings, self.objective.name
+        if step + 1 < settings.grace_epochs:
+            return False
+        means = []
+        for other in self.trials.values():
+            if other.status == "COMPLETED" and other is not trial:
+                seen = other.metrics.get_history(name)
+                values = [one.mean() for one in seen if one.step <= step]
+                if values:
+                    means.append(statistics.fmean(values))
+        if len(means) < settings.startup_trials:
+            return False
+        best = trial.metrics.get_best_value(name)
+        return self.objective.better_than(statistics.median(means), best)
+
+    @_locked
+    def end_trial(self, trial):
+        # A worker's copy has lost the order of the space.
+        trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
+        super().end_trial(trial)
+
+    @_locked
+    def finish(self, trial, status, message=None, **notes):
+        """End a trial, with what the report says of it."""
+        if self.trials[trial.trial_id].status in ENDED:
+            return  # another worker had it meanwhile
+        self.note(trial.trial_id, **notes)
+        ended = copy.copy(trial)
+        ended.status, ended.message = status, message
+        self.end_trial(ended)
+
+    @_locked
+    def note(self, trial_id, **notes):
+        self.notes[trial_id] = {**self.notes.get(trial_id, {}), **notes}
+
+    @_locked
+    def adopt(self, trial, source):
+        """Take up a trial that another search finished."""
+        self.trials[trial.trial_id] = trial
+        self.start_order.append(trial.trial_id)
+        self.end_order.append(trial.trial_id)
+        self._record_values(trial)
+        self._save_trial(trial)
+        self.note(trial.trial_id, taken_from=source)
+
+    @_locked
+    def release(self, tuner_id):
+        """Take a trial from a worker that is gone, for the next that asks."""
+        trial = self.ongoing_trials.pop(tuner_id, None)
+        self.tuner_ids.discard(tuner_id)
+        if trial is not None:
+            self._retry_queue.append(trial.trial_id)
+            self.save()
+        return trial
+
+    @_locked
+    def has_more(self):
+        """Whether a worker that asks might be given a trial."""
+        if self._retry_queue:
+            return True
+        all_made = self.max_trials and len(self.trials) >= self.max_trials
+        return not (all_made or self.exhausted)
+
+    @_locked
+    def is_over(self):
+        return not self.has_more() and not self.ongoing_trials
+
+
+class _Grid:
+    """The grid's place in it is saved; KerasTuner's own forgets it."""
+
+    def get_state(self):
+        order = self._ordered_ids
+        ids, index = [], order._next_index[None]
+        while index is not None:
+            ids.append(order._memory[index])
+            index = order._next_index[index]
+        return {**super().get_state(), "dlparts_grid": ids}
+
+    def set_state(self, state):
+        super().set_state(state)
+        before = None
+        for trial_id in state["dlparts_grid"]:
+            self._ordered_ids.insert(trial_id, before)
+            before = trial_id
+
+    def _repair(self):
+        super()._repair()
+        # What was tried next to these already is passed over.
+        self._populate_next = [*self.start_order[:1], *self.end_order]

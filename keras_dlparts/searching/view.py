@@ -1,0 +1,155 @@
+"""A search's folder, read back; imports neither a backend nor KerasTuner."""
+
+import functools
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_dlparts.config.document import Document
+from keras_dlparts.config.whole_space import whole_space
+from keras_dlparts.searching.folder import read
+from keras_dlparts.searching.space import shown_value
+from keras_dlparts.training.run import Run, higher_is_better
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """One trial: its values as the config says them, how it went, where its run is."""
+
+    trial_id: str
+    status: str  # RUNNING, COMPLETED, FAILED, as KerasTuner calls them
+    values: dict
+    score: float | None
+    path: Path
+    notes: dict = field(default_factory=dict)
+    curve: tuple = ()  # (epoch from 1, objective)
+
+    @property
+    def run(self):
+        """The trial's `Run`; only for one whose folder is on this machine."""
+        return Run(self.path)
+
+
+class Search:
+    """A read-only view of the folder that a search left behind.
+
+    Args:
+        path: the search's folder, such as `searches/digits`.
+
+    Attributes:
+        path: the folder, a `pathlib.Path`.
+        config: the config with its search space, a dict.
+        settings: the `search:` section, every default written out.
+        state: running, done, stopped or failed; `message` says why.
+        spaces: the searched values; each has a `name` and a `spec`.
+        trials: the trials in the order of their ids.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._asked = read(self.path)
+        self.config, self.settings = self._asked["config"], self._asked["settings"]
+
+    def __repr__(self):
+        done = sum(trial.status == "COMPLETED" for trial in self.trials)
+        said = f"{self.state}, {done} of {len(self.trials)} trials completed"
+        if self.best is not None:
+            said += f", best {self.objective} {self.best.score:.4g} in trial "
+            said += self.best.trial_id
+        return f"<Search {self.path.name}: {said}>"
+
+    @property
+    def state(self):
+        return self._asked["state"]
+
+    @property
+    def message(self):
+        return self._asked.get("message", "")
+
+    @property
+    def environment(self):
+        return self._asked["environment"]
+
+    @property
+    def seconds(self):
+        """How long was searched, sessions before a resume included."""
+        return self._asked.get("seconds", 0.0)
+
+    @property
+    def objective(self):
+        return self.settings["objective"]
+
+    @property
+    def maximise(self):
+        direction = self.settings["direction"]
+        if direction == "auto":
+            return higher_is_better(self.objective)
+        return direction == "max"
+
+    @functools.cached_property
+    def spaces(self):
+        return whole_space(Document(self.config))
+
+    @functools.cached_property
+    def trials(self):
+        notes = {}
+        oracle = self.path / "oracle.json"
+        if oracle.exists():
+            state = json.loads(oracle.read_text(encoding="utf-8"))
+            notes = state.get("dlparts", {}).get("notes", {})
+        specs = {space.name: space.spec for space in self.spaces}
+        return [
+            _trial(path, specs, notes, self.objective)
+            for path in sorted(self.path.glob("trial_*/trial.json"), key=_number)
+        ]
+
+    @property
+    def completed(self):
+        return [t for t in self.trials if t.status == "COMPLETED"]
+
+    @property
+    def failed(self):
+        return [t for t in self.trials if t.status == "FAILED"]
+
+    def ranked(self):
+        """The completed trials, the best first."""
+        sign = -1 if self.maximise else 1
+        return sorted(self.completed, key=lambda t: (sign * t.score, t.trial_id))
+
+    @property
+    def best(self):
+        """The best trial, or None while none is completed."""
+        return next(iter(self.ranked()), None)
+
+    @property
+    def best_config(self):
+        """The path of the winner's config, or None."""
+        path = self.path / "best" / "config.yaml"
+        return path if path.exists() else None
+
+    @property
+    def steps_saved(self):
+        """Training steps that the median rule saved."""
+        return sum(t.notes.get("steps_saved", 0) for t in self.trials)
+
+
+def _number(path):
+    name = path.parent.name.removeprefix("trial_")
+    return (int(name), name) if name.isdigit() else (math.inf, name)
+
+
+def _trial(path, specs, notes, objective):
+    state = json.loads(path.read_text(encoding="utf-8"))
+    values = {
+        name: shown_value(specs[name], value) if name in specs else value
+        for name, value in state["hyperparameters"]["values"].items()
+    }
+    seen = state["metrics"]["metrics"].get(objective, {}).get("observations", [])
+    curve = tuple((o["step"] + 1, sum(o["value"]) / len(o["value"])) for o in seen)
+    trial_id = state["trial_id"]
+    about = notes.get(trial_id, {})
+    score = state["score"]
+    return TrialView(
+        trial_id, state["status"], values, score, path.parent, about, curve
+    )

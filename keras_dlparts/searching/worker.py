@@ -1,0 +1,59 @@
+"""A worker process: `python -m keras_dlparts.searching.worker`, started by a crew.
+
+It is told what to do by one line of JSON on standard input, which stays open: when it
+closes, the process that started this one is gone, and so is this one.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+OVER, ONE_DONE, STOPPED, CHIEF_GONE, WRONG = 0, 5, 3, 4, 2  # exit codes
+
+
+def main():
+    asked = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, _interrupt)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from keras_dlparts.config.errors import ConfigError
+    from keras_dlparts.config.experiment import opened
+    from keras_dlparts.config.schema import Search
+    from keras_dlparts.config.whole_space import whole_space
+    from keras_dlparts.searching.channel import ChiefGone, Client, fingerprint
+    from keras_dlparts.searching.trial import Trials, work
+
+    document, given = opened(asked["config"])
+    mark = fingerprint(asked["config"])
+    oracle = Client(asked["host"], asked["port"], asked["id"], mark)
+    settings = Search(**asked["settings"])
+    folder = Path(asked["folder"])
+    trials = Trials(folder, document, given, whole_space(document), settings)
+    try:
+        more = work(oracle, trials, asked["id"], asked["once"])
+    except KeyboardInterrupt:
+        raise SystemExit(STOPPED) from None
+    except ChiefGone as error:
+        print(f"the chief is gone: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(CHIEF_GONE) from None
+    except ConfigError as error:
+        print(error, file=sys.stderr, flush=True)
+        raise SystemExit(WRONG) from None
+    raise SystemExit(ONE_DONE if more else OVER)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def _end_with_parent():
+    """Leave at once when the parent does; a trial's files are whole at any time."""
+    sys.stdin.read()
+    os._exit(CHIEF_GONE)
+
+
+if __name__ == "__main__":
+    main()
