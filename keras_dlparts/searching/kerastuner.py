@@ -18,6 +18,9 @@ def load():
             f"{'are' * (len(missing) > 1)} not installed. Install what it needs: "
             "pip install 'keras-dlparts[tune]'"
         )
+    # It prints every condition that it sends to a worker, or back.
+    conditions = importlib.import_module("keras_tuner.src.engine.conditions")
+    conditions.print = lambda *_: None
     return importlib.import_module("keras_tuner")
 
 
@@ -34,10 +37,6 @@ def set_folder(oracle, folder):
 
 def servicer(oracle):
     """(KerasTuner's gRPC servicer for an oracle, the function that adds it)."""
-    load()
-    # It prints every condition that it sends.
-    conditions = importlib.import_module("keras_tuner.src.engine.conditions")
-    conditions.print = lambda *_: None
     chief = importlib.import_module("keras_tuner.src.distribute.oracle_chief")
     protos = importlib.import_module("keras_tuner.src.protos")
     add = protos.get_service_grpc().add_OracleServicer_to_server
