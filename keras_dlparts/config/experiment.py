@@ -1,6 +1,7 @@
 """A config, read and checked: everything known about it before Keras builds it."""
 
 import copy
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -72,6 +73,7 @@ class Experiment:
         return {key: parts.get(key, value) for key, value in plain.items()}
 
 
+@functools.cache  # reads what every installed distribution says of itself
 def backend_version(backend):
     """{distribution: version} of the package that provides a backend."""
     names = importlib.metadata.packages_distributions().get(BACKENDS[backend], [])

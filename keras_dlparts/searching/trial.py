@@ -1,7 +1,9 @@
 """One trial: a run directory made of the values that an oracle proposed."""
 
 import contextlib
+import dataclasses
 import gc
+import io
 import json
 import math
 import shutil
@@ -9,6 +11,7 @@ import time
 import traceback
 import zipfile
 
+import h5py
 import keras
 import yaml
 
@@ -20,6 +23,7 @@ from keras_dlparts.searching import tensorboard
 from keras_dlparts.searching.oracles import direction_of
 from keras_dlparts.searching.space import chooser
 from keras_dlparts.training import folder as run_folder
+from keras_dlparts.training.log import NonFiniteError
 from keras_dlparts.training.loop import carry_out
 from keras_dlparts.training.run import BOOKKEEPING
 
@@ -81,12 +85,11 @@ class Trials:
         try:
             notes |= self._train(trial, path, oracle)
         except Exception as error:
+            error = _blame(error)
             text = "".join(traceback.format_exception(error))
             run_folder.write_text(path / "traceback.txt", text)
             reason = str(error) or type(error).__name__
-            if not isinstance(error, ConfigError) and type(error).__name__ not in (
-                "NonFiniteError",
-            ):
+            if not isinstance(error, ConfigError | NonFiniteError):
                 reason = f"{type(error).__name__}: {reason}"
             if not (path / "status.json").exists():
                 status = {"state": "failed", "message": reason}
@@ -184,11 +187,19 @@ class Trials:
         """Give KerasTuner its weights file, and drop what only a resume needs."""
         best = path / "best.keras"
         if best.exists():
-            with zipfile.ZipFile(best) as archive:
-                weights = archive.read("model.weights.h5")
-            (path / "checkpoint.weights.h5").write_bytes(weights)
+            _write_weights(best, path / "checkpoint.weights.h5")
         if self.settings.algorithm != "hyperband":
             shutil.rmtree(path / "checkpoints", ignore_errors=True)
+
+
+def _write_weights(model_path, path):
+    """The weights of a `.keras` file, the optimizer's left out, as KerasTuner's."""
+    with zipfile.ZipFile(model_path) as archive:
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(weights) as source, h5py.File(path, "w") as target:
+        for name in source:
+            if name != "optimizer":
+                source.copy(name, target)
 
 
 def _is_of(path, resolved):
@@ -204,6 +215,17 @@ def _is_of(path, resolved):
 
 class _NoObjective(ConfigError):
     """The objective is no column of the history, whatever is tried."""
+
+
+def _blame(error):
+    """`best.monitor` was set to the objective, so what is wrong with it is that."""
+    problems = getattr(error, "problems", ())
+    if not any(problem.path == "best.monitor" for problem in problems):
+        return error
+    moved = [
+        dataclasses.replace(problem, path="search.objective") for problem in problems
+    ]
+    return _NoObjective(moved)
 
 
 class _Watcher(keras.callbacks.Callback):

@@ -58,7 +58,6 @@ def fill(folder, text, suffix, resolved):
 
 def environment(running):
     """Versions and machine, so that a figure can be traced."""
-    installed = {d.name.replace("_", "-"): d.version for d in metadata.distributions()}
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -66,11 +65,20 @@ def environment(running):
         "python": platform.python_version(),
         "backend": running,
         "platform": platform.platform(),
-        "versions": {n: installed[n] for n in _PACKAGES if n in installed},
+        "versions": {
+            name: version for name in _PACKAGES if (version := _version(name))
+        },
         "cpu_count": os.cpu_count(),
         "memory_gb": round(pages / 2**30, 1),
         "accelerators": backend.accelerators(),
     }
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def latest(out, resolved):

@@ -1,4 +1,4 @@
-"""The whole space of a config: what it is called, when it counts, what is wrong in it."""
+"""The whole space of a config: its names, when each counts, what is wrong in it."""
 
 import random
 

@@ -1,0 +1,320 @@
+"""Searches that train, in this process."""
+
+import io
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+from rich.console import Console
+
+import keras_dlparts
+from keras_dlparts import ConfigError, SearchFailed, search, train
+from keras_dlparts.data import Spirals
+from keras_dlparts.searching import hypermodel, report
+from keras_dlparts.searching.fork import beside
+from keras_dlparts.training.run import Run
+
+
+def refused(*args, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        search(*args, **kwargs)
+    return str(caught.value)
+
+
+def test_the_best_is_the_best(found):
+    assert found.state == "done"
+    assert len(found.completed) == 10
+    assert found.best.score == min(trial.score for trial in found.trials)
+    history = found.best.run.history
+    assert found.best.score == pytest.approx(min(history["val_loss"]))
+    assert keras_dlparts.Search(found.path).best == found.best
+    assert "best val_loss" in repr(found)
+
+
+def test_a_trial_is_a_run(found):
+    for trial in found.trials:
+        run = trial.run
+        assert run.status["state"] == "done"
+        assert run.best()[0] == "val_loss"
+        assert run.model.count_params()
+        assert (trial.path / "report.html").exists()
+        assert (trial.path / "config.yaml").exists()
+        assert "search" not in (trial.path / "config.yaml").read_text()
+        rate = run.config["optimizer"]["learning_rate"]
+        assert rate == trial.values["optimizer.learning_rate"]
+        assert run.config["model"][0]["use"].endswith(trial.values["model[0]"])
+
+
+def test_the_winner_is_repeated(found, tmp_path):
+    run = train(found.best_config, out=tmp_path)
+    assert run.history["val_loss"] == found.best.run.history["val_loss"]
+
+
+def test_kerastuners_tools_open_it(found, config, tmp_path, capsys):
+    import keras_tuner
+
+    shutil.copytree(found.path, tmp_path / "small")
+    tuner = keras_tuner.RandomSearch(
+        hypermodel(config),
+        objective="val_loss",
+        directory=tmp_path,
+        project_name="small",
+    )
+    (best,) = tuner.get_best_hyperparameters(1)
+    values = {
+        "model[0]": best.values["model[0]"],
+        "optimizer.learning_rate": best.values["optimizer.learning_rate"],
+    }
+    assert values.items() <= found.best.values.items()
+    tuner.results_summary(3)
+    assert f"Trial {found.best.trial_id} summary" in capsys.readouterr().out
+    (model,) = tuner.get_best_models(1)
+    data = Spirals(samples=60)
+    loss, _ = model.evaluate(data.validation, verbose=0)
+    assert loss == pytest.approx(found.best.score, rel=1e-4)
+
+
+def test_tensorboard_reads_its_hparams(found):
+    """By TensorBoard's own loader: the space once, and a session a trial."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import metadata
+
+    def content(folder):
+        events = EventAccumulator(str(folder / "tensorboard"))
+        events.Reload()
+        return events.PluginTagToContent("hparams"), events.Tags()["scalars"]
+
+    space, _ = content(found.path)
+    experiment = metadata.parse_experiment_plugin_data(space[metadata.EXPERIMENT_TAG])
+    names = {info.name for info in experiment.hparam_infos}
+    assert names == {space.name for space in found.spaces}
+    for trial in found.trials:
+        session, scalars = content(trial.path)
+        start = metadata.parse_session_start_info_plugin_data(
+            session[metadata.SESSION_START_INFO_TAG]
+        )
+        rate = start.hparams["optimizer.learning_rate"].number_value
+        assert rate == pytest.approx(trial.values["optimizer.learning_rate"])
+        assert metadata.SESSION_END_INFO_TAG in session
+        assert "val_loss" in scalars
+
+
+def test_the_report(found):
+    page = (found.path / "report.html").read_text()
+    for said in (
+        "Best val_",
+        "the best so far going from",
+        "importance: ",
+        "A random forest of 64 trees",
+        "10 trials as lines over",
+        f"+ optimizer.learning_rate: {found.best.values['optimizer.learning_rate']}"[
+            :40
+        ],
+        "dlparts train best/config.yaml",
+        f'<a href="trial_{found.best.trial_id}/report.html">',
+    ):
+        assert said in page, said
+    assert "<script" not in page
+    assert page == report.write(found.path).read_text()
+
+
+def test_it_goes_on(config, tmp_path):
+    path = tmp_path / "s"
+    first = search(config, out=path, trials=1)
+    more = search(config, out=path, trials=3, resume=True)
+    assert more.trials[0].score == first.trials[0].score
+    whole = search(config, out=tmp_path / "whole", trials=3)
+    scores = [trial.score for trial in whole.trials]
+    assert scores == [trial.score for trial in more.trials]
+    assert more.seconds > first.seconds
+
+
+def test_an_interrupted_trial_goes_on_to_the_same_end(config, tmp_path, monkeypatch):
+    """Ctrl-C after the first epoch of the second trial."""
+    from keras_dlparts.searching import trial
+
+    whole = search(config, out=tmp_path / "whole", trials=2)
+    tell, told = trial._Watcher.tell, []
+
+    def interrupted(self, *args):
+        told.append(tell(self, *args))
+        if len(told) == 3:
+            raise KeyboardInterrupt
+        return told[-1]
+
+    monkeypatch.setattr(trial._Watcher, "tell", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(config, out=tmp_path / "s", trials=2)
+    stopped = keras_dlparts.Search(tmp_path / "s")
+    assert (stopped.state, len(stopped.completed)) == ("stopped", 1)
+    monkeypatch.setattr(trial._Watcher, "tell", tell)
+    again = search(config, out=tmp_path / "s", trials=2, resume=True)
+    assert [t.score for t in again.trials] == [t.score for t in whole.trials]
+    assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
+
+
+def test_a_failing_trial_says_why_and_the_search_goes_on(config, tmp_path):
+    """A learning rate of 1e30 is not finite; the others are good."""
+    config["optimizer"]["learning_rate"] = {"search": "choice", "values": [1e-2, 1e30]}
+    config["optimizer"]["use"] = "SGD"
+    console = Console(record=True, width=300, file=io.StringIO())
+    found = search(config, out=tmp_path / "s", trials=6, console=console)
+    assert found.state == "done"
+    assert found.failed
+    assert found.completed
+    for trial in found.failed:
+        assert trial.values["optimizer.learning_rate"] == 1e30
+        assert "not finite" in trial.notes["reason"]
+        assert "NonFiniteError" in (trial.path / "traceback.txt").read_text()
+        state = json.loads((trial.path / "trial.json").read_text())
+        assert "Traceback" in state["message"]
+        assert Run(trial.path).status["state"] == "failed"
+    assert "not finite" in (found.path / "report.html").read_text()
+    assert re.search(r"trial \d  failed: .*not finite", console.export_text())
+
+
+def test_when_all_fail_the_search_has_failed(config, tmp_path):
+    config["optimizer"] = {"use": "SGD", "learning_rate": 1e30}
+    with pytest.raises(SearchFailed, match=r"none of 2 trials .* not finite"):
+        search(config, out=tmp_path / "s", trials=2)
+    assert keras_dlparts.Search(tmp_path / "s").state == "failed"
+
+
+def test_hyperband_goes_on_where_a_trial_stood(config, tmp_path):
+    """A trial promoted to three epochs ends as one trained for three in one go."""
+    config["fit"]["epochs"] = 3
+    found = search(config, out=tmp_path / "s", algorithm="hyperband")
+    promoted = [t for t in found.trials if "tuner/trial_id" in t.values]
+    assert promoted
+    for trial in promoted:
+        past = found.path / f"trial_{trial.values['tuner/trial_id']}"
+        assert trial.run.history["loss"][:1] == Run(past).history["loss"]
+        assert len(trial.run.history["loss"]) == 3
+    config_of = promoted[0].path / "resolved.yaml"
+    whole = train(config_of, out=tmp_path / "runs")
+    assert whole.history["val_loss"] == promoted[0].run.history["val_loss"]
+
+
+def test_a_changed_space_is_refused_with_the_difference(config, tmp_path):
+    path = tmp_path / "s"
+    search(config, out=path, trials=1)
+    config["model"][0]["of"][0]["units"]["max"] = 5
+    told = refused(config, out=path, trials=1, resume=True)
+    assert "is a search of another config" in told
+    assert re.search(r"^-\s+max: 9$", told, re.M)
+    assert re.search(r"^\+\s+max: 5$", told, re.M)
+    assert "--fork" in told
+
+
+def test_a_fork_takes_over_what_fits(config, tmp_path):
+    path = tmp_path / "s"
+    old = search(config, out=path, trials=4)
+    rates = sorted(t.values["optimizer.learning_rate"] for t in old.trials)
+    middle = (rates[1] + rates[2]) / 2
+    config["optimizer"]["learning_rate"]["max"] = middle
+    new = search(config, out=path, trials=4, fork=True)
+    assert new.path == tmp_path / "s-2"
+    assert beside(path) == tmp_path / "s-3"
+    taken = [trial for trial in new.trials if "taken_from" in trial.notes]
+    assert len(new.trials) == 4
+    assert sorted(t.values["optimizer.learning_rate"] for t in taken) == rates[:2]
+    scores = {trial.score for trial in old.trials}
+    assert {trial.score for trial in taken} < scores
+    assert len(keras_dlparts.Search(path).trials) == 4
+
+
+def test_two_searches_in_one_folder(config, tmp_path):
+    path = tmp_path / "s"
+    search(config, out=path, trials=1)
+    assert "holds a search. Add --resume" in refused(config, out=path, trials=1)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    assert "is not empty and holds no search" in refused(config, out=tmp_path / "full")
+    from keras_dlparts.searching.folder import Folder
+
+    with Folder(path):
+        told = refused(config, out=path, trials=2, resume=True)
+    assert re.search(r"process \d+ is searching here", told)
+
+
+def test_nothing_is_written_for_a_config_that_cannot_be(config, tmp_path):
+    path = tmp_path / "s"
+    config["search"] = {"objective": "val_los"}
+    told = refused(config, out=path, trials=1)
+    assert "search.objective" in told
+    assert "Received: 'val_los'; accepted: loss, accuracy, val_loss" in told
+    assert not path.exists()
+    config["model"] = [{"use": "Dense", "units": 2}]
+    config["optimizer"] = "Adam"
+    assert "nothing in the config is searched" in refused(config, out=path)
+    del config["search"]
+    config["fit"]["epochs"] = {"search": "int", "min": 1, "max": 2}
+    told = refused(config, out=path, algorithm="hyperband")
+    assert "hyperband says how long to train" in told
+    told = refused(config, out=path, algorithm="hyperband", median_rule=True)
+    assert "hyperband stops trials itself" in told
+    assert "search.algorithm" in refused(config, out=path, algorithm="genetic")
+    assert "search.trials" in refused(config, out=path, trials=0)
+
+
+def test_an_objective_that_only_a_callback_could_give(config, tmp_path):
+    """It is not known before training; the first trial tells, and ends the search."""
+    config["callbacks"] = ["TerminateOnNaN"]
+    config["search"] = {"objective": "sharpness"}
+    told = refused(config, out=tmp_path / "s", trials=3)
+    assert "Received: 'sharpness'; accepted: " in told
+    assert keras_dlparts.Search(tmp_path / "s").state == "failed"
+
+
+def test_the_median_rule_saves_steps(config, tmp_path):
+    config["fit"]["epochs"] = 4
+    config["optimizer"] = {
+        "use": "Adam",
+        "learning_rate": {"search": "choice", "values": [0.05, 0.02, 1e-6, 1e-7]},
+    }
+    config["search"] = {
+        "median_rule": True, "startup_trials": 2, "seed": 1, "trials": 8
+    }  # fmt: skip
+    found = search(config, out=tmp_path / "s")
+    early = [trial for trial in found.trials if "steps_saved" in trial.notes]
+    assert early
+    steps = 2  # 54 samples in batches of 32
+    for trial in early:
+        assert trial.notes["epochs"] < 4
+        assert trial.notes["steps_saved"] == steps * (4 - trial.notes["epochs"])
+        assert "stopped by the median rule" in Run(trial.path).status["message"]
+    assert found.steps_saved == sum(t.notes["steps_saved"] for t in early)
+    assert found.best not in early
+    page = (found.path / "report.html").read_text()
+    assert "Steps saved" in page
+    assert f"by the median rule, in {len(early)} trials" in page
+
+
+def test_a_trials_batch_size_and_epochs_are_searched(config, tmp_path):
+    config["data"]["batch_size"] = {"search": "choice", "values": [16, 32]}
+    config["fit"]["epochs"] = {"search": "choice", "values": [1, 2]}
+    found = search(config, out=tmp_path / "s", trials=4)
+    seen = set()
+    for trial in found.trials:
+        run = trial.run
+        assert run.config["data"]["batch_size"] == trial.values["data.batch_size"]
+        assert len(run.history["loss"]) == trial.values["fit.epochs"]
+        seen.add((trial.values["data.batch_size"], trial.values["fit.epochs"]))
+    assert len(seen) > 1
+
+
+def test_the_settings_may_stand_in_the_file(config, tmp_path, monkeypatch):
+    config["search"] = {"algorithm": "grid", "trials": 2, "objective": "val_accuracy"}
+    config["name"] = "named"
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(tmp_path)
+    found = search("c.yaml")
+    assert str(found.path) == "searches/named"
+    assert found.maximise
+    assert found.best.score == max(trial.score for trial in found.trials)
+    assert found.trials[0].values["optimizer.learning_rate"] == 1e-3  # the default
+    assert (found.path / "config.yaml").read_text() == yaml.safe_dump(config)
+    for trial in found.trials:
+        assert trial.run.best()[0] == "val_accuracy"

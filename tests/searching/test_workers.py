@@ -1,0 +1,234 @@
+"""Real processes, killed: workers, the chief, both. Nothing finished is lost."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from keras_dlparts import Search
+from keras_dlparts.searching import crew
+from keras_dlparts.searching.channel import fingerprint
+from keras_dlparts.searching.chief import ending
+
+pytestmark = pytest.mark.slow
+COMMAND = [sys.executable, "-m", "keras_dlparts", "search"]
+
+
+def start(config, folder, *options, epochs=20, name="config.yaml"):
+    """Start the command on a config whose trials take a few seconds each."""
+    config["fit"]["epochs"] = epochs
+    config.pop("compile", None)
+    path = folder / name
+    path.write_text(yaml.safe_dump(config))
+    return subprocess.Popen(
+        [*COMMAND, path, "--out", folder / "s", *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def until(condition, seconds=90):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if found := condition():
+                return found
+        except (OSError, ValueError, KeyError, IndexError):
+            pass  # not written yet
+        time.sleep(0.05)
+    raise TimeoutError(condition)
+
+
+def command_line(pid):
+    """Empty for a process that ended, waited for or not."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def children(pid):
+    """The worker processes of a chief."""
+    return [
+        int(child)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if b"searching.worker" in command_line(child)
+    ]
+
+
+def running_epochs(folder, at_least=1):
+    """Trials under way with some epochs done: {id: epochs}."""
+    found = {}
+    for trial in Search(folder).trials:
+        status = json.loads((trial.path / "status.json").read_text())
+        if trial.status == "RUNNING" and status["epoch"] >= at_least:
+            found[trial.trial_id] = status["epoch"]
+    return found
+
+
+def finished(process, code=0):
+    said, _ = process.communicate(timeout=150)
+    assert process.returncode == code, said
+    return said
+
+
+def gone(pids):
+    return not any(map(command_line, pids))
+
+
+def scores(folder):
+    return {trial.trial_id: trial.score for trial in Search(folder).completed}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The scores of three trials that nothing disturbed, in one process."""
+    from keras_dlparts import search
+
+    folder = tmp_path_factory.mktemp("u")
+    sys.path.insert(0, os.path.dirname(__file__))
+    from conftest import CONFIG
+
+    whole = search(
+        {**CONFIG, "compile": {}, "fit": {"epochs": 20}}, out=folder / "s", trials=3
+    )
+    return {trial.trial_id: trial.score for trial in whole.trials}
+
+
+def test_a_killed_worker_is_restarted_and_finishes_its_trial(
+    config, tmp_path, undisturbed
+):
+    process = start(config, tmp_path, "--workers", 2, "--trials", 3)
+    until(lambda: running_epochs(tmp_path / "s", 2))
+    killed = children(process.pid)[0]
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: len(children(process.pid)) == 2)
+    said = finished(process)
+    assert "its process was killed by SIGKILL (out of memory?); tried again" in said
+    assert scores(tmp_path / "s") == undisturbed
+
+
+def test_a_trial_that_kills_its_worker_fails_and_the_search_goes_on(config, tmp_path):
+    process = start(
+        config, tmp_path, "--workers", 1, "--isolate", "--retries", 0, "--trials", 2
+    )
+    (victim,) = until(lambda: running_epochs(tmp_path / "s"))
+    os.kill(children(process.pid)[0], signal.SIGSEGV)
+    finished(process)
+    search = Search(tmp_path / "s")
+    assert [trial.trial_id for trial in search.failed] == [victim]
+    assert "was killed by SIGSEGV" in search.failed[0].notes["reason"]
+    assert len(search.completed) == 1
+    assert "SIGSEGV" in (search.path / "report.html").read_text()
+
+
+def test_a_killed_chief_takes_its_workers_along_and_is_resumed(
+    config, tmp_path, undisturbed
+):
+    process = start(config, tmp_path, "--workers", 2, "--trials", 3)
+    until(lambda: running_epochs(tmp_path / "s", 2))
+    workers = children(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    until(lambda: gone(workers), 10)
+    again = start(config, tmp_path, "--workers", 2, "--trials", 3, "--resume")
+    finished(again)
+    assert scores(tmp_path / "s") == undisturbed
+
+
+def test_chief_and_worker_killed_at_once(config, tmp_path, undisturbed):
+    process = start(config, tmp_path, "--workers", 2, "--trials", 3)
+    until(lambda: Search(tmp_path / "s").completed)
+    before = scores(tmp_path / "s")
+    victims = [*children(process.pid)[:1], process.pid]
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    again = start(config, tmp_path, "--trials", 3, "--resume")
+    finished(again)
+    after = scores(tmp_path / "s")
+    assert before.items() <= after.items()
+    assert after == undisturbed
+
+
+def test_a_killed_search_in_one_process_is_resumed(config, tmp_path, undisturbed):
+    process = start(config, tmp_path, "--trials", 3)
+    until(lambda: running_epochs(tmp_path / "s", 2))
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    finished(start(config, tmp_path, "--trials", 3, "--resume"))
+    assert scores(tmp_path / "s") == undisturbed
+
+
+def test_ctrl_c_stops_everything(config, tmp_path):
+    process = start(config, tmp_path, "--workers", 2, "--trials", 9)
+    until(lambda: running_epochs(tmp_path / "s"))
+    workers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    said = finished(process, 1)
+    assert "stopped. Continue with the same command and --resume" in said
+    assert "Traceback" not in said
+    assert gone(workers)
+    assert Search(tmp_path / "s").state == "stopped"
+
+
+def test_workers_join_from_elsewhere(config, tmp_path, undisturbed):
+    """Another folder stands for another machine; another config is turned away."""
+    chief = start(
+        config, tmp_path, "--workers", 0, "--listen", "localhost", "--trials", 3
+    )
+    lines = []
+    for line in chief.stdout:
+        lines.append(line)
+        if "private network" in line:
+            break
+    said = "".join(lines)
+    assert "has no authentication" in said
+    address = re.search(r"--join (\S+)", said)[1]
+    (tmp_path / "other").mkdir()
+    wrong = {**config, "metrics": []}
+    turned = start(wrong, tmp_path / "other", "--join", address)
+    assert "searches another config" in finished(turned, 1)
+    joined = start(config, tmp_path / "other", "--join", address, "--workers", 2)
+    finished(joined)
+    finished(chief)
+    assert scores(tmp_path / "s") == undisturbed
+    assert (tmp_path / "other" / "s" / "trial_0" / "report.html").exists()
+
+
+def test_a_worker_that_cannot_start_is_given_up(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = start(config, tmp_path, "--workers", 1, "--isolate", "--trials", 2)
+    (tmp_path / "h5py.py").write_text("raise ImportError('broken')\n")
+    code = process.wait(120)
+    said = process.stdout.read()
+    process.stdout.close()
+    assert code in (1, 2), said
+
+
+def test_the_machine_is_shared_out(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    shares = [crew.environment(n, 3) for n in range(3)]
+    assert [share["OMP_NUM_THREADS"] for share in shares] == ["3", "3", "2"]
+    assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == ["3", "5", "3"]
+    assert shares[0]["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in crew.environment(0, 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES" not in crew.environment(0, 1)
+
+
+def test_words():
+    assert ending(-9) == "was killed by SIGKILL (out of memory?)"
+    assert ending(-11) == "was killed by SIGSEGV"
+    assert ending(7) == "ended with exit code 7"
+    assert fingerprint({"a": 1, "name": "x"}) == fingerprint({"a": 1, "search": {}})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
