@@ -124,6 +124,8 @@ def test_show_of_a_name_that_means_two_parts(dlparts):
         (["report", "nowhere"], "a run is a folder"),
         (["report", "."], "status.json and resolved.yaml"),
         (["evaluate", ".", "--split", "tset"], "--split is train, validation or"),
+        (["search", "none.yaml"], "none.yaml\n  cannot be read: No such file"),
+        (["search", "none.yaml", "--trials", "many"], "Invalid value for '--trials'"),
         (["train"], "Missing argument"),
         (["shwo"], "No such command 'shwo'"),
         (["list", "--jsn"], "No such option"),
@@ -158,6 +160,51 @@ def test_check(dlparts, run):
     code, out, err = dlparts("check", run[0], "--set", "model[1].rate=1", width=400)
     assert (code, out) == (2, "")
     assert "`rate` must satisfy 0 <= rate < 1" in err
+
+
+SEARCHED = """
+search: {trials: 2, objective: val_accuracy}
+optimizer: {use: SGD, learning_rate: {search: float, min: 0.1, max: 0.5}}
+"""
+
+
+def test_search_ends_by_naming_the_best_and_the_report(dlparts, run, tmp_path):
+    config = tmp_path / "searched.yaml"
+    config.write_text(run[0].read_text() + SEARCHED)
+    code, out, _ = dlparts("check", config, width=400)
+    assert (code, out) == (
+        0,
+        f"{config} is good: a model of 22 parameters; 1 searched values\n",
+    )
+    arguments = ("search", config, "--out", tmp_path / "s")
+    code, out, err = dlparts(*arguments, "--algorithm", "grid", width=400)
+    assert code == 0, err
+    assert re.fullmatch(
+        r"best    val_accuracy [\d.]+ in trial \d\n"
+        rf"config  {tmp_path}/s/best/config.yaml\n"
+        rf"report  {tmp_path}/s/report.html\n",
+        out,
+    )
+    assert len(re.findall(r"^trial \d  val_accuracy ", err, re.M)) == 2
+    code, out, err = dlparts(*arguments, width=400)
+    assert (code, out) == (2, "")
+    assert "holds a search. Add --resume" in err
+    (tmp_path / "s/report.html").unlink()
+    code, out, _ = dlparts("report", tmp_path / "s")
+    assert (code, out) == (0, f"{tmp_path}/s/report.html\n")
+
+
+def test_a_search_whose_trials_all_fail_exits_with_1(dlparts, run, tmp_path):
+    config = tmp_path / "searched.yaml"
+    config.write_text(run[0].read_text() + SEARCHED)
+    code, _, err = dlparts(
+        *("search", config, "--out", tmp_path / "s", "--set"),
+        "optimizer.learning_rate={search: float, min: 1.0e+29, max: 1.0e+30}",
+        *("--set", "fit.epochs=9"),
+        width=400,
+    )
+    assert code == 1
+    assert "none of 2 trials was completed. the loss is not finite" in err
 
 
 def test_train_ends_by_naming_the_run_and_its_report(run):
