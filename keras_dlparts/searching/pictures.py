@@ -8,12 +8,14 @@ from keras_dlparts.report import curves
 from keras_dlparts.report.html import number
 from keras_dlparts.searching.importance import options_of, place
 
-_MOST_AXES = 10
+MOST_AXES = 7
 _INCH = 72
 
 
 def history(search, index=0):
     """The objective of each trial in the order of their ids, and the best so far."""
+    from matplotlib.ticker import MaxNLocator
+
     scored = [(i, t) for i, t in enumerate(search.trials) if t.score is not None]
     seen, best = [], []
     for _, trial in scored:
@@ -31,21 +33,34 @@ def history(search, index=0):
         if curves.asks_for_log(search.objective, seen):
             axes.set_yscale("log")
         axes.set_xlabel("trial", color=curves.MUTED)
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
         axes.margins(x=0.03)
 
     words = (
         f"{search.objective} of {len(seen)} trials, the best so far going from "
         f"{number(best[0])} to {number(best[-1])}; {len(failed)} failed"
     )
-    return _svg(draw, words, index, (700, 250))
+    return _svg(draw, words, index, (940, 260))
 
 
 def coordinates(search, names, index=0):
     """A line a trial across an axis for each named value, ending at the objective."""
-    spaces = [space for space in search.spaces if space.name in names][:_MOST_AXES]
+    spaces = [space for space in search.spaces if space.name in names][:MOST_AXES]
     trials = search.ranked()
     scores = [trial.score for trial in trials]
     low, high = min(scores), max(scores)
+
+    def note(axes, x, height, label):
+        ground = {"facecolor": curves.PAPER, "edgecolor": "none", "alpha": 0.85}
+        axes.text(
+            x + 0.03,
+            height,
+            label,
+            color=curves.MUTED,
+            fontsize=10,
+            va="center",
+            bbox={**ground, "pad": 1},
+        )
 
     def draw(axes):
         width = len(spaces)
@@ -71,31 +86,22 @@ def coordinates(search, names, index=0):
         for i, space in enumerate(spaces):
             axes.axvline(i, color=curves.RULE, linewidth=0.8, zorder=0)
             for height, label in _ticks(space.spec):
-                axes.text(
-                    i + 0.02, height, label, color=curves.MUTED, fontsize=9, va="center"
-                )
+                note(axes, i, height, label)
         axes.axvline(width, color=curves.MUTED, linewidth=0.8, zorder=0)
         for height, value in ((0, low), (1, high)):
-            axes.text(
-                width + 0.02,
-                height,
-                number(value),
-                color=curves.MUTED,
-                fontsize=9,
-                va="center",
-            )
+            note(axes, width, height, number(value))
         axes.set_xlim(-0.1, width + 0.3)
         axes.set_ylim(-0.06, 1.06)
         axes.set_yticks([])
         axes.grid(False)
         labels = [_wrapped(space.name) for space in spaces]
-        axes.set_xticks(range(width + 1), [*labels, search.objective], fontsize=9)
+        axes.set_xticks(range(width + 1), [*labels, search.objective], fontsize=10)
 
     words = (
         f"{len(trials)} trials as lines over {', '.join(s.name for s in spaces)} and "
         f"{search.objective}; the best fifth is drawn in the second colour"
     )
-    return _svg(draw, words, index, (max(520, 125 * (len(spaces) + 1)), 330))
+    return _svg(draw, words, index, (940, 340))
 
 
 def bars(rows, index=0):
@@ -118,7 +124,7 @@ def bars(rows, index=0):
         axes.grid(True, axis="x")
 
     words = "importance: " + ", ".join(f"{name} {value:.2f}" for name, value, _ in rows)
-    return _svg(draw, words, index, (700, 60 + 26 * len(rows)))
+    return _svg(draw, words, index, (940, 60 + 26 * len(rows)))
 
 
 def _height(spec, value, rank):
@@ -138,12 +144,12 @@ def _ticks(spec):
     return [(i / step, _short(option)) for i, option in enumerate(options)]
 
 
-def _short(value, width=16):
+def _short(value, width=13):
     text = str(value)
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _wrapped(name, width=17):
+def _wrapped(name, width=15):
     """A path on several lines, broken before its dots and brackets."""
     lines, line = [], ""
     for piece in name.replace("[", "\0[").replace(".", "\0.").split("\0"):

@@ -135,11 +135,11 @@ def _coordinates(search, rows):
         return ""
     ordered = [row[0] for row in rows] or [space.name for space in search.spaces]
     try:
-        picture = pictures.coordinates(search, ordered[:10], index=2)
+        picture = pictures.coordinates(search, ordered[: pictures.MOST_AXES], 2)
     except ImportError:
         return ""
     note = "a line a trial; the best fifth in the second colour"
-    left = len(search.spaces) - min(10, len(ordered))
+    left = len(search.spaces) - min(pictures.MOST_AXES, len(ordered))
     note += f"; {left} values not drawn" if left > 0 else ""
     return figure("parallel coordinates", note, picture)
 
