@@ -61,7 +61,7 @@ class Search(Section):
     isolate: bool = False
     retries: int = Field(1, ge=0)
     median_rule: bool = False
-    grace_epochs: int = Field(1, ge=1)
+    grace_epochs: int = Field(2, ge=1)
     startup_trials: int = Field(5, ge=1)
     factor: int = Field(3, ge=2)
 

@@ -106,10 +106,11 @@ def search(
             folder.check_free()
             try:
                 plan.check()
-            except BaseException:  # nothing was written
-                shutil.rmtree(path)
+            except BaseException:  # nothing is left behind
+                folder.abandon()
                 raise
-            _begin(path, folder, plan)
+            _begin(folder, plan)
+        _write_copies(path, plan)
         oracle = make_oracle(path, plan.spaces, plan.settings, plan.epochs)
         if source is not None and not oracle.trials:
             taken = forking.take_over(source, oracle, *plan.opened, plan.settings)
@@ -190,10 +191,7 @@ class _Plan:
             document.raise_problems()
 
 
-def _begin(path, folder, plan):
-    _, given = plan.opened
-    if isinstance(given, Path):
-        shutil.copyfile(given, path / f"config{given.suffix}")
+def _begin(folder, plan):
     folder.write(
         config=plan.config,
         settings=plan.settings.model_dump(),
@@ -202,8 +200,16 @@ def _begin(path, folder, plan):
         message="",
         seconds=0.0,
     )
-    run_folder.write_text(path / "tuner0.json", "{}")  # KerasTuner's tools ask for it
-    tensorboard.describe(path, plan.spaces, plan.settings.objective)
+
+
+def _write_copies(path, plan):
+    """What other tools ask for, and what a kill may have kept from being written."""
+    _, given = plan.opened
+    if isinstance(given, Path):
+        shutil.copyfile(given, path / f"config{given.suffix}")
+    run_folder.write_text(path / "tuner0.json", "{}")  # KerasTuner's
+    if not (path / "tensorboard").exists():
+        tensorboard.describe(path, plan.spaces, plan.settings.objective)
 
 
 def _backend():

@@ -8,6 +8,7 @@ workers/        what each worker process said
 best/config.yaml, report.html, tensorboard/
 """
 
+import contextlib
 import difflib
 import fcntl
 import json
@@ -50,6 +51,12 @@ class Folder:
 
     def __exit__(self, *exception):
         self.lock.close()
+
+    def abandon(self):
+        """Leave nothing of a folder in which nothing was begun."""
+        (self.path / "search.lock").unlink()
+        with contextlib.suppress(OSError):  # it holds what was there before
+            self.path.rmdir()
 
     def holds_search(self):
         return (self.path / "search.json").exists()

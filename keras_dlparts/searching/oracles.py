@@ -55,6 +55,11 @@ def make_oracle(folder, spaces, settings, epochs):
     oracle = _class(settings.algorithm)(**arguments)
     oracle.max_trials = settings.trials
     oracle.verbose = 0
+    oracle.expected = settings.trials
+    if settings.algorithm == "hyperband":
+        brackets = range(oracle._get_num_brackets())
+        sizes = [oracle._get_size(b, r) for b in brackets for r in range(b + 1)]
+        oracle.expected = min(sum(sizes), settings.trials or sum(sizes))
     oracle.begin(folder, settings)
     return oracle
 

@@ -88,7 +88,7 @@ class LiveTable:
 
     def seconds_left(self):
         """Seconds until all trials are done, at the pace so far; None if unknown."""
-        total = self.oracle.max_trials
+        total = self.oracle.expected
         spent = [
             notes["seconds"]
             for notes in [*self.oracle.notes.values()]
@@ -105,7 +105,7 @@ class LiveTable:
         ended = [trial for trial in trials if _ended(trial)]
         failed = sum(trial.status == "FAILED" for trial in ended)
         best, left = self._best(), self.seconds_left()
-        total = self.oracle.max_trials
+        total = self.oracle.expected
         title = f"{len(ended)}{f' of {total}' if total else ''} trials"
         title += f" · {failed} failed" if failed else ""
         if best is not None:
@@ -113,7 +113,7 @@ class LiveTable:
             title += f" (trial {best.trial_id})"
         title += f" · {duration(time.monotonic() - self.started)}"
         title += f", about {duration(left)} left" if left else ""
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        table = Table(title=title, title_justify="left", box=None, expand=True)
         for name in ("trial", "state", self.oracle.objective.name, "epoch", "time"):
             table.add_column(name, no_wrap=True)
         table.add_column("values", overflow="ellipsis", no_wrap=True, ratio=1)
