@@ -128,8 +128,11 @@ class Client:
                 metadata=self.metadata,
             )
         except self.grpc.RpcError as error:
-            if error.code() == self.grpc.StatusCode.DEADLINE_EXCEEDED:
+            codes = self.grpc.StatusCode
+            if error.code() == codes.DEADLINE_EXCEEDED:
                 raise ChiefGone(f"no answer in {PATIENCE:.0f} s") from error
+            if error.code() in (codes.CANCELLED, codes.UNAVAILABLE):
+                raise ChiefGone("it went away") from error
             raise ChiefGone(error.details()) from error
 
     def _beat(self):

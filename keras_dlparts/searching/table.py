@@ -113,7 +113,9 @@ class LiveTable:
             title += f" (trial {best.trial_id})"
         title += f" · {duration(time.monotonic() - self.started)}"
         title += f", about {duration(left)} left" if left else ""
-        table = Table(title=title, title_justify="left", box=None, expand=True)
+        table = Table(
+            title=title, title_justify="left", box=None, pad_edge=False, expand=True
+        )
         for name in ("trial", "state", self.oracle.objective.name, "epoch", "time"):
             table.add_column(name, no_wrap=True)
         table.add_column("values", overflow="ellipsis", no_wrap=True, ratio=1)
