@@ -330,7 +330,7 @@ def _print_search(found):
     best = found.best
     rows = {
         "best": f"{found.objective} {best.score:.4g} in trial {best.trial_id}",
-        "config": found.best_config or "on the machine that trained it",
+        "config": found.best_config,
         "report": found.path / "report.html",
     }
     for name, value in rows.items():

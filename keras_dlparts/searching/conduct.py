@@ -11,6 +11,7 @@ import yaml
 from keras_dlparts.config.branches import check_opened
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import opened, settled
+from keras_dlparts.config.searched import branch_labels
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.searching import fork as forking
 from keras_dlparts.searching import kerastuner, tensorboard
@@ -266,12 +267,33 @@ def _sum_up(path):
     """Write the winner's config and the report."""
     from keras_dlparts.searching import report
 
-    best = Search(path).best
-    if best is not None and (best.path / "resolved.yaml").exists():
+    search = Search(path)
+    if search.best is not None:
+        resolved = search.best.path / "resolved.yaml"
+        if resolved.exists():
+            text = resolved.read_text(encoding="utf-8")
+        else:  # it was trained on a machine with a folder of its own
+            text = yaml.safe_dump(_winner(search), sort_keys=False)
         (path / "best").mkdir(exist_ok=True)
-        text = (best.path / "resolved.yaml").read_text(encoding="utf-8")
         run_folder.write_text(path / "best" / "config.yaml", text)
     report.write(path)
+
+
+def _winner(search):
+    """The resolved config of the best trial, from its values."""
+    values = search.best.values
+
+    def choose(name, spec):
+        if spec["search"] == "one_of":
+            return branch_labels(spec["of"]).index(values[name])
+        return values[name]
+
+    experiment = settled(*opened(search.config), choose)
+    experiment.settings.fit.epochs = search.best.notes["asked"]
+    if experiment.settings.best.monitor is None:
+        experiment.settings.best.monitor = search.objective
+        experiment.settings.best.mode = search.settings["direction"]
+    return experiment.resolved()
 
 
 def _refuse(message):

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import gc
-import io
 import json
 import math
 import shutil
@@ -11,7 +10,6 @@ import time
 import traceback
 import zipfile
 
-import h5py
 import keras
 import yaml
 
@@ -187,19 +185,11 @@ class Trials:
         """Give KerasTuner its weights file, and drop what only a resume needs."""
         best = path / "best.keras"
         if best.exists():
-            _write_weights(best, path / "checkpoint.weights.h5")
+            with zipfile.ZipFile(best) as archive:
+                weights = archive.read("model.weights.h5")
+            (path / "checkpoint.weights.h5").write_bytes(weights)
         if self.settings.algorithm != "hyperband":
             shutil.rmtree(path / "checkpoints", ignore_errors=True)
-
-
-def _write_weights(model_path, path):
-    """The weights of a `.keras` file, the optimizer's left out, as KerasTuner's."""
-    with zipfile.ZipFile(model_path) as archive:
-        weights = io.BytesIO(archive.read("model.weights.h5"))
-    with h5py.File(weights) as source, h5py.File(path, "w") as target:
-        for name in source:
-            if name != "optimizer":
-                source.copy(name, target)
 
 
 def _is_of(path, resolved):

@@ -200,6 +200,7 @@ def test_workers_join_from_elsewhere(config, tmp_path, undisturbed):
     finished(chief)
     assert scores(tmp_path / "s") == undisturbed
     assert (tmp_path / "other" / "s" / "trial_0" / "report.html").exists()
+    assert (tmp_path / "s" / "best" / "config.yaml").exists()
 
 
 def test_workers_that_cannot_start_are_given_up(config, tmp_path, monkeypatch):
