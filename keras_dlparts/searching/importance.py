@@ -81,6 +81,10 @@ def _columns(search, trials):
             continue
         columns = np.array([_cells(space.spec, value) for value in values])
         groups.append((space.name, columns, counts))
+    epochs = [trial.values.get("tuner/epochs") for trial in trials]
+    if len({*epochs}) > 1:  # Hyperband's: it explains much, and is not searched
+        columns = np.array(epochs, dtype=float)[:, None] / max(epochs)
+        groups.append(("tuner/epochs", columns, np.arange(len(trials))))
     return groups
 
 
