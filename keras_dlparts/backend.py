@@ -520,6 +520,21 @@ def running_variable(name, shape, aggregation, dtype="float32", value=0):
         trainable=False,
         autocast=False,
         aggregation=aggregation,
+
+
+def state(shape, name, initializer="zeros"):
+    """A variable for what a layer notes in training, right over replicas too.
+
+    float32, whatever the dtype policy. Each replica of a `tf.distribute` strategy
+    keeps its own, and the host reads the mean of them.
+    """
+    return keras.Variable(
+        initializer,
+        shape=shape,
+        dtype="float32",
+        trainable=False,
+        autocast=False,
+        aggregation="mean",
         synchronization="on_read",
         name=name,
     )
@@ -752,3 +767,17 @@ def run_chunks(model, batch_size):
 
     model.optimizer.build(model.trainable_variables)  # not within the loop
     model.train_function = train_function
+
+
+def full_precision():
+    """A context in which variables are read in their own dtype, not the policy's."""
+    from keras.src.backend import AutocastScope  # Keras exports none
+
+    return AutocastScope(None)
+
+
+def on_host():
+    """Whether variables hold their values here, and not within a JAX trace."""
+    from keras.src.backend import in_stateless_scope
+
+    return not in_stateless_scope()

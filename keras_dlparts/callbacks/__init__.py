@@ -6,3 +6,4 @@ from keras_dlparts.callbacks.relaxed_smoothness_clipping import (
     RelaxedSmoothnessClipping,
 )
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace
+from keras_dlparts.callbacks.sparsity_log import SparsityLog
