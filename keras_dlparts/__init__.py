@@ -14,6 +14,7 @@ _HOME = {
     "Search": "searching",
     "SearchFailed": "searching",
     "build": "config",
+    "compact": "compacting",
     "fold": "folding",
     "hypermodel": "searching",
     "hyperparameters": "searching",
@@ -23,6 +24,7 @@ _HOME = {
     "project_noise": "projection",
     "recalibrate": "population",
     "search": "searching",
+    "strip": "stripping",
     "train": "training",
 }
 __all__ = sorted(_HOME)

@@ -391,6 +391,11 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         keep = ops.convert_to_numpy(self.keep)
         return int(np.count_nonzero(keep)), keep.size
 
+    def notes(self):
+        """The variables that a plain layer does without."""
+        inner = {id(weight) for weight in self.layer.weights}
+        return [weight for weight in self.weights if id(weight) not in inner]
+
     def compute_mask(self, inputs, previous_mask=None):
         return self.layer.compute_mask(inputs, previous_mask)
 

@@ -17,8 +17,8 @@ class WeightsLeft(keras.metrics.Metric):
     """The fraction of a layer's weights that are left.
 
     Args:
-        layer: What has `keep`, not 0 for a weight that is left, and `end_epoch()`, which
-            is called when the metrics are reset.
+        layer: What has `keep`, not 0 for a weight that is left, and `end_epoch()`,
+            which is called when the metrics are reset.
     """
 
     def __init__(self, layer, **kwargs):

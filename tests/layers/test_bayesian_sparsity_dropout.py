@@ -211,7 +211,7 @@ def test_accumulated_gradients_count_once():
         adam = keras.optimizers.Adam(
             0.05, gradient_accumulation_steps=None if count == 1 else count
         )
-        # A ramp so long that hardly a weight is dropped; the pull is there all the same.
+        # A ramp so long that hardly a weight is dropped; the pull is there.
         arguments = {"every": 2, "ramp": 10**6, "strength": 1e5}
         model, layer = compiled(optimizer=adam, **arguments)
         for _ in range(10):

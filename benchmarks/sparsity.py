@@ -1,0 +1,222 @@
+"""Error against weights left: BayesianSparsityDropout, two references, and dense.
+
+    python benchmarks/sparsity.py [--only fashion/lenet-300-100] [--out FILE]
+
+All methods train the same net on the same data for the same epochs with Adam, whose
+learning rate falls linearly from 1e-3 to 0. Rows that the file already holds are kept,
+so that a run that was stopped goes on. Of ours, `predict` at batch 256 is timed before
+and after `compact`, in interleaved pairs.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers as kl
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from sparsity_references import Cubic, GrowingKL, Magnitude, Variational
+from studies import ROOT, write
+
+import keras_dlparts
+from keras_dlparts.data import Digits, Idx
+from keras_dlparts.layers import BayesianSparsityDropout
+
+FASHION = "/usr/share/datasets/fashion-mnist"
+# Data, net, epochs, batch, training samples at most.
+SETTINGS = {
+    "digits/lenet-300-100": (100, 32, None),
+    "digits/lenet-5": (60, 32, None),
+    "fashion/lenet-300-100": (30, 128, None),
+    "fashion/lenet-5": (10, 64, 10_000),
+}
+METHODS = (
+    ("dense", None),
+    ("ours", 2.0),
+    ("magnitude", 0.9),
+    ("ours", 6.0),
+    ("magnitude", 0.95),
+    ("variational", None),
+    ("ours", 12.0),
+    ("magnitude", 0.98),
+)
+
+
+def data(name, limit):
+    """((x, y) to train, (x, y) to test), images with a channel axis."""
+    source = Digits(flatten=False) if name == "digits" else Idx(FASHION)
+    splits = source.load()
+    train, test = splits.train, splits.test
+    pairs = []
+    for x, y in (train, test):
+        x = np.asarray(x, "float32")
+        pairs.append((x if x.ndim == 4 else x[..., None], np.asarray(y)))
+    (x, y), test = pairs
+    return (x[:limit], y[:limit]), test
+
+
+def net(kind, shape, wrap):
+    """LeNet-300-100, or LeNet-5 of Caffe; on 8x8 images with 3x3 kernels, unpooled."""
+    inputs = keras.Input(shape)
+    if kind == "lenet-300-100":
+        x = kl.Flatten()(inputs)
+        widths = 300, 100
+    else:
+        size, widths = (5, (500,)) if shape[0] > 8 else (3, (500,))
+        x = inputs
+        for filters in (20, 50):
+            x = wrap(kl.Conv2D(filters, size))(x)
+            x = kl.MaxPooling2D()(x) if size == 5 else x
+        x = kl.Flatten()(x)
+    for units in widths:
+        x = wrap(kl.Dense(units, "relu"))(x)
+    return keras.Model(inputs, wrap(kl.Dense(10))(x))
+
+
+def trained(name, method, setting, epochs, seed=0):
+    """(row, model) of one training."""
+    source, kind = name.split("/")
+    most, batch, limit = SETTINGS[name]
+    epochs = min(most, epochs or most)
+    (x, y), test = data(source, limit)
+    keras.utils.set_random_seed(seed)
+    callbacks = []
+    wrap = {
+        "dense": lambda layer: layer,
+        "ours": lambda layer: BayesianSparsityDropout(
+            layer, strength=setting, seed=seed
+        ),
+        "magnitude": Magnitude,
+        "variational": lambda layer: Variational(layer, len(x)),
+    }[method]
+    if method == "magnitude":
+        callbacks.append(Cubic(setting, epochs))
+    if method == "variational":
+        callbacks.append(GrowingKL())
+    model = net(kind, x.shape[1:], wrap)
+    steps = epochs * -(-len(x) // batch)
+    model.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.PolynomialDecay(1e-3, steps, 0.0)
+        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    start = time.perf_counter()
+    history = model.fit(x, y, batch, epochs, verbose=0, callbacks=callbacks).history
+    seconds = time.perf_counter() - start
+    result = model.evaluate(*test, batch_size=256, verbose=0, return_dict=True)
+    counted = [layer.counts() for layer in model.layers if hasattr(layer, "counts")]
+    left, weights = map(sum, zip(*counted, strict=True)) if counted else (1, 1)
+    row = {
+        "net": name,
+        "method": method,
+        "setting": setting,
+        "epochs": epochs,
+        "training_samples": len(x),
+        "accuracy": 100 * result["accuracy"],
+        "training_accuracy": 100 * history["accuracy"][-1],
+        "weights_left": left / weights,
+        "compression": weights / max(left, 1),
+        "seconds": seconds,
+        "seed": seed,
+    }
+    return row, model
+
+
+def predict_ratio(model, pairs=31):
+    """How much faster `predict` at batch 256 is after compact, and how much smaller."""
+    stripped = keras_dlparts.strip(model)
+    small = keras_dlparts.compact(model)
+    x = np.random.default_rng(0).random((256 * 8, *model.input_shape[1:]), "float32")
+
+    def seconds(net):
+        start = time.perf_counter()
+        net.predict(x, batch_size=256, verbose=0)
+        return time.perf_counter() - start
+
+    for one in (stripped, small):
+        seconds(one), seconds(one)
+    ratios = []
+    for i in range(pairs):
+        order = (stripped, small) if i % 2 else (small, stripped)
+        took = {id(one): seconds(one) for one in order}
+        ratios.append(took[id(stripped)] / took[id(small)])
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return {
+        "parameters": stripped.count_params(),
+        "parameters_compact": small.count_params(),
+        "faster": {"median": middle, "quartiles": [low, high], "pairs": pairs},
+        "difference": float(np.abs(stripped(x[:256]) - small(x[:256])).max()),
+    }
+
+
+def draw(rows, path):
+    """Error against weights left, a panel a net."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams["svg.hashsalt"] = "sparsity"
+    names = [name for name in SETTINGS if any(r["net"] == name for r in rows)]
+    figure = Figure(figsize=(10, 6.4), layout="constrained")
+    panels = figure.subplots(2, 2).ravel()
+    looks = {"ours": "#0072b2", "magnitude": "#d55e00", "variational": "#009e73"}
+    for axes, name in zip(panels, names, strict=False):
+        here = [row for row in rows if row["net"] == name]
+        dense = [100 - r["accuracy"] for r in here if r["method"] == "dense"]
+        for error in dense:
+            axes.axhline(error, color="black", linewidth=1, label="dense")
+        for method, colour in looks.items():
+            points = sorted(
+                (r["weights_left"], 100 - r["accuracy"])
+                for r in here
+                if r["method"] == method
+            )
+            if points:
+                axes.plot(*zip(*points, strict=True), "o-", color=colour, label=method)
+        axes.set(
+            xscale="log", title=name, xlabel="weights left", ylabel="test error, %"
+        )
+        axes.legend(frameon=False)
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", default=[*SETTINGS], choices=SETTINGS)
+    parser.add_argument("--epochs", type=int, help="at most so many")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, default=ROOT)
+    asked = parser.parse_args()
+    path = asked.out / "benchmarks/results/sparsity.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    for name in asked.only:
+        if name.startswith("fashion") and not Path(FASHION).is_dir():
+            print(f"{name} is left out: there is no {FASHION}")
+            continue
+        for seed in asked.seeds:
+            for method, setting in METHODS:
+                known = [(r["net"], r["method"], r["setting"], r["seed"]) for r in rows]
+                if (name, method, setting, seed) in known:
+                    continue
+                row, model = trained(name, method, setting, asked.epochs, seed)
+                if method == "ours":
+                    row["predict"] = predict_ratio(model)
+                rows.append(row)
+                print(row, flush=True)
+                # Whatever options it took: this is what makes the file anew.
+                write(path, "python benchmarks/sparsity.py", rows)
+                draw(rows, asked.out / "docs/figures/sparsity.svg")
+
+
+if __name__ == "__main__":
+    main()

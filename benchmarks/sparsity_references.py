@@ -1,0 +1,111 @@
+"""The two references of `sparsity.py`, small and with their published settings.
+
+Magnitude pruning (Zhu & Gupta 2017, arXiv:1710.01878): in each layer the smallest
+weights are masked, after each epoch e, so that the sparsity is
+
+    s_e = s_f (1 - (1 - (e - e_0) / (e_1 - e_0))^3)
+
+from e_0 = 2 to e_1 = 3/4 of the epochs; the rest of them is fine tuning.
+
+Sparse variational dropout (Molchanov, Ashukha & Vetrov 2017, arXiv:1701.05369): with
+log a = clip(log s^2 - log w^2, -8, 8) the loss gains, over the N samples,
+
+    KL = -sum .63576 sig(1.8732 + 1.48695 log a) - .5 log(1 + 1/a) - .63576
+
+the outputs are drawn (the local reparametrisation), log s^2 starts at -10, the weight
+of the KL grows from 0 after epoch 5 to 1 after epoch 20, and weights of log a >= 3
+count as zero. The bias has no noise.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def linear(layer, x, kernel):
+    """What a Dense or Conv2D does without bias and activation."""
+    if isinstance(layer, keras.layers.Dense):
+        return ops.matmul(x, kernel)
+    return ops.conv(x, kernel, strides=layer.strides, padding=layer.padding)
+
+
+class Magnitude(keras.layers.Wrapper):
+    """A layer whose kernel is masked."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.mask = self.add_weight(
+            shape=self.layer.kernel.shape, initializer="ones", trainable=False
+        )
+
+    def call(self, x, training=False):
+        y = linear(self.layer, x, self.layer.kernel * self.mask) + self.layer.bias
+        return self.layer.activation(y)
+
+    def prune(self, sparsity):
+        size = np.abs(self.layer.kernel.numpy() * self.mask.numpy())
+        self.mask.assign(size > np.quantile(size, sparsity) if sparsity else size >= 0)
+
+    def counts(self):
+        return int(self.mask.numpy().sum()), self.mask.numpy().size
+
+
+class Cubic(keras.callbacks.Callback):
+    """Prunes all layers on the cubic schedule."""
+
+    def __init__(self, sparsity, epochs):
+        super().__init__()
+        self.sparsity, self.first, self.last = sparsity, 2, 0.75 * epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        past = np.clip((epoch + 1 - self.first) / (self.last - self.first), 0, 1)
+        for layer in self.model.layers:
+            if isinstance(layer, Magnitude):
+                layer.prune(self.sparsity * (1 - (1 - past) ** 3))
+
+
+class Variational(keras.layers.Wrapper):
+    """A layer with a log-normal noise on each weight, of a strength that is learnt."""
+
+    def __init__(self, layer, samples, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.samples = samples
+        self.seeds = keras.random.SeedGenerator(0)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.log_s2 = self.add_weight(
+            shape=self.layer.kernel.shape,
+            initializer=keras.initializers.Constant(-10.0),
+        )
+        self.share = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def log_a(self):
+        w2 = ops.square(ops.convert_to_tensor(self.layer.kernel))
+        return ops.clip(self.log_s2 - ops.log(w2 + 1e-8), -8.0, 8.0)
+
+    def call(self, x, training=False):
+        w, log_a = ops.convert_to_tensor(self.layer.kernel), self.log_a()
+        if not training:
+            y = linear(self.layer, x, w * ops.cast(log_a < 3, w.dtype))
+            return self.layer.activation(y + self.layer.bias)
+        sigmoid = ops.sigmoid(1.8732 + 1.48695 * log_a)
+        kl = -ops.sum(0.63576 * sigmoid - 0.5 * ops.softplus(-log_a) - 0.63576)
+        self.add_loss(self.share * kl / self.samples)
+        variance = linear(self.layer, x * x, ops.exp(log_a) * w * w)
+        noise = keras.random.normal(ops.shape(variance), seed=self.seeds)
+        y = linear(self.layer, x, w) + ops.sqrt(variance + 1e-8) * noise
+        return self.layer.activation(y + self.layer.bias)
+
+    def counts(self):
+        log_a = ops.convert_to_numpy(self.log_a())
+        return int((log_a < 3).sum()), log_a.size
+
+
+class GrowingKL(keras.callbacks.Callback):
+    """The weight of the KL: 0 up to epoch 5, 1 from epoch 20 on."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for layer in self.model.layers:
+            if isinstance(layer, Variational):
+                layer.share.assign(np.clip((epoch - 5) / 15, 0, 1))
