@@ -168,30 +168,52 @@ def draw(rows, path):
 
     matplotlib.rcParams["svg.hashsalt"] = "sparsity"
     names = [name for name in SETTINGS if any(r["net"] == name for r in rows)]
-    figure = Figure(figsize=(10, 6.4), layout="constrained")
-    panels = figure.subplots(2, 2).ravel()
+    lines = -(-len(names) // 2)
+    figure = Figure(figsize=(10, 3.4 * lines), layout="constrained")
+    panels = figure.subplots(lines, 2, squeeze=False).ravel()
     looks = {"ours": "#0072b2", "magnitude": "#d55e00", "variational": "#009e73"}
     for axes, name in zip(panels, names, strict=False):
-        here = [row for row in rows if row["net"] == name]
-        dense = [100 - r["accuracy"] for r in here if r["method"] == "dense"]
-        for error in dense:
-            axes.axhline(error, color="black", linewidth=1, label="dense")
-        for method, colour in looks.items():
-            points = sorted(
-                (r["weights_left"], 100 - r["accuracy"])
-                for r in here
-                if r["method"] == method
-            )
-            if points:
-                axes.plot(*zip(*points, strict=True), "o-", color=colour, label=method)
+        for rate, style in zip(SETTINGS[name][-1], ("-", "--"), strict=False):
+            here = [r for r in rows if (r["net"], r["rate"]) == (name, rate)]
+            for row in here:
+                if row["method"] == "dense":
+                    error, label = 100 - row["accuracy"], f"dense, rate {rate:g}"
+                    axes.axhline(error, color="black", linestyle=style, label=label)
+            for method, colour in looks.items():
+                points = sorted(
+                    (r["weights_left"], 100 - r["accuracy"])
+                    for r in here
+                    if r["method"] == method
+                )
+                if points:
+                    look = {"color": colour, "linestyle": style, "marker": "o"}
+                    label = f"{method}, rate {rate:g}"
+                    axes.plot(*zip(*points, strict=True), label=label, **look)
         axes.set(
             xscale="log", title=name, xlabel="weights left", ylabel="test error, %"
         )
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize=7)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
+
+
+def table(rows):
+    """The rows as Markdown, net by net, the densest first."""
+    lines = ["| net | rate | method | error % | weights left | compression |"]
+    lines.append("|---|---|---|---|---|---|")
+    order = [*SETTINGS]
+    for row in sorted(
+        rows, key=lambda r: (order.index(r["net"]), -r["rate"], -r["weights_left"])
+    ):
+        setting = f" ({row['setting']:g})" if row["setting"] else ""
+        lines.append(
+            f"| {row['net']} | {row['rate']:g} | {row['method']}{setting} "
+            f"| {100 - row['accuracy']:.2f} | {100 * row['weights_left']:.1f} % "
+            f"| {row['compression']:.1f} |"
+        )
+    return "\n".join(lines)
 
 
 def main():
@@ -221,6 +243,7 @@ def main():
             # Whatever options it took: this is what makes the file anew.
             write(path, "python benchmarks/sparsity.py", rows)
             draw(rows, asked.out / "docs/figures/sparsity.svg")
+    print(table(rows))
 
 
 if __name__ == "__main__":
