@@ -1,9 +1,9 @@
 """Layers, one a file."""
 
+from keras_dlparts.layers.bayesian_sparsity_dropout import BayesianSparsityDropout
 from keras_dlparts.layers.feature_space_augmentation import (
     FeatureSpaceAugmentation,
 )
-from keras_dlparts.layers.bayesian_sparsity_dropout import BayesianSparsityDropout
 from keras_dlparts.layers.layer_norm_gru import LayerNormGRU, LayerNormGRUCell
 from keras_dlparts.layers.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMCell
 from keras_dlparts.layers.layer_norm_simple_rnn import (
