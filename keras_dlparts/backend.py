@@ -506,35 +506,23 @@ def replicas():
     return _replicas()[1]
 
 
-def running_variable(name, shape, aggregation, dtype="float32", value=0):
-    """A variable for what a layer notes in training passes, one copy a replica.
+def running_variable(
+    shape, name, initializer="zeros", aggregation="mean", dtype="float32"
+):
+    """A variable for what a layer notes in training passes, right over replicas too.
 
     In a step each replica reads and writes its own, without waiting for the others.
-    What the host reads, and saves, is their `aggregation`: `"mean"`, or that
+    What the host reads, and saves, is their `aggregation`: `"mean"`, or that of the
     `"only_first_replica"`. Elsewhere it is an ordinary variable that is not trained.
+    Its dtype is kept, whatever the dtype policy.
     """
     return keras.Variable(
-        keras.initializers.Constant(value),
+        initializer,
         shape=shape,
         dtype=dtype,
         trainable=False,
         autocast=False,
         aggregation=aggregation,
-
-
-def state(shape, name, initializer="zeros"):
-    """A variable for what a layer notes in training, right over replicas too.
-
-    float32, whatever the dtype policy. Each replica of a `tf.distribute` strategy
-    keeps its own, and the host reads the mean of them.
-    """
-    return keras.Variable(
-        initializer,
-        shape=shape,
-        dtype="float32",
-        trainable=False,
-        autocast=False,
-        aggregation="mean",
         synchronization="on_read",
         name=name,
     )

@@ -280,9 +280,15 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         shape = self._written().shape
         for name, initial in _STATE.items():
             matrix = name in _MATRICES
-            setattr(self, name, backend.state(shape if matrix else (), name, initial))
-        self.epoch_over = backend.state((), "epoch_over")
-        self.began = backend.state((), "began")  # n when the metrics were last reset
+            setattr(
+                self,
+                name,
+                backend.running_variable(shape if matrix else (), name, initial),
+            )
+        self.epoch_over = backend.running_variable((), "epoch_over")
+        self.began = backend.running_variable(
+            (), "began"
+        )  # n when the metrics were last reset
 
     def end_epoch(self):
         """Called when the metrics are reset: the next step begins another window.

@@ -180,15 +180,19 @@ class FeatureSpaceAugmentation(keras.layers.Layer):
             )
         size = math.prod(shape[1:])
         if self.mode == "noise":
-            self.count = backend.running_variable("count", (), "mean")
-            self.mean = backend.running_variable("mean", (size,), "mean")
-            self.square = backend.running_variable("square", (size,), "mean")
+            self.count = backend.running_variable((), "count")
+            self.mean = backend.running_variable((size,), "mean")
+            self.square = backend.running_variable((size,), "square")
         else:
             self.contexts = backend.running_variable(
-                "contexts", (self.memory, size), "only_first_replica"
+                (self.memory, size), "contexts", aggregation="only_first_replica"
             )
             self.labels = backend.running_variable(
-                "labels", (self.memory,), "only_first_replica", "int32", -1
+                (self.memory,),
+                "labels",
+                keras.initializers.Constant(-1),
+                "only_first_replica",
+                "int32",
             )
 
     @property
