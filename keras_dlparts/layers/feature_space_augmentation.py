@@ -226,7 +226,7 @@ class FeatureSpaceAugmentation(keras.layers.Layer):
         return keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
 
     def _noised(self, rows):
-        weight = backend.replicas()  # read from several, the mean is the sum again
+        weight = backend.replica()[1]  # read from several, the mean is the sum again
         sums = self.count / weight, self.mean, self.square / weight
         n, mean, square = joined(*sums, ops.stop_gradient(rows))
         self.count.assign(n * weight)

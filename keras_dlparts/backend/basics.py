@@ -1,0 +1,124 @@
+"""Which backend runs, and what it can do."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def name():
+    """The running backend: "tensorflow", "jax" or "torch"."""
+    return keras.backend.backend()
+
+
+def can_compile():
+    """Whether `jit_compile=True` works wherever this backend runs.
+
+    PyTorch's compiler needs a C++ compiler on the machine.
+    """
+    return name() != "torch"
+
+
+def accelerators():
+    """The names of the devices besides the processor."""
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices()
+        return [d.name for d in devices if d.device_type != "CPU"]
+    if name() == "jax":
+        import jax
+
+        return [str(d) for d in jax.devices() if d.platform != "cpu"]
+    import torch
+
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def make_deterministic():
+    """Make the backend's operations repeat bit by bit, for this process' life."""
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif name() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
+
+
+def compiled(function, static=()):
+    """A function of tensors, compiled where the backend does so; it is inference.
+
+    Args:
+        function: pure; it takes its tensors, seeds and weights as arguments.
+        static: names of arguments that are no tensors. They are given by name.
+    """
+    if name() == "jax":
+        import jax
+
+        return jax.jit(function, static_argnames=static)
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+
+    import torch
+
+    return torch.no_grad()(function)
+
+
+def known(tensor):
+    """A tensor's value as a numpy array, or None while a function is being traced."""
+    if name() == "jax":
+        import jax
+
+        traced = isinstance(tensor, keras.KerasTensor | jax.core.Tracer)
+        return None if traced else np.asarray(tensor)
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        symbolic = not tf.is_tensor(tensor) or not hasattr(tensor, "numpy")
+        return None if symbolic else tensor.numpy()
+    on_meta = isinstance(tensor, keras.KerasTensor) or tensor.is_meta
+    return None if on_meta else ops.convert_to_numpy(tensor)
+
+
+def require(condition, message, values):
+    """Raise ValueError unless a boolean tensor is true; the error tells the values.
+
+    In a step that is compiled TensorFlow raises its own error with the message; XLA
+    can raise none, so there, and on JAX, nothing is raised.
+    """
+    value = known(condition)
+    if value is None:
+        if name() == "tensorflow" and ops.is_tensor(condition):
+            import tensorflow as tf
+
+            tf.debugging.Assert(condition, [message])
+    elif not value:
+        values = known(ops.cast(values, "float32"))
+        raise ValueError(
+            f"{message}. Received: {values.min():.6g} to {values.max():.6g}"
+        )
+
+
+def cond(condition, yes, no):
+    """`yes()` or `no()`; only one of them runs, and nothing is compiled for it."""
+    value = known(condition)
+    if value is None:
+        return ops.cond(condition, yes, no)
+    return yes() if value else no()
+
+
+def on_host():
+    """Whether variables hold their values here, and not within a JAX trace."""
+    from keras.src.backend import in_stateless_scope
+
+    return not in_stateless_scope()
+
+
+def full_precision():
+    """A context in which variables are read in their own dtype, not the policy's."""
+    from keras.src.backend import AutocastScope  # Keras exports none
+
+    return AutocastScope(None)

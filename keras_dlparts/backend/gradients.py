@@ -1,0 +1,176 @@
+"""Gradients of a model on a batch, between gradient and step, and by hand."""
+
+import contextvars
+
+import keras
+from keras import ops
+
+from keras_dlparts.backend.basics import name
+
+
+def training_loss(model, x, y, sample_weight=None):
+    """The loss that a compiled model is trained by, of one batch, in training mode."""
+    prediction = model(x, training=True)
+    return model.compute_loss(x, y, prediction, sample_weight, training=True)
+
+
+def gradient(model, x, y, sample_weight=None):
+    """The training loss of a compiled model on one batch, and its gradient.
+
+    The gradients stand in the order of `model.trainable_variables`. The pass is a
+    training pass: seed counters and moving averages step on.
+    """
+    return gradient_function(model, compiled=False)(x, y, sample_weight)
+
+
+def gradient_function(model, compiled=True, loss_of=training_loss):
+    """`gradient` of one model as a function of a batch, compiled for many calls.
+
+    Another `loss_of(model, x, y, sample_weight)`, a scalar, may take the place of the
+    training loss.
+    """
+    trainable, others = model.trainable_variables, model.non_trainable_variables
+
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        def measure(*batch):
+            with tf.GradientTape() as tape:
+                loss = loss_of(model, *batch)
+            return loss, tape.gradient(loss, [v.value for v in trainable])
+
+        if compiled:
+            measure = tf.function(measure, jit_compile=model.jit_compile)
+    elif name() == "jax":
+        import jax
+
+        pure = jax.value_and_grad(_stateless_loss(model, loss_of), has_aux=True)
+        pure = jax.jit(pure) if compiled else pure
+
+        def measure(*batch):
+            values = [v.value for v in trainable], [v.value for v in others]
+            (loss, moved), gradients = pure(*values, *batch)
+            _assign(others, moved)
+            return loss, gradients
+    else:
+        import torch
+
+        def measure(*batch):
+            loss = loss_of(model, *batch)
+            values = [v.value for v in trainable]
+            gradients = torch.autograd.grad(loss, values, allow_unused=True)
+            return loss.detach(), list(gradients)
+
+    def measured(x, y, sample_weight=None):
+        return measure(*_tensors((x, y, sample_weight)))
+
+    return measured
+
+
+def _stateless_loss(model, loss_of=training_loss):
+    """For JAX: a loss as a function of values, and the state that it leaves."""
+    trainable, others = model.trainable_variables, model.non_trainable_variables
+
+    def loss_at(values, state, *batch):
+        mapping = [*zip(trainable, values, strict=True)]
+        mapping += zip(others, state, strict=True)
+        with keras.StatelessScope(mapping, collect_losses=True):
+            return loss_of(model, *batch), [v.value for v in others]
+
+    return loss_at
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _tensors(batch):
+    return keras.tree.map_structure(
+        lambda a: None if a is None else ops.convert_to_tensor(a), batch
+    )
+
+
+def before_step(optimizer, transform, rate=None):
+    """Put a function between an optimizer's gradients and its step.
+
+        transform(gradients, variables) -> gradients
+        rate(learning_rate) -> learning_rate
+
+    The gradients are those that the step uses: unscaled, accumulated, and summed
+    over the replicas of a `tf.distribute` strategy, which Keras does last, after its
+    own clipping. They are dense.
+    """
+
+    step = optimizer._backend_update_step
+    replaced = {}
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        reduce = optimizer._all_reduce_sum_gradients
+
+        def reduced(pairs):
+            gradients, variables = zip(*reduce(pairs), strict=True)
+            # Of an embedding come rows, some twice: norms are of their sum.
+            gradients = [tf.convert_to_tensor(g) for g in gradients]
+            return [*zip(transform(gradients, variables), variables, strict=True)]
+
+        replaced["_all_reduce_sum_gradients"] = reduced
+        if rate is not None:
+            replaced["_backend_update_step"] = lambda g, v, r: step(g, v, rate(r))
+    else:
+        replaced["_backend_update_step"] = lambda g, v, r: step(
+            transform(g, v), v, r if rate is None else rate(r)
+        )
+    for method, function in replaced.items():
+        # Past Keras' attribute tracking, which would wrap it.
+        object.__setattr__(optimizer, method, function)
+
+
+# Set while PyTorch differentiates twice, see `with_gradient`.
+_TWICE = contextvars.ContextVar("twice", default=False)
+
+
+def with_gradient(forward, backward):
+    """A function of tensors whose gradient is written by hand.
+
+        forward(*arguments) -> (outputs, saved)
+        backward(saved, upstream) -> one gradient for each argument
+
+    `outputs` and `upstream` are tuples of tensors. TensorFlow and JAX differentiate
+    the backward pass again where asked. PyTorch cannot see how `saved` came about: it
+    refuses, and `curvature_function` lets it differentiate `forward` instead.
+    """
+    if name() == "jax":
+        import jax
+
+        function = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
+        function.defvjp(forward, backward)
+        return function
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def function(*arguments):
+            outputs, saved = forward(*arguments)
+            return outputs, lambda *upstream: backward(saved, upstream)
+
+        return function
+
+    import torch
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(context, *arguments):
+            outputs, context.saved = forward(*arguments)
+            return outputs
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(context, *upstream):
+            return backward(context.saved, upstream)
+
+    def function(*arguments):
+        return forward(*arguments)[0] if _TWICE.get() else Function.apply(*arguments)
+
+    return function

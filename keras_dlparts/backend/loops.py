@@ -1,0 +1,159 @@
+"""Loops in one compiled call: over time, and over the steps of training."""
+
+import functools
+
+import keras
+
+from keras_dlparts.backend.basics import name
+
+
+def scan(step, carry, sequences, widths, reverse=False):
+    """A loop over the first axis that nothing differentiates through.
+
+        step(carry, slices) -> (carry, values)     slices and values of one time
+
+    Args:
+        step: the function; carry, slices and values are tuples of tensors.
+        carry: its first carry.
+        sequences: tuple of tensors `(time, ...)`.
+        widths: the last axis of each value, float32 of the shape `(batch, width)`.
+        reverse: go from the last time to the first.
+
+    Returns: the last carry, and the values stacked `(time, batch, width)`.
+    """
+    if name() == "jax":
+        import jax
+
+        return jax.lax.scan(step, carry, sequences, reverse=reverse)
+    if name() == "torch":
+        times = range(len(sequences[0]))
+        stacked = None
+        for t in reversed(times) if reverse else times:
+            carry, values = step(carry, tuple(s[t] for s in sequences))
+            if stacked is None:
+                shape = (len(times),)
+                stacked = tuple(v.new_empty(shape + v.shape) for v in values)
+            for whole, value in zip(stacked, values, strict=True):
+                whole[t] = value
+        return carry, stacked
+
+    import tensorflow as tf
+
+    length = tf.shape(sequences[0])[0]
+    batch = sequences[0].shape[1]
+    given = [tf.TensorArray(s.dtype, length).unstack(s) for s in sequences]
+    arrays = [
+        tf.TensorArray(tf.float32, length, element_shape=(batch, w)) for w in widths
+    ]
+
+    def body(i, carry, arrays):
+        t = length - 1 - i if reverse else i
+        carry, values = step(carry, tuple(array.read(t) for array in given))
+        written = [a.write(t, v) for a, v in zip(arrays, values, strict=True)]
+        return i + 1, carry, written
+
+    _, carry, arrays = tf.while_loop(
+        lambda i, *_: i < length, body, (0, carry, arrays), maximum_iterations=length
+    )
+    return carry, tuple(array.stack() for array in arrays)
+
+
+def can_run_chunks(model):
+    """Whether `run_chunks` can train this compiled model here."""
+    if name() == "torch" or model.run_eagerly:
+        return False
+    if type(model).train_step is not keras.Model.train_step:
+        return False
+    if name() == "jax":
+        return bool(model.jit_compile) and keras.distribution.distribution() is None
+    return model.distribute_strategy.num_replicas_in_sync == 1
+
+
+def run_chunks(model, batch_size):
+    """Let `fit` train on many batches a call, in one compiled loop.
+
+    Keras' `steps_per_execution` goes through Python for each batch, on JAX for each
+    step too. Here `fit` gets the batches joined to chunks, and a call cuts a chunk up
+    again and takes a step on each batch; a smaller last batch has its own step. Holds
+    until the model is compiled again.
+    """
+
+    def parts(data, whole):
+        """The whole batches of a chunk, and what is left of it."""
+        cut = whole * batch_size
+        return (
+            keras.tree.map_structure(lambda a: a[:cut], data),
+            keras.tree.map_structure(lambda a: a[cut:], data),
+        )
+
+    def next_chunk(iterator):
+        unpacked = keras.utils.unpack_x_y_sample_weight(next(iterator))
+        return keras.utils.pack_x_y_sample_weight(*unpacked)
+
+    if name() == "jax":
+        import jax
+
+        def rows(data):
+            return len(keras.tree.flatten(data)[0])
+
+        @functools.partial(jax.jit, donate_argnums=0)
+        def run(state, data):
+            whole = rows(data) // batch_size
+            batches, rest = parts(data, whole)
+
+            def step(state, batch):
+                logs, moved = model.train_step(state, batch)
+                # A scan's state must not change its types, weak ones included.
+                cast = jax.tree.map(lambda a, b: b.astype(a.dtype), state, moved)
+                return cast, logs
+
+            if whole:
+                batches = jax.tree.map(
+                    lambda a: a.reshape(whole, batch_size, *a.shape[1:]), batches
+                )
+                state, logs = jax.lax.scan(step, state, batches)
+                logs = jax.tree.map(lambda a: a[-1], logs)
+            if rows(rest):
+                state, logs = step(state, rest)
+            return logs, state
+
+        model.train_function = lambda state, iterator: run(state, next_chunk(iterator))
+        return
+
+    import tensorflow as tf
+
+    step = tf.function(
+        model.train_step, jit_compile=model.jit_compile, reduce_retracing=True
+    )
+
+    @tf.function(reduce_retracing=True)
+    def run(data):
+        count = tf.shape(keras.tree.flatten(data)[0])[0]
+        whole = count // batch_size
+
+        def body(i):
+            step(
+                keras.tree.map_structure(
+                    lambda a: tf.ensure_shape(
+                        a[i * batch_size : (i + 1) * batch_size],
+                        (batch_size, *a.shape[1:]),
+                    ),
+                    data,
+                )
+            )
+            return i + 1
+
+        def leave():
+            step(parts(data, whole)[1])
+            return whole + 1
+
+        tf.while_loop(lambda i: i < whole, body, [0])
+        tf.cond(count > whole * batch_size, leave, lambda: whole)
+        return model.get_metrics_result()
+
+    def train_function(iterator):
+        data = next_chunk(iterator)
+        return run(keras.tree.map_structure(tf.convert_to_tensor, data))
+
+    model.optimizer.build(model.trainable_variables)  # not within the loop
+    model.train_function = train_function

@@ -1,0 +1,80 @@
+"""Random seeds that differ by replica, and draws that loops may make."""
+
+import random
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dlparts.backend.basics import name
+from keras_dlparts.backend.replication import replica
+
+# Odd and large: replica seeds stay apart whatever counters they add to.
+_REPLICA_STRIDE = 0x9E3779B1
+
+
+@keras.saving.register_keras_serializable("dlparts")
+class SeedGenerator(keras.random.SeedGenerator):
+    """Seeds for random parts, a different stream on every replica.
+
+    Keras' own generator hands the same seeds to all replicas of a
+    `tf.distribute` strategy, so they all drop the same elements. This one adds
+    the replica's id to the seed; on one device it equals Keras'.
+
+    Args:
+        seed: int or None (drawn at random, repeatable by
+            `keras.utils.set_random_seed`).
+
+    Example:
+
+    >>> import keras
+    >>> ours, theirs = SeedGenerator(7), keras.random.SeedGenerator(7)
+    >>> bool((keras.random.uniform((3,), seed=ours)
+    ...       == keras.random.uniform((3,), seed=theirs)).numpy().all())
+    True
+    """
+
+    def next(self, ordered=True):
+        seed = super().next(ordered)
+        this, count = replica()
+        if count == 1:
+            return seed
+        offset = ops.cast(this, seed.dtype) * ops.cast(_REPLICA_STRIDE, seed.dtype)
+        return seed + ops.stack([offset, ops.zeros_like(offset)])
+
+
+class _GivenSeed(keras.random.SeedGenerator):
+    """Hands Keras' random functions a seed that is already drawn."""
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def next(self, ordered=True):
+        return self.seed
+
+
+def draw(kind, shape, seed, step=0):
+    """Draws of a seed that `SeedGenerator.next` gave, other ones for each `step`.
+
+    So a loop may draw that cannot step a generator on. `kind` is `"uniform"` (in
+    [0, 1)) or `"normal"`; `step` is an integer or a tensor.
+    """
+    offset = ops.cast(step, seed.dtype) * ops.cast(1_000_003, seed.dtype)
+    seed = _GivenSeed(seed + ops.stack([offset, ops.zeros_like(offset)]))
+    function = keras.random.uniform if kind == "uniform" else keras.random.normal
+    return function(shape, dtype="float32", seed=seed)
+
+
+def seed_globals(*seeds):
+    """Seed the process-wide generators: Python's, numpy's and PyTorch's.
+
+    Parts have seed generators of their own. Callbacks and data sources may draw from
+    these, and on PyTorch Keras' own Dropout does.
+    """
+    words = np.random.SeedSequence(seeds).generate_state(1)
+    random.seed(int(words[0]))
+    np.random.seed(words)
+    if name() == "torch":
+        import torch
+
+        torch.manual_seed(int(words[0]))
