@@ -11,11 +11,11 @@ Hutchinson 1990, "A stochastic estimator of the trace of the influence matrix";
 Bekas et al. 2007, "An estimator for the diagonal of a matrix".
 """
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.callbacks.measuring import Measuring, check_count
 
 CASES = {
     "HutchinsonCurvature": (
@@ -40,7 +40,7 @@ def diagonal(product, signs):
     return [sum(parts) / len(parts) for parts in zip(*estimates, strict=True)]
 
 
-class HutchinsonCurvature(keras.callbacks.Callback):
+class HutchinsonCurvature(Measuring):
     """Gives an optimizer such as `DiagonalNewton` the diagonal of the Hessian.
 
     It measures on the batch of the step at hand, which `dlparts train` hands over.
@@ -70,60 +70,29 @@ class HutchinsonCurvature(keras.callbacks.Callback):
     """
 
     def __init__(self, every=10, draws=1, data=None, seed=0):
-        super().__init__()
-        for argument, value, least in (
-            ("every", every, 1),
-            ("draws", draws, 1),
-            ("seed", seed, 0),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(
-                    f"`{argument}` must be an integer. Received: {argument}={value!r}"
-                )
-            if value < least:
-                raise ValueError(
-                    f"`{argument}` must be at least {least}. "
-                    f"Received: {argument}={value}"
-                )
-        if data is not None and not (isinstance(data, tuple | list) and len(data) > 1):
-            raise TypeError(
-                "`data` must be a batch (x, y) or (x, y, sample_weight). "
-                f"Received: data of type {type(data).__name__}"
-            )
-        self.every = every
-        self.draws = draws
-        self.seed = seed
-        self._batch = None if data is None else tuple(data)
-        self._batches = None
-        # Steps before this epoch, the step to measure at next, the last batch.
-        self.past = self.next = self.last = 0
-
-    def set_data(self, batches):
-        """The training data, a `keras.utils.PyDataset`; called before training."""
-        self._batches = batches
+        super().__init__(every, data)
+        self.draws = check_count("draws", draws)
+        self.seed = check_count("seed", seed, least=0)
 
     def on_train_begin(self, logs=None):
-        if self._batch is None and self._batches is None:
-            raise ValueError(
-                "HutchinsonCurvature needs a batch to measure on, and Keras shows "
-                "callbacks none. Give `data=(x, y)`. Received: data=None"
-            )
+        super().on_train_begin(logs)
         self._optimizer = taker(self.model.optimizer)
         self._curvature = None
         self.past = int(self._optimizer.iterations.numpy())
         fresh = not (self._optimizer.built and int(self._optimizer.estimates.numpy()))
         self.next = self.past if fresh else -(-self.past // self.every) * self.every
 
+    def following(self, step):
+        return (step // self.every + 1) * self.every
+
     def on_train_batch_begin(self, batch, logs=None):
-        step = self.past + batch
-        if step < self.next:
+        if not self.due(batch):
             return
-        self.next = (step // self.every + 1) * self.every
         # After `unmoved` has brought JAX' variables up to date, and inside it, for
         # a product is a training pass.
         with backend.unmoved(self.model):
             self._optimizer.build(self.model.trainable_variables)
-            data = self._batch or self._batches[batch]
+            data = self.data_of(batch)
             if self._curvature is None:
                 self._curvature = backend.curvature_function(self.model)
             estimate = diagonal(
@@ -144,12 +113,6 @@ class HutchinsonCurvature(keras.callbacks.Callback):
             ]
             for _ in range(self.draws)
         ]
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.last = batch
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.past += self.last + 1
 
 
 def taker(optimizer):

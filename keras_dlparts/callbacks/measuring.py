@@ -63,10 +63,10 @@ class Measuring(keras.callbacks.Callback):
         self.past += self.last + 1
 
 
-def check_count(name, value):
-    """Refuse what is no integer from 1."""
+def check_count(name, value, least=1):
+    """Refuse what is no integer from `least`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < 1:
-        raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    if value < least:
+        raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
     return value
