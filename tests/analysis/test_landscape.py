@@ -197,6 +197,16 @@ def test_pictures_of_any_values(shape, kind, tmp_path):
     assert (tmp_path / "valley.png").stat().st_size > 1000
 
 
+def test_the_first_direction_is_drawn_to_the_right():
+    pytest.importorskip("matplotlib")
+    grid = np.linspace(-1, 1, 5)
+    values = np.broadcast_to(grid[:, None], (5, 5))  # grows along the first one
+    figure = Landscape(grid, {"loss": values}).figure()
+    lowest = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert lowest[:, 0].max() < 0
+    assert lowest[:, 1].max() == 1
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("verbose", [False, True])
 def test_progress_is_shown_in_a_terminal(terminal, verbose, capfd, monkeypatch):
