@@ -3,7 +3,7 @@
     v_j ~ -1 or 1, equally likely        D = v * (H v)        E[D] = diag(H)
 
 since E[v_i v_j] = [i = j]. H v is the product with the Hessian of the training loss on
-the batch of the step at hand, in training mode: two gradients' work, and no matrix.
+the batch of the step at hand, in training mode: a few gradients' work, and no matrix.
 Where H is diagonal one draw is exact; else entry i has the variance
 sum_{j != i} H_ij^2, and the mean of `draws` has that divided by their number.
 
