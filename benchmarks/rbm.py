@@ -1,6 +1,6 @@
 """RBM against scikit-learn's BernoulliRBM at equal settings: time, quality, memory.
 
-    python benchmarks/rbm.py [--rounds 3] [--sizes small large]
+    python benchmarks/rbm.py [--rounds 3] [--sizes small large] [--systems ...]
 
 Equal settings: persistent contrastive divergence with one Gibbs step, as many chains as
 a batch has rows, plain SGD, float32, the rows in their order. `small` is the digits,
@@ -140,7 +140,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", nargs="+", choices=[*SIZES], default=[*SIZES])
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=[*SYSTEMS])
     parser.add_argument("--images")
+    parser.add_argument("--out", default="rbm", help="the name of the results")
     parser.add_argument("--one", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--monitor", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -150,7 +152,8 @@ def main():
     rows = []
     for size in asked.sizes:
         runs = [(SYSTEMS[0], False)]
-        runs += [(system, m) for system in SYSTEMS[1:] for m in (False, True)]
+        others = [system for system in asked.systems if system != SYSTEMS[0]]
+        runs += [(system, m) for system in others for m in (False, True)]
         found = {run: [] for run in runs}
         for _ in range(asked.rounds):
             for run in runs:
@@ -176,9 +179,9 @@ def main():
     from studies import ROOT, write
 
     command = f"python benchmarks/rbm.py --rounds {asked.rounds}"
-    command += f" --sizes {' '.join(asked.sizes)}"
+    command += f" --sizes {' '.join(asked.sizes)} --systems {' '.join(asked.systems)}"
     command += " --images FOLDER" if asked.images else ""
-    write(ROOT / "benchmarks/results/rbm.json", command, rows)
+    write(ROOT / f"benchmarks/results/{asked.out}.json", command, rows)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_dlparts import backend, report
 from keras_dlparts.config.assemble import assemble
+from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
 from keras_dlparts.training import chunks, pretraining
@@ -152,7 +153,11 @@ def _fit(made, experiment, path, say, watchers, bars):
     except BaseException as error:
         progress.close()
         if isinstance(error, NonFiniteError):
-            found = _explain(error, made, settings.fit.class_weight, checkpoints, steps)
+            weight = settings.fit.class_weight
+            try:
+                found = _explain(error, made, weight, checkpoints, steps)
+            except ValueError as told:  # a layer that looks at its data says why
+                found = f"{error}: {own_words(told)}"
             error = NonFiniteError(found)
         log.status(*_ending(error))
         _report_anyway(path, parts, say)

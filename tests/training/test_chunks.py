@@ -1,5 +1,7 @@
 """Many steps a call end where one step a call does, and say so to the callbacks."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -151,3 +153,22 @@ def test_the_step_of_a_nan_is_found_within_a_call(tmp_path):
     config = {**CONFIG, "optimizer": {"use": "SGD", "learning_rate": 1e38}}
     with pytest.raises(NonFiniteError, match=r"epoch 1, step [2-4]\. What first"):
         train(config, out=tmp_path)
+
+
+def test_data_that_a_layer_refuses_is_told_by_the_layer(tmp_path):
+    """The last row is out of range: found in the compiled step, and so late."""
+    values = np.zeros((40, 4), "float32")
+    values[-1] = 7
+    np.savez(tmp_path / "a.npz", x=values)
+    data = {"use": "npz", "path": str(tmp_path / "a.npz"), "y": None, "shuffle": False}
+    config = {
+        "data": {**data, "validation_split": 0.0, "batch_size": 8},
+        "model": [{"use": "RBM", "units": 2}],
+        "fit": {"epochs": 1},
+    }
+    with pytest.raises(Exception, match=r"in \[0, 1\]: scale the data"):
+        train(config, out=tmp_path / "runs")
+    (run,) = (tmp_path / "runs").iterdir()
+    status = json.loads((run / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "in [0, 1]" in status["message"]
