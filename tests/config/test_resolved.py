@@ -78,8 +78,8 @@ def test_every_argument_is_written_out():
     resolved = load(CONFIG).resolved()
     assert set(resolved) == {
         "dlparts", "name", "data", "model", "optimizer", "loss", "metrics", "callbacks",
-        "compile", "fit", "best", "seed", "deterministic", "dtype_policy", "backend",
-        "versions",
+        "compile", "pretrain", "fit", "best", "seed", "deterministic", "dtype_policy",
+        "backend", "versions",
     }  # fmt: skip
     parts = []
 
