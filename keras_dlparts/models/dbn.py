@@ -74,7 +74,7 @@ class DBN(keras.Model):
 
     def __init__(
         self,
-        units,
+        units=(256, 128),
         classes=None,
         visible="bernoulli",
         dropout=0.0,
@@ -82,8 +82,8 @@ class DBN(keras.Model):
         seed=None,
         **kwargs,
     ):
-        units = list(units) if isinstance(units, list | tuple) else []
-        if not units or not all(isinstance(u, int) and u > 0 for u in units):
+        several = isinstance(units, list | tuple) and units
+        if not several or not all(isinstance(u, int) and u > 0 for u in units):
             raise ValueError(
                 "`units` must be a list of integers >= 1, at least one. "
                 f"Received: units={units!r}"
@@ -98,7 +98,7 @@ class DBN(keras.Model):
                 f"Received: visible={visible!r}"
             )
         super().__init__(**kwargs)
-        self.units = units
+        self.units = list(units)
         self.classes = classes
         self.visible = visible
         self.dropout = dropout
