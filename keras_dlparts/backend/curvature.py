@@ -49,7 +49,7 @@ def curvature_function(model, compiled=True):
     `model.trainable_variables`, as are `gradients` and `H v`; all are zero where the
     loss does not depend on a variable. Seed counters and moving averages step on.
 
-    A product costs about two gradients, and no matrix is ever made: the derivative of
+    A product costs a few gradients, and no matrix is ever made: the derivative of
     the gradient along v, by a second reverse pass on TensorFlow and PyTorch and by a
     forward pass over the reverse one on JAX. Pearlmutter 1994, "Fast exact
     multiplication by the Hessian". Operations that a backend differentiates once only
