@@ -102,6 +102,10 @@ class ChiefGone(RuntimeError):
     """The chief did not answer, or would not have this worker."""
 
 
+class ChiefDone(ChiefGone):
+    """The chief ended while this worker had no trial."""
+
+
 class Client:
     """The chief's oracle, as a worker sees it: what `trial.work` needs of one."""
 
@@ -115,7 +119,7 @@ class Client:
         self.stub = kerastuner.stub(self.channel)
         self.messages = kerastuner.messages()
         self.metadata = (("dlparts-worker", worker), ("dlparts-config", mark))
-        self.worker, self.trial_id = worker, None
+        self.trial_id, self.has_worked = None, False
         threading.Thread(target=self._beat, daemon=True).start()
 
     def _call(self, name, **fields):
@@ -129,10 +133,11 @@ class Client:
             )
         except self.grpc.RpcError as error:
             codes = self.grpc.StatusCode
-            if error.code() == codes.DEADLINE_EXCEEDED:
-                raise ChiefGone(f"no answer in {PATIENCE:.0f} s") from error
-            if error.code() in (codes.CANCELLED, codes.UNAVAILABLE):
-                raise ChiefGone("it went away") from error
+            silent = error.code() == codes.DEADLINE_EXCEEDED
+            if silent or error.code() in (codes.CANCELLED, codes.UNAVAILABLE):
+                said = f"no answer in {PATIENCE:.0f} s" if silent else "it went away"
+                over = self.has_worked and self.trial_id is None
+                raise (ChiefDone if over else ChiefGone)(said) from error
             raise ChiefGone(error.details()) from error
 
     def _beat(self):
@@ -159,4 +164,4 @@ class Client:
         notes |= {"status": status, "message": message}
         proto.hyperparameters.values.values[_NOTES].string_value = json.dumps(notes)
         self._call("EndTrial", trial=proto)
-        self.trial_id = None
+        self.trial_id, self.has_worked = None, True

@@ -19,6 +19,7 @@ from keras_dlparts.searching.crew import Crew
 from keras_dlparts.searching.worker import CHIEF_GONE, ONE_DONE, OVER, WRONG
 
 SILENCE = 120.0  # seconds after which a worker counts as lost
+_GOODBYE = 3.0
 _TICK = 0.1
 
 
@@ -52,6 +53,7 @@ def lead(path, config, settings, oracle, address, table):
                 if watch.is_hopeless():
                     raise SearchFailed(watch.last_words())
                 time.sleep(_TICK)
+            watch.say_goodbye()
         watch.check_fatal()
 
 
@@ -113,6 +115,13 @@ class _Watch:
                 f"worker {worker} is silent; its trial {trial.trial_id} "
                 "is given to another"
             )
+
+    def say_goodbye(self):
+        """Let joined workers ask once more, and hear that it is over."""
+        ours = {member.id for member in self.crew.members}
+        deadline = time.monotonic() + _GOODBYE
+        while self.oracle.tuner_ids - ours and time.monotonic() < deadline:
+            time.sleep(_TICK)
 
     def is_hopeless(self):
         """Whether nobody is left who could go on."""

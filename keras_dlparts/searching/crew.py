@@ -53,6 +53,7 @@ class Crew:
             member.process = subprocess.Popen(
                 [sys.executable, "-m", "keras_dlparts.searching.worker"],
                 stdin=subprocess.PIPE,
+                bufsize=0,  # or closing it would try again what a dead one missed
                 stdout=log,
                 stderr=log,
                 # Ctrl-C is for the chief, which then stops its workers.
@@ -63,7 +64,6 @@ class Crew:
         told = json.dumps({**self.task, "id": member.id}) + "\n"
         with contextlib.suppress(BrokenPipeError):  # ended already; `ended` tells
             member.process.stdin.write(told.encode())
-            member.process.stdin.flush()
 
     def ended(self):
         """[(member, exit code)] of the processes that ended since the last call."""

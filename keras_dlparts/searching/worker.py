@@ -23,7 +23,12 @@ def main():
     from keras_dlparts.config.experiment import opened
     from keras_dlparts.config.schema import Search
     from keras_dlparts.config.whole_space import whole_space
-    from keras_dlparts.searching.channel import ChiefGone, Client, fingerprint
+    from keras_dlparts.searching.channel import (
+        ChiefDone,
+        ChiefGone,
+        Client,
+        fingerprint,
+    )
     from keras_dlparts.searching.trial import Trials, work
 
     document, given = opened(asked["config"])
@@ -36,6 +41,8 @@ def main():
         more = work(oracle, trials, asked["id"], asked["once"])
     except KeyboardInterrupt:
         raise SystemExit(STOPPED) from None
+    except ChiefDone:
+        raise SystemExit(OVER) from None
     except ChiefGone as error:
         print(f"the chief is gone: {error}", file=sys.stderr, flush=True)
         raise SystemExit(CHIEF_GONE) from None

@@ -103,6 +103,15 @@ def test_a_worker_does_not_wait_for_ever(oracle, monkeypatch):
         worker.create_trial("tuner0")
 
 
+def test_a_chief_that_ends_between_two_trials_was_done(oracle, monkeypatch):
+    monkeypatch.setattr(channel, "PATIENCE", 0.5)
+    with channel.Server(oracle, "127.0.0.1", "mark") as server:
+        worker = client(server)
+        worker.finish(worker.create_trial("tuner0"), "FAILED", "why")
+    with pytest.raises(channel.ChiefDone):
+        worker.create_trial("tuner0")
+
+
 def test_an_address_that_is_none(oracle, server):
     with pytest.raises(OSError, match=r"cannot listen on 256\.0"):
         channel.Server(oracle, f"256.0.0.1:{server.port}", "mark")
