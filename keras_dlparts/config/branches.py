@@ -29,7 +29,8 @@ def check_config(config, sets=()):
 def check_opened(document, given):
     """As `check_config`, for a config that was opened."""
     spaces = whole_space(document)
-    document.raise_problems()
+    if document.problems:
+        settled(document, given)  # raises, with what else is wrong
     made, seen, problems = _Made(), set(), []
 
     def attempt(use, choose):

@@ -120,6 +120,9 @@ class _Walk:
         """How often a searched `repeat` may repeat; () with a problem noted."""
         if not self.space(spec, path, name, given):
             return ()
+        default = default_of("", spec)
+        if type(default) is not int or not 0 <= default <= MAX_REPEAT:
+            return ()  # `settle` says so
         if spec["search"] == "int":
             low, high = spec["min"], spec["max"]
             if high > MAX_REPEAT or low < 0:

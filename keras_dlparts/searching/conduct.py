@@ -147,8 +147,7 @@ class _Plan:
         self.opened = opened(config, sets)
         document, given = self.opened
         self.spaces = whole_space(document)
-        document.raise_problems()
-        experiment = settled(document, given)
+        experiment = settled(document, given)  # raises for both
         self.name = experiment.settings.name
         self.epochs = experiment.settings.fit.epochs
         settings = experiment.settings.search

@@ -150,7 +150,7 @@ def test_spaces_of_all_branches_are_checked():
     [
         ({"search": "int", "min": 0, "max": 1001}, "0 to 1000 times. Received: 0 to"),
         ({"search": "choice", "values": [1, 2.5]}, "`choice` of whole numbers"),
-        ({"search": "bool"}, "`choice` of whole numbers"),
+        ({"search": "bool"}, "a whole number from 0 to 1000"),
     ],
 )
 def test_repeats_that_cannot_be(count, told):
