@@ -1,6 +1,6 @@
 """The clipping study: no clipping, a fixed norm, AutoClip and ours, side by side.
 
-    python examples/clipping.py [--epochs 15] [--seeds 0 1 2] [--rates 0.03 0.1 0.3]
+    python examples/clipping.py [--epochs 15] [--seeds 0 1 2] [--rates 0.1 0.3 1]
 
 trains each choice of `clipping.yaml`; writes `benchmarks/results/clipping_study.json`
 and `docs/figures/clipping.svg`.
@@ -14,7 +14,7 @@ import keras
 from studies import ROOT, fitted, write
 
 HERE = Path(__file__).resolve().parent
-NETS = {"list": "LSTM, 64 steps", "ResNet": "residual net"}
+NETS = {"list": "LSTM", "ResNet": "residual net"}
 # Method, and what it chooses of `optimizer` and `callbacks`.
 METHODS = {
     "none": ("SGD", "SmoothnessTrace"),
@@ -113,7 +113,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.03, 0.1, 0.3])
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.3, 1.0])
     parser.add_argument("--out", type=Path, default=ROOT)
     asked = parser.parse_args()
     rows = study(asked.epochs, asked.seeds, asked.rates)

@@ -48,6 +48,7 @@ CASE_CHECKS = {
     "callbacks": (
         general.rejects_an_unknown_argument,
         general.fits,
+        general.is_traced_once,
         general.offers_figures_rightly,
     ),
     "models": (
@@ -74,6 +75,7 @@ _OTHER_CASE_CHECKS = (
     general.revives_from_its_config,
     general.survives_a_keras_file,
     general.fits,
+    general.is_traced_once,
 )
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.testing.cases import parameters, require
 from keras_dlparts.testing.examples import example
 
@@ -128,6 +129,38 @@ def fits(case):
         if np.array_equal(old, new)
     ]
     require(not still, f"Trainable weights did not move in training: {still}")
+
+
+class _Counted(keras.layers.Layer):
+    """Counts how often it is traced."""
+
+    def __init__(self):
+        super().__init__()
+        self.supports_masking = True
+        self.traces = 0
+
+    def call(self, inputs):
+        self.traces += 1
+        return inputs
+
+
+def is_traced_once(case):
+    """Compiled training is traced for the first steps, and never again."""
+    if not backend.can_compile():  # each step runs anew, there are no traces
+        return
+    ours, count = example(case), _Counted()
+    model = keras.Sequential([ours.model, count])
+    model.compile(ours.model.optimizer, ours.model.loss, jit_compile=True)
+    counts = []
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: counts.append(count.traces)
+    )
+    callbacks = [*ours.callbacks, note]
+    model.fit(ours.x, ours.y, epochs=3, verbose=0, callbacks=callbacks)
+    require(
+        counts[0] == counts[-1],
+        f"Training traced {counts[-1] - counts[0]} times more after the first epoch.",
+    )
 
 
 def offers_figures_rightly(case):

@@ -300,6 +300,8 @@ def test_good_part_keeps_everything(part_from, name):
         ("Count", "def figures(self, run)", "def figures(self)",
          "offers figures rightly"),
         ("Count", "self.count = epoch", "self.count += epoch", "fits"),
+        ("Count", "self.count = epoch", "self.model.make_train_function(force=True)",
+         "is traced once"),
         ("Descent", ', "decay": self.decay', "", "revives from its config"),
         ("Descent", "learning_rate * (", "0 * (", "fits"),
     ],
