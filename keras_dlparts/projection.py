@@ -23,7 +23,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend, dropping, feeding
-from keras_dlparts.layers.orders import check_count
+from keras_dlparts.checks import check_count
 
 
 class Projection(NamedTuple):

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from keras_dlparts import backend, dropping, feeding
-from keras_dlparts.layers.orders import check_count
+from keras_dlparts.checks import check_count
 
 
 class MonteCarlo(NamedTuple):

@@ -15,6 +15,8 @@ import warnings
 
 import numpy as np
 
+from keras_dlparts.checks import check_count
+
 try:
     from sklearn.base import (
         BaseEstimator,
@@ -150,7 +152,6 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return X
 
     def _check_numbers(self):
-        from keras_dlparts.layers.rbm import check_count
 
         for name in ("n_components", "batch_size", "n_iter", "k"):
             check_count(name, getattr(self, name))

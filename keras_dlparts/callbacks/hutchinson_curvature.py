@@ -15,7 +15,8 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.callbacks.measuring import Measuring, check_count
+from keras_dlparts.callbacks.measuring import Measuring
+from keras_dlparts.checks import check_count
 
 CASES = {
     "HutchinsonCurvature": (

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_dlparts.checks import check_count
+
 
 class Measuring(keras.callbacks.Callback):
     """Base of callbacks that measure. It counts steps and finds the batch.
@@ -61,12 +63,3 @@ class Measuring(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.past += self.last + 1
-
-
-def check_count(name, value, least=1):
-    """Refuse what is no integer from `least`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < least:
-        raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
-    return value

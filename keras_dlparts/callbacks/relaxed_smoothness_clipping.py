@@ -17,8 +17,8 @@ import contextlib
 import keras
 import numpy as np
 
-from keras_dlparts.callbacks.measuring import check_count
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
+from keras_dlparts.checks import check_count
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
 
 CASES = {

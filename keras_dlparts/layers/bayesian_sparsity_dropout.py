@@ -41,6 +41,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.checks import check_count
 from keras_dlparts.layers.sparsity_figures import figures_of
 from keras_dlparts.layers.weights_left import WeightsLeft
 
@@ -168,13 +169,6 @@ def check_number(name, value, low, strict):
         raise ValueError(
             f"`{name}` must be finite and {sign} {low}. Received: {name}={value!r}"
         )
-
-
-def check_count(name, value, low):
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < low:
-        raise ValueError(f"`{name}` must be at least {low}. Received: {name}={value}")
 
 
 @keras.saving.register_keras_serializable("dlparts")

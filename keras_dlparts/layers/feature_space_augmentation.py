@@ -24,7 +24,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.orders import check_count, check_word
+from keras_dlparts.checks import check_count, check_word
 
 MODES = ("noise", "interpolate", "extrapolate")
 CASES = {

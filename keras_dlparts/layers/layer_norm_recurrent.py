@@ -24,7 +24,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.rates import check_rate
+from keras_dlparts.checks import check_rate
 
 # What the contract suite builds of each kind.
 layer_cases = (

@@ -11,7 +11,7 @@ Goodfellow et al. 2013, "Maxout networks", arXiv:1302.4389.
 import keras
 from keras import ops
 
-from keras_dlparts.layers.orders import check_count
+from keras_dlparts.checks import check_count
 
 CASES = {
     "Maxout": (

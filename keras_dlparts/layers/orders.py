@@ -83,21 +83,6 @@ def arranged(block, linears, changes, project, norm, drop=None):
     return [*before, residual, *after]
 
 
-def check_word(name, value, words):
-    if value not in words:
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(map(repr, words))}. "
-            f"Received: {name}={value!r}"
-        )
-
-
-def check_count(name, value):
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < 1:
-        raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-
-
 class Chain(keras.layers.Layer):
     """Layers in a row that are made in `build`, when the input's shape is known.
 

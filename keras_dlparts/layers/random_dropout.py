@@ -15,7 +15,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.rates import check_rate
+from keras_dlparts.checks import check_rate
 
 CASES = {
     "RandomDropout": (

@@ -23,6 +23,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.checks import check_count
 from keras_dlparts.layers import boltzmann, partition, rbm_figures
 from keras_dlparts.layers.rbm_monitor import Monitor
 
@@ -535,14 +536,6 @@ def _all_flips(v, x, W, b, *, hidden):
 
 gibbs = backend.compiled(_gibbs, ("visible", "hidden"))
 _pseudo_likelihood = backend.compiled(_all_flips, ("hidden",))
-
-
-def check_count(name, value, least=1):
-    """Raise unless `value` is an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < least:
-        raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
 
 
 def _check_sparsity(target, hidden):

@@ -22,13 +22,8 @@ networks", arXiv:1603.05027.
 
 import keras
 
-from keras_dlparts.layers.orders import (
-    ORDERS,
-    Chain,
-    arranged,
-    check_count,
-    check_word,
-)
+from keras_dlparts.checks import check_count, check_word
+from keras_dlparts.layers.orders import ORDERS, Chain, arranged
 from keras_dlparts.layers.residual import SHORTCUTS
 from keras_dlparts.layers.shortcuts import channel_axis
 

@@ -12,13 +12,8 @@ He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 
 import keras
 
-from keras_dlparts.layers.orders import (
-    ORDERS,
-    Chain,
-    arranged,
-    check_count,
-    check_word,
-)
+from keras_dlparts.checks import check_count, check_word
+from keras_dlparts.layers.orders import ORDERS, Chain, arranged
 from keras_dlparts.layers.residual import SHORTCUTS
 
 NORMS = {

@@ -19,7 +19,7 @@ He et al. 2016, "Deep residual learning for image recognition", arXiv:1512.03385
 
 import keras
 
-from keras_dlparts.layers.orders import check_word
+from keras_dlparts.checks import check_word
 from keras_dlparts.layers.residual_block import ResidualBlock
 from keras_dlparts.layers.shortcuts import channel_axis
 

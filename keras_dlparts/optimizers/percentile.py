@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.checks import check_count
 from keras_dlparts.optimizers.clipping_rule import ClippingRule, check_positive
 
 CASES = {"Percentile": ({"arguments": {"percentile": 50.0, "window": 4}},)}
@@ -52,12 +53,8 @@ class Percentile(ClippingRule):
                 "`percentile` must be between 0 and 100. "
                 f"Received: percentile={percentile}"
             )
-        if not isinstance(window, int) or isinstance(window, bool):
-            raise TypeError(f"`window` must be an integer. Received: window={window!r}")
-        if window < 1:
-            raise ValueError(f"`window` must be at least 1. Received: window={window}")
         self.percentile = percentile
-        self.window = window
+        self.window = check_count("window", window)
 
     def state(self, shapes):
         return {"norms": np.zeros(self.window), "seen": 0.0}

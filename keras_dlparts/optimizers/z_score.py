@@ -16,6 +16,7 @@ pre-training", arXiv:2504.02507.
 import keras
 from keras import ops
 
+from keras_dlparts.checks import check_count
 from keras_dlparts.optimizers.clipping_rule import ClippingRule, check_positive
 
 CASES = {"ZScore": ({"arguments": {"threshold": 1.0, "warmup": 2}},)}
@@ -54,12 +55,8 @@ class ZScore(ClippingRule):
             raise ValueError(
                 f"`momentum` must be in [0, 1). Received: momentum={momentum}"
             )
-        if not isinstance(warmup, int) or isinstance(warmup, bool):
-            raise TypeError(f"`warmup` must be an integer. Received: warmup={warmup!r}")
-        if warmup < 1:
-            raise ValueError(f"`warmup` must be at least 1. Received: warmup={warmup}")
         self.momentum = momentum
-        self.warmup = warmup
+        self.warmup = check_count("warmup", warmup)
 
     def state(self, shapes):
         return {"seen": 0.0, "mean": 0.0, "variance": 0.0}
