@@ -152,7 +152,6 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return X
 
     def _check_numbers(self):
-
         for name in ("n_components", "batch_size", "n_iter", "k"):
             check_count(name, getattr(self, name))
 
