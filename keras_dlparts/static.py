@@ -133,7 +133,7 @@ def _class_arguments(node, module):
     lost = False
     for base in node.bases if open_ended else []:
         base_module, name = _home(base, module)
-        if name in ("Layer", "ABC"):
+        if name in ("Layer", "Model", "ABC"):
             continue
         if name == "Optimizer":  # whose bases depend on the backend
             base_module, name = "keras.src.optimizers.base_optimizer", "BaseOptimizer"

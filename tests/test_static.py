@@ -42,7 +42,12 @@ def test_a_part_of_ours():
     assert about.doc.startswith("Dropout whose rate is itself random")
     assert about.module_doc.startswith("Random dropout:")
     assert "arXiv:1506.08700" in about.module_doc
-    assert about.arguments == (("rate", None), ("per", "'sample'"), ("seed", "None"))
+    assert about.arguments == (
+        ("rate", None),
+        ("per", "'sample'"),
+        ("noise_shape", "None"),
+        ("seed", "None"),
+    )
     assert about.path.endswith("random_dropout.py")
 
 

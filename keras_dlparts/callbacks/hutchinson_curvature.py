@@ -60,6 +60,7 @@ class HutchinsonCurvature(Measuring):
 
     Example:
 
+    >>> import keras
     >>> from keras_dlparts.optimizers import DiagonalNewton
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     >>> model.compile(DiagonalNewton(), "mse")

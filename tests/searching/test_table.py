@@ -51,10 +51,11 @@ def test_the_table_says_how_it_stands(tmp_path):
     assert lines[0].startswith("16 of 30 trials · 1 failed · best val_loss 0.25 (trial")
     assert "about 14.0 s left" in lines[0]
     assert len(lines) == 2 + 12 + 1  # and the best, although it was long ago
-    (first,) = [line for line in lines if line.startswith(best.trial_id)]
+    rows = lines[2:]
+    (first,) = [line for line in rows if line.startswith(best.trial_id)]
     assert "done" in first
     assert "0.25" in first
-    (last,) = [line for line in lines if line.startswith(running.trial_id)]
+    (last,) = [line for line in rows if line.startswith(running.trial_id)]
     assert "running" in last
     assert "3/9" in last
     assert f"rate {running.hyperparameters.values['rate']:.4g}" in last
