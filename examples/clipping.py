@@ -21,9 +21,10 @@ METHODS = {
     "fixed norm 1": ("Clipped", "SmoothnessTrace"),
     "AutoClip": ("Clipped#2", "SmoothnessTrace"),
     "ours": ("SGD", "RelaxedSmoothnessClipping"),
-    "ours, margin 1": ("SGD", "RelaxedSmoothnessClipping"),
-    "ours, margin 1, adapted rate": ("SGD", "RelaxedSmoothnessClipping"),
+    "ours, adapted rate": ("SGD", "RelaxedSmoothnessClipping"),
+    "ours, margin 10": ("SGD", "RelaxedSmoothnessClipping"),
 }
+SETTINGS = {"adapted rate": "adapt_learning_rate: true", "margin 10": "margin: 10.0"}
 # What a net that diverged counts as in the picture: the loss of guessing, and more.
 WORST = 10.0
 
@@ -37,12 +38,9 @@ def overrides(method, rate):
         f"optimizer.of[0].learning_rate={rate}",
         *(f"optimizer.of[{i}].optimizer.learning_rate={rate}" for i in (1, 2)),
     ]
-    if "margin 1" in method:
-        adapt = str("adapted" in method).lower()
-        sets.append(
-            "callbacks[0].of[1]={use: RelaxedSmoothnessClipping, margin: 1.0, "
-            f"adapt_learning_rate: {adapt}}}"
-        )
+    for words, setting in SETTINGS.items():
+        if words in method:
+            sets.append(f"callbacks[0].of[1]={{use: {callback}, {setting}}}")
     return sets
 
 

@@ -9,7 +9,7 @@ robust: weights min(1, 1.345 s / |u_k|) with s = 1.4826 median |u_k| (Huber's), 
 by re-weighting. Relative, since L and n run over orders of magnitude.
 
 Shapes: numbers. Zhang, He, Sra & Jadbabaie 2019, arXiv:1905.11881, whose theorem has
-m = 10; the rule itself is `optimizers.RelaxedSmoothness`.
+m = 10, for the worst case; the rule itself is `optimizers.RelaxedSmoothness`.
 """
 
 import contextlib
@@ -107,7 +107,8 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
         window: Integer, `>= 3`. How many of the last measurements are fitted.
         adapt_learning_rate: Boolean. Also keep the learning rate below
             `1 / (margin L0)`. For optimizers that step by the gradient itself.
-        margin: Float, greater than 0. The 10 of the theorem; smaller steps further.
+        margin: Float, greater than 0; smaller steps further. The theorem has 10, for
+            its worst case; 1 did better wherever it was tried (docs/clipping.md).
         deltas: Floats greater than 0: where on a step the gradient is compared.
         data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
             `dlparts train` hands over that of the step; a plain `fit` does not.
@@ -130,7 +131,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
         every=50,
         window=100,
         adapt_learning_rate=False,
-        margin=10.0,
+        margin=1.0,
         deltas=(0.5, 1.0),
         data=None,
     ):
