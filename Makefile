@@ -4,9 +4,11 @@ VENV ?= .venv
 TORCH ?= torch
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-FAST = -m "not slow"
+# What runs on the other backends too.
+ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py)
+FAST = -m "not slow and not study"
 
-.PHONY: demo test test-all test-more check docs clean
+.PHONY: demo test test-all test-more test-studies check docs clean
 
 # Each stamp stands for an install; a later call installs nothing again.
 $(VENV)/.made:
@@ -37,12 +39,16 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n 2 $(FAST)
 
 # Everything: also kills, several processes, a browser, and the other backends.
-test-all: test test-more
+test-all: test test-more test-studies
 
 test-more: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m slow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/optimizers tests/training tests/test_backend.py $(FAST)
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 tests/contracts tests/layers tests/optimizers tests/training tests/test_backend.py $(FAST)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
+
+# Each study of the examples once, as short as it goes.
+test-studies: $(VENV)/.all
+	$(BIN)/python -m pytest -q -n 2 -m study
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ CONFIGS = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_configs_learn_the_digits(name, tmp_path):
     path = ROOT / f"examples/{name}.yaml"
@@ -42,7 +42,7 @@ def test_data_init_makes_the_first_outputs_standard(tmp_path):
     assert abs(y.std(axis=0) - 1).max() < 1e-2
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("script", "more", "result"),
     [

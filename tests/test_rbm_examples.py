@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_study_runs(tmp_path):
     pytest.importorskip("sklearn")
     script = ROOT / "examples/rbm_digits.py"
@@ -30,7 +30,7 @@ def test_the_study_runs(tmp_path):
         assert len(json.loads(path.read_text())["rows"]) == count
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_benchmark_measures_both_sides():
     pytest.importorskip("sklearn")
     script = ROOT / "benchmarks/rbm.py"

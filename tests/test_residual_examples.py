@@ -29,7 +29,7 @@ def test_a_row_of_the_shortcut_study_is_what_its_name_says():
     assert block.residual == {"gate_bias": -6.0}
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("script", "more"),
     [("degradation", ["--depths", "2"]), ("shortcuts", ["--seeds", "0"])],

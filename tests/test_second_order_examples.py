@@ -30,7 +30,7 @@ def test_the_config_trains_and_resumes_to_the_same_weights(tmp_path):
     assert int(models[1].optimizer.estimates.numpy()) > 2
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("script", "arguments", "picture"),
     [
