@@ -108,7 +108,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
         adapt_learning_rate: Boolean. Also keep the learning rate below
             `1 / (margin L0)`. For optimizers that step by the gradient itself.
         margin: Float, greater than 0; smaller steps further. The theorem has 10, for
-            its worst case; 1 did better wherever it was tried (docs/clipping.md).
+            its worst case; docs/clipping.md compares the two.
         deltas: Floats greater than 0: where on a step the gradient is compared.
         data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
             `dlparts train` hands over that of the step; a plain `fit` does not.
