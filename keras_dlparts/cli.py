@@ -140,9 +140,11 @@ def _print_kind(kind, parts):
 
 def _summary(part):
     """The first line of a part's docstring."""
+    from keras_dlparts import static
+
     try:
-        return _described(part).doc.partition("\n")[0]
-    except registry.RegistryError:
+        return static.summary(part.target)
+    except (LookupError, ImportError, OSError, SyntaxError):
         return "(its source cannot be read)"
 
 

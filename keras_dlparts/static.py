@@ -151,6 +151,20 @@ def _class_arguments(node, module):
     return own, lost
 
 
+def summary(target):
+    """The first line of a docstring; mostly without parsing a module, to be quick."""
+    module, _, name = target.partition(":")
+    home, called = imported_names(module).get(name, (module, name))
+    origin = _spec(home).origin
+    if origin and origin.endswith(".py"):
+        with open(origin, encoding="utf-8") as file:
+            start = rf'^(?:class|def) {called}\b[^"]*:\n\s+"""([^\n]+?)(?:"""|\n)'
+            found = re.search(start, file.read(), re.MULTILINE)
+        if found:
+            return found[1]
+    return describe(target).doc.partition("\n")[0]
+
+
 def describe(target):
     """Describe `"module:name"` from its source. Raises LookupError if it cannot."""
     module, _, name = target.partition(":")

@@ -51,6 +51,12 @@ def test_a_part_of_ours():
     assert about.path.endswith("random_dropout.py")
 
 
+def test_summaries_are_the_first_lines():
+    for part in registry.parts():
+        whole = static.describe(part.target).doc.partition("\n")[0]
+        assert static.summary(part.target) == whole, part.name
+
+
 def test_a_source_takes_the_arguments_of_its_base():
     assert arguments("keras_dlparts.data:Spirals") == {
         "classes": "2",

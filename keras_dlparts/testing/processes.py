@@ -72,7 +72,7 @@ def _answer(path):
         with np.load(path.with_suffix(".npz")) as arrays:
             x = [arrays[key] for key in sorted(arrays, key=_number) if key[0] == "x"]
             y = [arrays[key] for key in sorted(arrays, key=_number) if key[0] == "y"]
-        inputs = x if isinstance(model.input, list) else x[0]
+        inputs = x if len(x) > 1 else x[0]
         ours = Example(model, inputs, None, [])
         general.same(y, general.predict(ours), "The outputs in a new process")
     except Exception as error:
