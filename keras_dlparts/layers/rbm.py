@@ -389,7 +389,7 @@ class RBM(keras.layers.Layer):
         W, b, c = self._tensors()
         shape = (n, W.shape[0])
         if start is not None:
-            start = self._states(np.broadcast_to(start, shape))
+            start = self._states(np.broadcast_to(ops.convert_to_numpy(start), shape))
         held = np.full(shape, np.nan, "float32")
         if clamp is not None:
             held[...] = ops.convert_to_numpy(clamp)
