@@ -53,6 +53,8 @@ def run(tmp_path_factory):
         [*COMMAND, "train", config, "--out", folder, "--set", "optimizer=sgd"],
         capture_output=True,
         text=True,
+        # JAX sets it where it is imported, as in this process it may have been.
+        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
     )
     return config, done
 
