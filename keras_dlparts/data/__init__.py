@@ -9,14 +9,6 @@ from keras_dlparts.data.keras_dataset import KerasDataset
 from keras_dlparts.data.mnist1d import Mnist1d
 from keras_dlparts.data.npz import Npz
 from keras_dlparts.data.parity import Parity
-from keras_dlparts.data.source import (
-    Source,
-    Spec,
-    Splits,
-    check_flag,
-    check_integer,
-    check_number,
-    check_path,
-)
+from keras_dlparts.data.source import Source, Spec, Splits
 from keras_dlparts.data.spirals import Spirals
 from keras_dlparts.data.tfds import Tfds

@@ -13,7 +13,8 @@ arXiv:1504.00941.
 
 import numpy as np
 
-from keras_dlparts.data.source import Source, Splits, check_integer
+from keras_dlparts.checks import check_count
+from keras_dlparts.data.source import Source, Splits
 
 
 class Adding(Source):
@@ -33,8 +34,8 @@ class Adding(Source):
 
     def __init__(self, length=100, samples=10000, **kwargs):
         super().__init__(**kwargs)
-        check_integer("length", length, 2)
-        check_integer("samples", samples, 4)
+        check_count("length", length, 2)
+        check_count("samples", samples, 4)
         self.length = length
         self.samples = samples
 

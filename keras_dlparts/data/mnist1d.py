@@ -18,7 +18,8 @@ convolutional network 94 % (paper: 32, 68, 94).
 
 import numpy as np
 
-from keras_dlparts.data.source import Source, Splits, check_integer, check_number
+from keras_dlparts.checks import check_count, check_number
+from keras_dlparts.data.source import Source, Splits
 
 POINTS = 40
 TEMPLATES = np.array(
@@ -75,8 +76,8 @@ class Mnist1d(Source):
 
     def __init__(self, samples=4000, noise=0.15, **kwargs):
         super().__init__(**kwargs)
-        check_integer("samples", samples, 4)
-        check_number("noise", noise, 0)
+        check_count("samples", samples, 4)
+        check_number("noise", noise, least=0)
         self.samples = samples
         self.noise = noise
 

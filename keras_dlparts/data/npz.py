@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.data.source import Source, Splits, check_path
+from keras_dlparts.checks import check_path
+from keras_dlparts.data.source import Source, Splits
 
 
 def example(folder):

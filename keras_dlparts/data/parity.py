@@ -9,7 +9,8 @@ with few bits the test repeats patterns of the training data.
 Minsky & Papert 1969, "Perceptrons".
 """
 
-from keras_dlparts.data.source import Source, Splits, check_integer
+from keras_dlparts.checks import check_count
+from keras_dlparts.data.source import Source, Splits
 
 
 class Parity(Source):
@@ -29,8 +30,8 @@ class Parity(Source):
 
     def __init__(self, bits=16, samples=4000, **kwargs):
         super().__init__(**kwargs)
-        check_integer("bits", bits, 1)
-        check_integer("samples", samples, 4)
+        check_count("bits", bits, 1)
+        check_count("samples", samples, 4)
         self.bits = bits
         self.samples = samples
 

@@ -13,13 +13,12 @@ the order of each epoch.
 
 import abc
 import functools
-import numbers
-import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_dlparts.checks import check_count, check_flag, check_number
 from keras_dlparts.data.batches import Batches, map_arrays
 
 
@@ -41,37 +40,6 @@ class Spec:
 
     shape: tuple[int, ...]
     dtype: str
-
-
-def check_integer(name, value, least):
-    """Raise unless `value` is an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(
-            f"`{name}` must be an integer >= {least}. Received: {name}={value!r}"
-        )
-    if value < least:
-        raise ValueError(f"`{name}` must be >= {least}. Received: {name}={value}")
-
-
-def check_number(name, value, low, high=float("inf")):
-    """Raise unless `value` is a number with `low <= value < high`."""
-    rule = f"`{name}` must be a number with {low} <= {name} < {high}"
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{rule}. Received: {name}={value!r}")
-    if not low <= value < high:
-        raise ValueError(f"{rule}. Received: {name}={value}")
-
-
-def check_flag(name, value):
-    """Raise unless `value` is True or False."""
-    if not isinstance(value, bool):
-        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r}")
-
-
-def check_path(name, value):
-    """Raise unless `value` names a path."""
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"`{name}` must be a path. Received: {name}={value!r}")
 
 
 class Source(abc.ABC):
@@ -105,10 +73,10 @@ class Source(abc.ABC):
     """
 
     def __init__(self, batch_size=32, shuffle=True, validation_split=0.1, seed=0):
-        check_integer("batch_size", batch_size, 1)
+        check_count("batch_size", batch_size, 1)
         check_flag("shuffle", shuffle)
-        check_number("validation_split", validation_split, 0, 1)
-        check_integer("seed", seed, 0)
+        check_number("validation_split", validation_split, least=0, below=1)
+        check_count("seed", seed, 0)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.validation_split = validation_split

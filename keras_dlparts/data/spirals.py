@@ -11,7 +11,8 @@ Lang & Witbrock 1988, "Learning to tell two spirals apart".
 
 import numpy as np
 
-from keras_dlparts.data.source import Source, Splits, check_integer, check_number
+from keras_dlparts.checks import check_count, check_number
+from keras_dlparts.data.source import Source, Splits
 
 
 def arms(t, c, classes, turns):
@@ -40,10 +41,10 @@ class Spirals(Source):
 
     def __init__(self, classes=2, turns=1.5, noise=0.02, samples=2000, **kwargs):
         super().__init__(**kwargs)
-        check_integer("classes", classes, 2)
-        check_number("turns", turns, 0)
-        check_number("noise", noise, 0)
-        check_integer("samples", samples, 4)
+        check_count("classes", classes, 2)
+        check_number("turns", turns, least=0)
+        check_number("noise", noise, least=0)
+        check_count("samples", samples, 4)
         self.classes = classes
         self.turns = turns
         self.noise = noise

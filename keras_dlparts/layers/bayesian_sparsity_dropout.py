@@ -41,7 +41,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.checks import check_count
+from keras_dlparts.checks import check_count, check_number
 from keras_dlparts.layers.sparsity_figures import figures_of
 from keras_dlparts.layers.weights_left import WeightsLeft
 
@@ -160,17 +160,6 @@ def check_kind(layer):
                 )
 
 
-def check_number(name, value, low, strict):
-    """A finite number, above or from `low` on."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not (value > low if strict else value >= low) or value == float("inf"):
-        sign = ">" if strict else ">="
-        raise ValueError(
-            f"`{name}` must be finite and {sign} {low}. Received: {name}={value!r}"
-        )
-
-
 @keras.saving.register_keras_serializable("dlparts")
 class BayesianSparsityDropout(keras.layers.Wrapper):
     """Learns which weights of a layer to drop, and shuts down those it can do without.
@@ -250,9 +239,9 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
             raise ValueError(
                 f"`prior` must be 'jeffreys' or 'laplace'. Received: prior={prior!r}"
             )
-        check_number("gamma", gamma, 0, strict=True)
-        check_number("level", level, 0, strict=True)
-        check_number("strength", strength, 0, strict=False)
+        check_number("gamma", gamma, above=0)
+        check_number("level", level, above=0)
+        check_number("strength", strength, least=0)
         check_count("warmup", warmup, 1)
         check_count("ramp", ramp, 1)
         if every is not None:

@@ -24,7 +24,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.checks import check_count, check_word
+from keras_dlparts.checks import check_count, check_number, check_word
 
 MODES = ("noise", "interpolate", "extrapolate")
 CASES = {
@@ -134,17 +134,8 @@ class FeatureSpaceAugmentation(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_word("mode", mode, MODES)
-        for name, value in (("strength", strength), ("rate", rate)):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(
-                    f"`{name}` must be a number. Received: {name}={value!r}"
-                )
-        if not 0 < strength < math.inf:
-            raise ValueError(
-                "`strength` must be finite and > 0: at 0 nothing is augmented. "
-                f"Received: strength={strength}"
-            )
-        if not 0 < rate <= 1:
+        check_number("strength", strength, above=0)
+        if not 0 < check_number("rate", rate) <= 1:
             raise ValueError(
                 "`rate` must satisfy 0 < rate <= 1: at 0 nothing is augmented. "
                 f"Received: rate={rate}"

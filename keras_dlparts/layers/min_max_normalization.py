@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.checks import check_number
 from keras_dlparts.layers.adapting import AdaptingLayer
 
 CASES = {
@@ -63,14 +64,10 @@ class MinMaxNormalization(AdaptingLayer):
     def __init__(self, low=0.0, high=1.0, axis=-1, invert=False, **kwargs):
         super().__init__(axis=axis, **kwargs)
         for name, value in {"low": low, "high": high}.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(
-                    f"`{name}` must be a number. Received: {name}={value!r}"
-                )
-        if not -np.inf < low < high < np.inf:
+            check_number(name, value)
+        if not low < high:
             raise ValueError(
-                "`low` and `high` must be finite with low < high. "
-                f"Received: low={low}, high={high}"
+                f"`low` must be less than `high`. Received: low={low}, high={high}"
             )
         if not isinstance(invert, bool):
             raise TypeError(

@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.checks import check_number
 
 CASES = {
     "NoisyBatchNormalization": (
@@ -31,17 +32,6 @@ CASES = {
 def disturb(a, mu, sigma, m, s):
     """(sigma + s) a + mu + m; the noise is an argument."""
     return (sigma + s) * a + mu + m
-
-
-def check_noise(name, value, low):
-    """Raise unless a finite number of at least `low`."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not low <= value < float("inf"):
-        raise ValueError(
-            f"`{name}` must be finite and at least {low}, which is no noise. "
-            f"Received: {name}={value}"
-        )
 
 
 @keras.saving.register_keras_serializable("dlparts")
@@ -97,9 +87,9 @@ class NoisyBatchNormalization(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_noise("shift", shift, 0)
-        check_noise("stretch", stretch, 1)
-        check_noise("jitter", jitter, 0)
+        check_number("shift", shift, least=0)
+        check_number("stretch", stretch, least=1)
+        check_number("jitter", jitter, least=0)
         self.shift = shift
         self.stretch = stretch
         self.jitter = jitter

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.checks import check_number
 from keras_dlparts.layers.adapting import AdaptingLayer, Moments
 
 CASES = {
@@ -82,15 +83,8 @@ class Whitening(AdaptingLayer):
         super().__init__(axis=axis, **kwargs)
         if kind not in ("pca", "zca"):
             raise ValueError(f"`kind` must be 'pca' or 'zca'. Received: kind={kind!r}")
-        if isinstance(epsilon, bool) or not isinstance(epsilon, int | float):
-            raise TypeError(
-                f"`epsilon` must be a number > 0. Received: epsilon={epsilon!r}"
-            )
-        if not 0 < epsilon < np.inf:
-            raise ValueError(
-                "`epsilon` must be finite and > 0: a direction without variance is "
-                f"divided by its root. Received: epsilon={epsilon}"
-            )
+        # A direction without variance is divided by its root.
+        check_number("epsilon", epsilon, above=0)
         if not self._axes:
             raise ValueError(
                 "`axis` must name at least one axis: one number has no correlation. "

@@ -14,9 +14,9 @@ import math
 import keras
 from keras import ops
 
+from keras_dlparts.checks import check_number
 from keras_dlparts.optimizers.clipping_rule import (
     ClippingRule,
-    check_positive,
     global_norm,
 )
 
@@ -63,8 +63,8 @@ class AdaptiveUnit(ClippingRule):
     """
 
     def __init__(self, clip_factor=0.01, epsilon=1e-3, exclude=None):
-        self.clip_factor = check_positive("clip_factor", clip_factor)
-        self.epsilon = check_positive("epsilon", epsilon)
+        self.clip_factor = check_number("clip_factor", clip_factor, above=0)
+        self.epsilon = check_number("epsilon", epsilon, above=0)
         if isinstance(exclude, str):
             raise TypeError(
                 f"`exclude` must be a list of texts. Received: exclude={exclude!r}"

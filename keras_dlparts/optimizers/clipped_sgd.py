@@ -14,7 +14,8 @@ nu = 0.7 and beta = 0.999.
 
 import keras
 
-from keras_dlparts.optimizers.clipping_rule import check_positive, clip_by, global_norm
+from keras_dlparts.checks import check_number
+from keras_dlparts.optimizers.clipping_rule import clip_by, global_norm
 from keras_dlparts.optimizers.directed_sgd import DirectedSGD
 
 CASES = {
@@ -68,7 +69,7 @@ class ClippedSGD(DirectedSGD):
         **kwargs,
     ):
         super().__init__(learning_rate, name, **kwargs)
-        self.gamma = check_positive("gamma", gamma)
+        self.gamma = check_number("gamma", gamma, above=0)
         if not 0 <= momentum < 1:
             raise ValueError(
                 f"`momentum` must be in [0, 1). Received: momentum={momentum}"

@@ -131,13 +131,3 @@ class ClippingRule:
     @classmethod
     def from_config(cls, config):
         return cls(**config)
-
-
-def check_positive(name, value, zero=False):
-    """Refuse what is no number above 0 (or, with `zero`, from 0)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"`{name}` must be a number. Received: {name}={value!r}")
-    if not (value >= 0 if zero else value > 0):
-        rule = "0 or greater" if zero else "greater than 0"
-        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value}")
-    return value

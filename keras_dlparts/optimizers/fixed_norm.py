@@ -8,7 +8,8 @@ recurrent neural networks", arXiv:1211.5063.
 
 import keras
 
-from keras_dlparts.optimizers.clipping_rule import ClippingRule, check_positive
+from keras_dlparts.checks import check_number
+from keras_dlparts.optimizers.clipping_rule import ClippingRule
 
 CASES = {"FixedNorm": ({"arguments": {"threshold": 0.1}},)}
 
@@ -30,7 +31,7 @@ class FixedNorm(ClippingRule):
     """
 
     def __init__(self, threshold=1.0):
-        self.first_threshold = check_positive("threshold", threshold)
+        self.first_threshold = check_number("threshold", threshold, above=0)
 
     def limit(self, norm, state, learning_rate):
         return self.threshold * 1.0, state

@@ -11,7 +11,8 @@ Zhang, He, Sra & Jadbabaie 2019, arXiv:1905.11881.
 
 import keras
 
-from keras_dlparts.optimizers.clipping_rule import check_positive, global_norm
+from keras_dlparts.checks import check_number
+from keras_dlparts.optimizers.clipping_rule import global_norm
 from keras_dlparts.optimizers.directed_sgd import DirectedSGD
 
 CASES = {"NormalizedSGD": ({"arguments": {"learning_rate": 0.1, "beta": 0.5}},)}
@@ -42,7 +43,7 @@ class NormalizedSGD(DirectedSGD):
 
     def __init__(self, learning_rate=0.01, beta=1.0, name=None, **kwargs):
         super().__init__(learning_rate, name, **kwargs)
-        self.beta = check_positive("beta", beta)
+        self.beta = check_number("beta", beta, above=0)
 
     def direction(self, gradients, variables):
         return normalised(gradients, self.beta)

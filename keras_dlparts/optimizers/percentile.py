@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts.checks import check_count
-from keras_dlparts.optimizers.clipping_rule import ClippingRule, check_positive
+from keras_dlparts.checks import check_count, check_number
+from keras_dlparts.optimizers.clipping_rule import ClippingRule
 
 CASES = {"Percentile": ({"arguments": {"percentile": 50.0, "window": 4}},)}
 
@@ -48,7 +48,7 @@ class Percentile(ClippingRule):
     """
 
     def __init__(self, percentile=10.0, window=1000):
-        if not check_positive("percentile", percentile, zero=True) <= 100:
+        if not check_number("percentile", percentile, least=0) <= 100:
             raise ValueError(
                 "`percentile` must be between 0 and 100. "
                 f"Received: percentile={percentile}"

@@ -15,7 +15,8 @@ decks print L0 for the L1 of the second term).
 import keras
 from keras import ops
 
-from keras_dlparts.optimizers.clipping_rule import ClippingRule, check_positive
+from keras_dlparts.checks import check_number
+from keras_dlparts.optimizers.clipping_rule import ClippingRule
 
 CASES = {"RelaxedSmoothness": ({"arguments": {"L0": 1.0, "L1": 2.0}},)}
 
@@ -54,10 +55,10 @@ class RelaxedSmoothness(ClippingRule):
     def __init__(self, L0=None, L1=None, adapt_learning_rate=False, margin=10.0):
         for name, value in (("L0", L0), ("L1", L1)):
             if value is not None:
-                check_positive(name, value, zero=True)
+                check_number(name, value, least=0)
         self.constants = L0, L1
         self.adapt_learning_rate = adapt_learning_rate
-        self.margin = check_positive("margin", margin)
+        self.margin = check_number("margin", margin, above=0)
 
     def state(self, shapes):
         L0, L1 = (_UNKNOWN if value is None else value for value in self.constants)

@@ -16,8 +16,8 @@ pre-training", arXiv:2504.02507.
 import keras
 from keras import ops
 
-from keras_dlparts.checks import check_count
-from keras_dlparts.optimizers.clipping_rule import ClippingRule, check_positive
+from keras_dlparts.checks import check_count, check_number
+from keras_dlparts.optimizers.clipping_rule import ClippingRule
 
 CASES = {"ZScore": ({"arguments": {"threshold": 1.0, "warmup": 2}},)}
 
@@ -50,7 +50,7 @@ class ZScore(ClippingRule):
     """
 
     def __init__(self, threshold=2.5, momentum=0.97, warmup=25):
-        self.z_threshold = check_positive("threshold", threshold)
+        self.z_threshold = check_number("threshold", threshold, above=0)
         if not 0 <= momentum < 1:
             raise ValueError(
                 f"`momentum` must be in [0, 1). Received: momentum={momentum}"

@@ -226,7 +226,7 @@ model:
   - {use: Dense, units: 3, name: a/b}
 """
 TOLD = {
-    "1:39  data.validation_split": "with 0 <= validation_split < 1. Received",
+    "1:39  data.validation_split": "at least 0, less than 1. Received",
     "3:25  model[0].units": "keras.Dense: Received an invalid value for `units`",
     "4:26  model[1].rate": "Expected a float value between 0 and 1",
     "5:32  model[2].rate": "must satisfy 0 <= rate < 1",

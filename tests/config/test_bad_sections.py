@@ -73,7 +73,7 @@ compile: {run_eagerly: yes, jit_compile: off}
     ),
     "numbers out of range": (
         {
-            "1:33  data.batch_size": "`batch_size` must be >= 1. Received:",
+            "1:33  data.batch_size": "`batch_size` must be at least 1. Received:",
             "3:15  fit.epochs": "must be greater than or equal to 1. Received: 0",
             "3:35  fit.validation_freq": "must be greater than or equal to 1",
             "4:7  seed": "must be less than 4294967296. Received: 4294967296",

@@ -26,7 +26,9 @@ def test_seeds_repeat_and_the_test_is_other_data(make):
 @pytest.mark.parametrize("make", MADE)
 def test_samples_at_the_boundary(make):
     assert len(make(samples=4, validation_split=0).test.arrays()[0]) == 1
-    with pytest.raises(ValueError, match=r"`samples` must be >= 4. Received: .*=3"):
+    with pytest.raises(
+        ValueError, match=r"`samples` must be at least 4. Received: .*=3"
+    ):
         make(samples=3)
 
 
@@ -51,7 +53,7 @@ def test_parity():
     assert set(np.unique(x)) == {0, 1}
     np.testing.assert_array_equal(y, np.bitwise_xor.reduce(x.astype(int), axis=1))
     assert abs(y.mean() - 0.5) < 0.06
-    with pytest.raises(ValueError, match=r"`bits` must be >= 1"):
+    with pytest.raises(ValueError, match=r"`bits` must be at least 1"):
         Parity(bits=0)
 
 
@@ -84,7 +86,9 @@ def test_adding(length):
 
 
 def test_adding_length_at_the_boundary():
-    with pytest.raises(ValueError, match=r"`length` must be >= 2. Received: length=1"):
+    with pytest.raises(
+        ValueError, match=r"`length` must be at least 2. Received: length=1"
+    ):
         Adding(length=1)
 
 

@@ -79,15 +79,19 @@ def test_no_validation():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"batch_size": 0}, ValueError, "`batch_size` must be >= 1. Received: .*=0"),
+        (
+            {"batch_size": 0},
+            ValueError,
+            "`batch_size` must be at least 1. Received: .*=0",
+        ),
         ({"batch_size": 2.0}, TypeError, "`batch_size` must be an integer"),
         ({"batch_size": True}, TypeError, "`batch_size` must be an integer"),
         ({"shuffle": 1}, TypeError, "`shuffle` must be True or False"),
-        ({"validation_split": 1}, ValueError, "validation_split < 1. Received: .*=1"),
-        ({"validation_split": -0.1}, ValueError, "0 <= validation_split"),
-        ({"validation_split": float("nan")}, ValueError, "0 <= validation_split"),
-        ({"validation_split": "0.1"}, TypeError, "must be a number"),
-        ({"seed": -1}, ValueError, "`seed` must be >= 0"),
+        ({"validation_split": 1}, ValueError, "less than 1. Received: .*=1"),
+        ({"validation_split": -0.1}, ValueError, "at least 0, less than 1"),
+        ({"validation_split": float("nan")}, ValueError, "at least 0, less than 1"),
+        ({"validation_split": "0.1"}, TypeError, "must be a finite number"),
+        ({"seed": -1}, ValueError, "`seed` must be at least 0"),
         ({"seed": None}, TypeError, "`seed` must be an integer"),
     ],
 )

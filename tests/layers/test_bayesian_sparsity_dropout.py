@@ -349,12 +349,15 @@ def test_figures_and_logs(tmp_path):
     ("arguments", "message"),
     [
         ({"prior": "gauss"}, "'jeffreys' or 'laplace'. Received: prior='gauss'"),
-        ({"gamma": 0}, "> 0. Received: gamma=0"),
-        ({"gamma": -1.0}, "> 0. Received: gamma=-1.0"),
-        ({"gamma": float("nan")}, "finite and > 0. Received: gamma=nan"),
-        ({"level": 0.0}, "> 0. Received: level=0.0"),
-        ({"strength": -0.1}, ">= 0. Received: strength=-0.1"),
-        ({"strength": float("inf")}, "finite and >= 0. Received: strength=inf"),
+        ({"gamma": 0}, "greater than 0. Received: gamma=0"),
+        ({"gamma": -1.0}, "greater than 0. Received: gamma=-1.0"),
+        ({"gamma": float("nan")}, "finite number, greater than 0. Received: gamma=nan"),
+        ({"level": 0.0}, "greater than 0. Received: level=0.0"),
+        ({"strength": -0.1}, "at least 0. Received: strength=-0.1"),
+        (
+            {"strength": float("inf")},
+            "finite number, at least 0. Received: strength=inf",
+        ),
         ({"warmup": 0}, "at least 1. Received: warmup=0"),
         ({"ramp": 0}, "at least 1. Received: ramp=0"),
         ({"every": 0}, "at least 1. Received: every=0"),
@@ -369,7 +372,7 @@ def test_bad_values(arguments, message):
     "arguments", [{"gamma": "1"}, {"strength": True}, {"warmup": 1.5}, {"every": True}]
 )
 def test_bad_types(arguments):
-    with pytest.raises(TypeError, match=r"must be an? \w+\. Received: "):
+    with pytest.raises(TypeError, match=r"must be an? .*Received: "):
         BayesianSparsityDropout(kl.Dense(1), **arguments)
 
 

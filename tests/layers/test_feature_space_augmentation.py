@@ -227,12 +227,16 @@ def test_replicas_count_all_contexts_and_draw_apart(tmp_path):
     ("arguments", "error", "message"),
     [
         ({"mode": "mixup"}, ValueError, "`mode` must be one of 'noise', 'interpolate'"),
-        ({"strength": 0}, ValueError, r"finite and > 0.*Received: strength=0"),
+        (
+            {"strength": 0},
+            ValueError,
+            "finite number, greater than 0. Received: strength=0",
+        ),
         ({"strength": math.inf}, ValueError, "finite"),
-        ({"strength": "1"}, TypeError, "`strength` must be a number"),
+        ({"strength": "1"}, TypeError, "`strength` must be a finite number"),
         ({"rate": 0.0}, ValueError, "0 < rate <= 1"),
         ({"rate": 1.001}, ValueError, "0 < rate <= 1"),
-        ({"rate": True}, TypeError, "`rate` must be a number"),
+        ({"rate": True}, TypeError, "`rate` must be a finite number"),
         ({"neighbours": 0}, ValueError, "`neighbours` must be at least 1"),
         ({"memory": 2.0}, TypeError, "`memory` must be an integer"),
         (

@@ -101,12 +101,16 @@ def test_fold_leaves_it_and_recalibrate_knows_it():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"shift": -1e-9}, ValueError, "`shift` must be finite and at least 0"),
-        ({"stretch": 0.999}, ValueError, "`stretch` must be finite and at least 1"),
-        ({"jitter": math.inf}, ValueError, "`jitter` must be finite"),
+        ({"shift": -1e-9}, ValueError, "`shift` must be a finite number, at least 0"),
+        (
+            {"stretch": 0.999},
+            ValueError,
+            "`stretch` must be a finite number, at least 1",
+        ),
+        ({"jitter": math.inf}, ValueError, "`jitter` must be a finite number"),
         ({"shift": math.nan}, ValueError, "Received: shift=nan"),
-        ({"shift": "1"}, TypeError, "a number. Received: shift='1'"),
-        ({"jitter": True}, TypeError, "a number"),
+        ({"shift": "1"}, TypeError, "at least 0. Received: shift='1'"),
+        ({"jitter": True}, TypeError, "a finite number"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

@@ -432,7 +432,7 @@ def test_unknown_words(name):
 
 @pytest.mark.parametrize("target", [0, 1, 1.5, np.nan])
 def test_sparsity_out_of_bounds(target):
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="greater than 0, less than 1"):
         RBM(2, sparsity_target=target)
     with pytest.raises(ValueError, match="Bernoulli hidden unit"):
         RBM(2, hidden="relu", sparsity_target=0.1)

@@ -439,25 +439,61 @@ def test_excluded_weights_are_not_clipped():
 
 
 BAD = [
-    (lambda: FixedNorm(0.0), ValueError, "`threshold` must be greater than 0"),
-    (lambda: FixedNorm("a"), TypeError, "`threshold` must be a number"),
+    (
+        lambda: FixedNorm(0.0),
+        ValueError,
+        "`threshold` must be a finite number, greater than 0",
+    ),
+    (lambda: FixedNorm("a"), TypeError, "`threshold` must be a finite number"),
     (lambda: Percentile(100.1), ValueError, "between 0 and 100"),
-    (lambda: Percentile(-0.1), ValueError, "must be 0 or greater"),
+    (lambda: Percentile(-0.1), ValueError, "must be a finite number, at least 0"),
     (lambda: Percentile(window=0), ValueError, "`window` must be at least 1"),
     (lambda: Percentile(window=1.5), TypeError, "`window` must be an integer"),
-    (lambda: ZScore(0.0), ValueError, "`threshold` must be greater than 0"),
+    (
+        lambda: ZScore(0.0),
+        ValueError,
+        "`threshold` must be a finite number, greater than 0",
+    ),
     (lambda: ZScore(momentum=1.0), ValueError, r"`momentum` must be in \[0, 1\)"),
     (lambda: ZScore(warmup=0), ValueError, "`warmup` must be at least 1"),
-    (lambda: AdaptiveUnit(0.0), ValueError, "`clip_factor` must be greater than 0"),
-    (lambda: AdaptiveUnit(epsilon=0.0), ValueError, "`epsilon` must be greater"),
+    (
+        lambda: AdaptiveUnit(0.0),
+        ValueError,
+        "`clip_factor` must be a finite number, greater than 0",
+    ),
+    (
+        lambda: AdaptiveUnit(epsilon=0.0),
+        ValueError,
+        "`epsilon` must be a finite number, greater",
+    ),
     (lambda: AdaptiveUnit(exclude="a"), TypeError, "`exclude` must be a list"),
-    (lambda: RelaxedSmoothness(L0=-0.1), ValueError, "`L0` must be 0 or greater"),
-    (lambda: RelaxedSmoothness(L1=-0.1), ValueError, "`L1` must be 0 or greater"),
-    (lambda: RelaxedSmoothness(margin=0), ValueError, "`margin` must be greater"),
-    (lambda: ClippedSGD(gamma=0.0), ValueError, "`gamma` must be greater than 0"),
+    (
+        lambda: RelaxedSmoothness(L0=-0.1),
+        ValueError,
+        "`L0` must be a finite number, at least 0",
+    ),
+    (
+        lambda: RelaxedSmoothness(L1=-0.1),
+        ValueError,
+        "`L1` must be a finite number, at least 0",
+    ),
+    (
+        lambda: RelaxedSmoothness(margin=0),
+        ValueError,
+        "`margin` must be a finite number, greater",
+    ),
+    (
+        lambda: ClippedSGD(gamma=0.0),
+        ValueError,
+        "`gamma` must be a finite number, greater than 0",
+    ),
     (lambda: ClippedSGD(momentum=1.0), ValueError, "`momentum` must be in"),
     (lambda: ClippedSGD(mix=1.1), ValueError, "`mix` must be in"),
-    (lambda: NormalizedSGD(beta=0.0), ValueError, "`beta` must be greater than 0"),
+    (
+        lambda: NormalizedSGD(beta=0.0),
+        ValueError,
+        "`beta` must be a finite number, greater than 0",
+    ),
     (lambda: Clipped("sgd", by=1.0), TypeError, r"such as FixedNorm\(1.0\)"),
     (
         lambda: Clipped(keras.optimizers.SGD(global_clipnorm=1.0), by=FixedNorm()),

@@ -10,7 +10,8 @@ No line parts one ring from another, so a linear model stays near chance.
 
 import numpy as np
 
-from keras_dlparts.data import Source, Splits, check_integer, check_number
+from keras_dlparts.checks import check_count, check_number
+from keras_dlparts.data import Source, Splits
 
 
 def points(c, a, e, classes):
@@ -36,9 +37,9 @@ class Rings(Source):
 
     def __init__(self, classes=2, noise=0.05, samples=2000, **kwargs):
         super().__init__(**kwargs)
-        check_integer("classes", classes, 2)
-        check_number("noise", noise, 0)
-        check_integer("samples", samples, 4)
+        check_count("classes", classes, 2)
+        check_number("noise", noise, least=0)
+        check_count("samples", samples, 4)
         self.classes = classes
         self.noise = noise
         self.samples = samples
