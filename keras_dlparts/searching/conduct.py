@@ -155,6 +155,9 @@ class _Plan:
             settings.seed = experiment.settings.seed % 2**31
         if settings.trials is None and settings.algorithm in ("random", "bayesian"):
             settings.trials = _MANY
+        best = experiment.settings.best
+        if settings.direction == "auto" and settings.objective == best.monitor:
+            settings.direction = best.mode  # the config says which way is better
         settings.direction = direction_of(settings)
         self.settings = settings
         self.config = {**copy.deepcopy(document.values), "name": self.name}

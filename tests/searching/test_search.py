@@ -322,6 +322,14 @@ def test_a_trials_batch_size_and_epochs_are_searched(config, tmp_path):
     assert len(seen) > 1
 
 
+def test_what_best_says_of_the_objective_holds(config, tmp_path):
+    config["best"] = {"monitor": "val_loss", "mode": "max"}
+    config["model"] = [{"use": "Dense", "units": 2}]
+    found = search(config, out=tmp_path / "s", trials=2)
+    assert found.maximise
+    assert found.best.score == max(trial.score for trial in found.trials)
+
+
 def test_the_settings_may_stand_in_the_file(config, tmp_path, monkeypatch):
     config["search"] = {"algorithm": "grid", "trials": 2, "objective": "val_accuracy"}
     config["name"] = "named"
