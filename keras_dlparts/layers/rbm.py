@@ -206,17 +206,22 @@ class RBM(BoltzmannMachine):
 
     def _learn(self, v, W, b, c):
         """Add the contrastive loss, and step the chains on."""
-        x = boltzmann.to_hidden(v, W, c)
         seed = self.seed_generator.next()
-        h = self._own_particles() if self.persistent else self._sample_hidden(x, seed)
-        v_k = self._walk(h, seed, *map(ops.stop_gradient, (W, b, c)))
-        x_k = boltzmann.to_hidden(v_k, W, c)
-        data, chain = (
-            ops.mean(boltzmann.free_energy(*pair, b, self.visible, self.hidden))
-            for pair in ((v, x), (v_k, x_k))
-        )
+        fixed = [*map(ops.stop_gradient, (W, b, c))]
+        if self.persistent:
+            h = self._own_particles()
+        else:
+            h = self._sample_hidden(boltzmann.to_hidden(v, fixed[0], fixed[2]), seed)
+        v_k = self._walk(h, seed, *fixed)
+        # One product for both, and so one in the gradient, where small ones cost most.
+        both = ops.concatenate([v, v_k])
+        x = boltzmann.to_hidden(both, W, c)
+        energy = boltzmann.free_energy(both, x, b, self.visible, self.hidden)
+        rows = ops.shape(v)[0]
+        x, x_k = x[:rows], x[rows:]
+        loss = ops.mean(energy[:rows]) - ops.mean(energy[rows:])
         # What no compiled step can raise as an error is to be seen in the loss.
-        loss = data - chain + ops.where(self._fits(v), 0.0, np.nan)
+        loss += ops.where(self._fits(v), 0.0, np.nan)
         if self.persistent:
             self._keep_particles(self._sample_hidden(x_k, seed, 2 * self.k))
         mean = ops.mean(ops.stop_gradient(boltzmann.hidden_mean(x, self.hidden)), 0)
@@ -228,8 +233,7 @@ class RBM(BoltzmannMachine):
         self.add_loss(loss)
         if self.monitor:
             noise = backend.draw("uniform", (), seed, 2 * self.k + 1)
-            now = map(ops.stop_gradient, (v, x, W, b, c))
-            self.monitored.sample(self, *now, noise)
+            self.monitored.sample(self, v, ops.stop_gradient(x), *fixed, noise)
 
     def _sample_hidden(self, x, seed, step=0):
         x = ops.stop_gradient(x)
@@ -270,11 +274,16 @@ class RBM(BoltzmannMachine):
     def _own_particles(self):
         first, rows = self._own_rows()
         h, share = map(ops.convert_to_tensor, (self.particles, self.share))
+        if rows == self.chains:
+            return h
         h = ops.slice(h, (first, 0), (rows, self.units))
         return h / ops.slice(share, (first, 0), (rows, 1))
 
     def _keep_particles(self, h):
         first, rows = self._own_rows()
+        if rows == self.chains:
+            self.particles.assign(h)
+            return
         for variable, own in ((self.particles, h), (self.share, ops.ones((rows, 1)))):
             others = ops.zeros(variable.shape)
             variable.assign(ops.slice_update(others, (first, 0), own))
