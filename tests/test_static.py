@@ -67,6 +67,7 @@ def test_a_source_takes_the_arguments_of_its_base():
         "shuffle": "True",
         "validation_split": "0.1",
         "seed": "0",
+        "targets": "None",
     }
 
 

@@ -23,7 +23,7 @@ class Adding(Source):
     Args:
         length: Integer, `>= 2`. How long the sequences are.
         samples: Integer, `>= 4`. A quarter as many, drawn independently, test.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

@@ -63,7 +63,7 @@ class Csv(Source):
         test_path: Another file of the same columns to test on, or None.
         header: Whether the first line names the columns.
         delimiter: One character between the cells.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

@@ -18,7 +18,7 @@ class Digits(Source):
 
     Args:
         flatten: Whether x has shape `(64,)`; else it is `(8, 8, 1)`.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

@@ -84,7 +84,7 @@ class Idx(Source):
     Args:
         path: The folder.
         channel_axis: Whether x is `(height, width, 1)`; else `(height, width)`.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

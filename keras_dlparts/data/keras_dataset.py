@@ -132,7 +132,7 @@ class KerasDataset(Source):
         name: `"mnist"`, `"fashion_mnist"`, `"cifar10"`, `"cifar100"` or
             `"california_housing"`.
         folder: Where its files are. None for Keras' cache folder.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

@@ -66,7 +66,7 @@ class Mnist1d(Source):
     Args:
         samples: Integer, `>= 4`. A quarter as many, drawn independently, test.
         noise: Float, `>= 0`. Standard deviation of the smoothed noise.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

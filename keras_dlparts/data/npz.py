@@ -35,7 +35,7 @@ class Npz(Source):
         x: Name of the input array without `_train` and so on, or a list of
             names for a dict of inputs.
         y: Likewise for the targets; None for no targets.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

@@ -19,7 +19,7 @@ class Parity(Source):
     Args:
         bits: Integer, `>= 1`.
         samples: Integer, `>= 4`. A quarter as many, drawn independently, test.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_dlparts.checks import check_count, check_flag, check_number
+from keras_dlparts.checks import check_count, check_flag, check_number, check_word
 from keras_dlparts.data.batches import Batches, map_arrays
 
 
@@ -52,6 +52,8 @@ class Source(abc.ABC):
             training data to validate on, where the source brings no validation
             data of its own. 0 for none.
         seed: Integer, `>= 0`.
+        targets: None for the y of the data, or `"inputs"` for x in its place, as an
+            autoencoder learns.
 
     Attributes:
         train: `Batches`.
@@ -72,7 +74,14 @@ class Source(abc.ABC):
     Spec(shape=(1,), dtype='float32')
     """
 
-    def __init__(self, batch_size=32, shuffle=True, validation_split=0.1, seed=0):
+    def __init__(
+        self,
+        batch_size=32,
+        shuffle=True,
+        validation_split=0.1,
+        seed=0,
+        targets=None,
+    ):
         check_count("batch_size", batch_size, 1)
         check_flag("shuffle", shuffle)
         check_number("validation_split", validation_split, least=0, below=1)
@@ -80,7 +89,10 @@ class Source(abc.ABC):
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.validation_split = validation_split
+        if targets is not None:
+            check_word("targets", targets, ("inputs",))
         self.seed = seed
+        self.targets = targets
 
     @abc.abstractmethod
     def load(self):
@@ -100,6 +112,8 @@ class Source(abc.ABC):
                 f"{name}.load must return `Splits` with a `train`. Received: "
                 f"{type(splits).__name__}"
             )
+        if self.targets == "inputs":
+            splits = Splits(*(pair and (pair[0], pair[0]) for pair in splits))
         specs = {
             split: _checked(f"{name}, {split}", pair)
             for split, pair in splits._asdict().items()

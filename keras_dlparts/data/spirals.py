@@ -31,7 +31,7 @@ class Spirals(Source):
         noise: Float, `>= 0`. Standard deviation of the points about their arm;
             the rim has radius 1.
         samples: Integer, `>= 4`. A quarter as many, drawn independently, test.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

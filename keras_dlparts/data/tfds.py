@@ -66,7 +66,7 @@ class Tfds(Source):
         train: Split to train on, in TFDS' language: `"train"`, `"train[:80%]"`.
         validation: Split to validate on. None to cut it off the training data.
         test: Split to test on. None for no test.
-        **kwargs: `batch_size`, `shuffle`, `validation_split`, `seed` of `Source`.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
 
     Example:
 

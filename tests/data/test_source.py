@@ -67,6 +67,14 @@ def test_dict_and_missing_targets():
     assert batch["a"].shape == (4, 3)
 
 
+def test_the_inputs_as_targets():
+    one = source(Splits(pair(5), test=pair(3)), targets="inputs", shuffle=False)
+    assert one.element_spec[0] == one.element_spec[1]
+    for x, y in [*one.train, *one.validation, *one.test]:
+        np.testing.assert_array_equal(x, y)
+        assert x.shape[1:] == pair(1)[0].shape[1:]
+
+
 def test_no_validation():
     one = source(Splits(pair(5)), validation_split=0)
     assert one.validation is None
@@ -93,6 +101,7 @@ def test_no_validation():
         ({"validation_split": "0.1"}, TypeError, "must be a finite number"),
         ({"seed": -1}, ValueError, "`seed` must be at least 0"),
         ({"seed": None}, TypeError, "`seed` must be an integer"),
+        ({"targets": "labels"}, ValueError, "`targets` must be one of 'inputs'"),
     ],
 )
 def test_bad_arguments(arguments, error, message):
