@@ -160,6 +160,8 @@ def _fit(made, experiment, path, say, watchers, bars):
                 verbose=0,
                 **settings.fit.model_dump(exclude={"checkpoint_every"}),
             )
+        progress.close()
+        save_model(model, path / "last.keras")
     except BaseException as error:
         progress.close()
         if isinstance(error, NonFiniteError):
@@ -174,8 +176,6 @@ def _fit(made, experiment, path, say, watchers, bars):
         _note_ending(log, error)
         _report_anyway(path, parts, say)
         raise error from error.__cause__
-    progress.close()
-    save_model(model, path / "last.keras")
     log.status("done")
     report.write(Run(path), parts)
     return Run(path)
