@@ -326,7 +326,7 @@ def position(out, steps):
 def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(tmp_path):
     """`kill -9` between 0 and 100 ms after ten random checkpoints, some of them within
     an epoch: in a step, a validation, or while a file is being written."""
-    epochs, steps = 60, 9
+    epochs, steps = 20, 9
     config = tmp_path / "config.json"
     fit = {"epochs": epochs, "checkpoint_every": 4}
     config.write_text(json.dumps(CONFIG | {"fit": fit}))
