@@ -20,6 +20,7 @@ _HOME = {
     "hyperparameters": "searching",
     "load_model": "saving",
     "newton": "newton_cg",
+    "plan": "planning",
     "monte_carlo": "sampling",
     "project_noise": "projection",
     "recalibrate": "population",

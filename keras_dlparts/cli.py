@@ -208,6 +208,63 @@ def check(config: ConfigPath, sets: Sets = None):
 
 
 @app.command()
+def plan(
+    config: ConfigPath,
+    sets: Sets = None,
+    replicas: Annotated[
+        int, typer.Option(min=1, help="Among how many devices a batch is shared.")
+    ] = 2,
+    as_json: AsJson = False,
+):
+    """What training on several replicas holds and moves: arithmetic, no training."""
+    _start_backend()
+    from keras_dlparts.planning import plan as plan_config
+
+    planned = plan_config(config, sets or (), replicas)
+    if as_json:
+        print(json.dumps(planned, indent=1))
+        return
+    _print_plan(planned)
+
+
+def _print_plan(planned):
+    shared, share = planned["batch_size"], planned["batch_size_per_replica"]
+    rows = [
+        (
+            "replicas",
+            f"{planned['replicas']}, a batch of {shared} shared: {share} each",
+        ),
+        ("parameters", f"{planned['parameters']:,}"),
+        ("trained", f"{planned['trainable_parameters']:,}"),
+    ]
+    for part in ("weight", "gradient", "optimizer", "activation", "replica"):
+        label = "in all, at least" if part == "replica" else part
+        rows.append((f"{label}", f"{_size(planned[f'{part}_bytes'])} on each replica"))
+    rows.append(
+        ("on the wire", f"{_size(planned['wire_bytes_per_step'])} a step, each way")
+    )
+    if planned["steps_per_update"] > 1:
+        rows.append(("updates", f"one in {planned['steps_per_update']} steps"))
+    _print_table(rows)
+    out.print("\n[bold]The wire's time a step, at the rate that is named[/]")
+    links = planned["seconds_per_step"].items()
+    _print_table([(link, f"{1000 * seconds:.3g} ms") for link, seconds in links])
+
+
+def _print_table(rows):
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table, highlight=False)
+
+
+def _size(count):
+    """4,200,000 -> "4.2 MB"."""
+    power = min(max(len(f"{count:.0f}") - 1, 0) // 3, 4)
+    return f"{count / 1000**power:.4g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+@app.command()
 def schema():
     """The JSON Schema of configs, for editors that complete and check YAML."""
     from keras_dlparts.config.json_schema import json_schema

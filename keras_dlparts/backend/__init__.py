@@ -16,6 +16,7 @@ from keras_dlparts.backend.basics import (
     name,
     on_host,
     require,
+    traced,
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.gradients import (
@@ -25,7 +26,13 @@ from keras_dlparts.backend.gradients import (
     training_loss,
     with_gradient,
 )
-from keras_dlparts.backend.loops import can_run_chunks, run_chunks, scan
-from keras_dlparts.backend.models import intercepted, unmoved
+from keras_dlparts.backend.loops import can_run_chunks, run_chunks, scan, skip_calls
+from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.replication import RunningSums, replica, running_variable
-from keras_dlparts.backend.seeds import SeedGenerator, draw, seed_globals
+from keras_dlparts.backend.seeds import (
+    SeedGenerator,
+    draw,
+    generators,
+    seed_globals,
+    set_generators,
+)

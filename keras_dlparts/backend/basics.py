@@ -127,3 +127,11 @@ def full_precision():
     from keras.src.backend import AutocastScope  # Keras exports none
 
     return AutocastScope(None)
+
+
+def traced(function, *inputs):
+    """What a function of tensors gives for `keras.KerasTensor`s, which have no values;
+    nothing is computed and no variable changes."""
+    from keras.src.backend import compute_output_spec  # Keras exports none
+
+    return compute_output_spec(function, *inputs)

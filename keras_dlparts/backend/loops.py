@@ -126,7 +126,6 @@ def run_chunks(model, batch_size):
         model.train_step, jit_compile=model.jit_compile, reduce_retracing=True
     )
 
-    @tf.function(reduce_retracing=True)
     def run(data):
         count = tf.shape(keras.tree.flatten(data)[0])[0]
         whole = count // batch_size
@@ -151,9 +150,43 @@ def run_chunks(model, batch_size):
         tf.cond(count > whole * batch_size, leave, lambda: whole)
         return model.get_metrics_result()
 
+    traced = None
+
     def train_function(iterator):
-        data = next_chunk(iterator)
-        return run(keras.tree.map_structure(tf.convert_to_tensor, data))
+        nonlocal traced
+        data = keras.tree.map_structure(tf.convert_to_tensor, next_chunk(iterator))
+        if traced is None:
+            # For any length: the chunk that comes first, after a resume another one,
+            # must not decide how all are computed.
+            signature = keras.tree.map_structure(
+                lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), data
+            )
+            traced = tf.function(run, input_signature=[signature])
+        return traced(data)
 
     model.optimizer.build(model.trainable_variables)  # not within the loop
     model.train_function = train_function
+
+
+def skip_calls(model, calls, items=1):
+    """Let `fit` pass over the first calls of a model's training function.
+
+    Each takes its data, `items` batches of it, and does nothing, so that `fit` begins
+    within an epoch: its steps count on from there. `calls` is at least 1.
+    """
+    model.make_train_function()
+    train_function = model.train_function
+    left = calls
+
+    def skip(*given):
+        nonlocal left
+        left -= 1
+        if not left:
+            model.train_function = train_function
+        if name() == "torch":  # `fit` has taken the data already
+            return {}
+        for _ in range(items):
+            next(given[-1])
+        return ({}, given[0]) if name() == "jax" else {}
+
+    model.train_function = skip

@@ -8,6 +8,12 @@ import numpy as np
 from keras_dlparts.backend.basics import name
 
 
+def up_to_date(model):
+    """Let a model's variables hold what `fit` has reached, within an epoch too."""
+    if name() == "jax":
+        model.jax_state_sync()  # `fit` trains on copies, and takes these up again
+
+
 @contextlib.contextmanager
 def unmoved(model):
     """Put back what training passes inside this context move.
@@ -15,8 +21,7 @@ def unmoved(model):
     That is the state of layers (moving averages, seed counters), the metrics, and the
     process-wide generators; the trainable weights are nobody's business here.
     """
-    if name() == "jax":
-        model.jax_state_sync()  # `fit` trains on copies, and takes these up again
+    up_to_date(model)
     variables = [*model.non_trainable_variables, *model.metrics_variables]
     kept = [v.numpy() for v in variables]
     generators = random.getstate(), np.random.get_state()

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts.backend.basics import known, name
+from keras_dlparts.backend.basics import name, on_host
 
 
 def replica():
@@ -70,7 +70,7 @@ class RunningSums(keras.random.SeedGenerator):
     def read(self, otherwise):
         """The sums; `otherwise`, a metric's variable, within a step of JAX' `fit`,
         which has taken all state but the metrics' away."""
-        if name() == "jax" and known(otherwise.value) is None:
+        if name() == "jax" and not on_host():
             return otherwise.value
         return self.state.value
 

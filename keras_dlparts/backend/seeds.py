@@ -78,3 +78,31 @@ def seed_globals(*seeds):
         import torch
 
         torch.manual_seed(int(words[0]))
+
+
+def generators():
+    """The states of the process-wide generators, as plain values; see
+    `set_generators`."""
+    version, words, gauss = random.getstate()
+    states = {
+        "python": [version, np.array(words), gauss],
+        "numpy": [*np.random.get_state()],
+    }
+    if name() == "torch":
+        import torch
+
+        states["torch"] = torch.get_rng_state().numpy()
+        states["cuda"] = [state.numpy() for state in torch.cuda.get_rng_state_all()]
+    return states
+
+
+def set_generators(states):
+    """Put the process-wide generators where `generators` found them."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(map(int, words)), gauss))
+    np.random.set_state(tuple(states["numpy"]))
+    if name() == "torch":
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(states["torch"]))
+        torch.cuda.set_rng_state_all([torch.from_numpy(s) for s in states["cuda"]])

@@ -112,6 +112,8 @@ def settled(document, given, choose=space.default_of):
     if settings is not None and settings.name is None:
         stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(document.name or "run").stem)
         settings.name = stem.strip("-._")[:80] or "run"
+    if settings is not None:
+        _check_checkpoints(document, settings)
     if settings is not None and settings.backend:
         use_backend(document, settings.backend)
     experiment = Experiment(document, settings, given)
@@ -120,6 +122,16 @@ def settled(document, given, choose=space.default_of):
         _construct_clean_parts(experiment)
     document.raise_problems()
     return experiment
+
+
+def _check_checkpoints(document, settings):
+    every, steps = settings.fit.checkpoint_every, settings.compile.steps_per_execution
+    if every and steps != "auto" and every < steps:
+        message = (
+            f"no checkpoint within a call: must be >= compile.steps_per_execution, "
+            f"{steps}. Received: {every}"
+        )
+        document.problem(("fit", "checkpoint_every"), message)
 
 
 def _construct_clean_parts(experiment):

@@ -30,6 +30,8 @@ class Fit(Section):
     epochs: int = Field(10, ge=1)
     class_weight: ClassWeight | None = None
     validation_freq: int = Field(1, ge=1)
+    # Steps between two checkpoints; None: one at the end of each epoch.
+    checkpoint_every: int | None = Field(None, ge=1)
 
 
 class Pretrain(Section):

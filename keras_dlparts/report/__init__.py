@@ -17,12 +17,11 @@ callback adds to `logs` is in `run.history` later, and what it writes into
 Make a Figure by `matplotlib.figure.Figure()`: unlike pyplot it has no global state.
 """
 
-import contextlib
-import os
 from pathlib import Path
 
 from keras_dlparts.report import page
 from keras_dlparts.training.run import Run
+from keras_dlparts.training.writing import whole
 
 __all__ = ["write"]
 
@@ -52,11 +51,6 @@ def write(run, parts=()):
     run = run if isinstance(run, Run) else Run(run)
     text = page.page(run, parts)
     target = Path(run.path) / "report.html"
-    draft = target.with_name(f".report.html.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(draft, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):  # the replace took it
-            draft.unlink()
+    with whole(target) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return target

@@ -1,30 +1,47 @@
-"""Checkpoints that repeat a run exactly: everything that an epoch starts from.
+"""Checkpoints that repeat a run exactly: everything that training goes on from.
 
 A checkpoint is one `.npz` with the values of all variables (weights, optimizer,
 seed generators, which Keras itself saves nowhere) and the state of the callbacks.
-It is written under another name and renamed, so it is whole or not there; the zip
-format's checksums find a damaged one, and the one before it is kept.
+One within an epoch also has the metrics, the process-wide generators and what the
+epoch has taken so far. It is written under another name and renamed, so it is whole or
+not there; the zip format's checksums find a damaged one, and the one before it is kept.
 """
 
 import json
-import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from keras_dlparts import backend
+from keras_dlparts.training.writing import read_arrays, write_arrays
 
 _KEPT = 2
 
 
 class Checkpoints:
-    """The checkpoints in a folder, one an epoch, the last two kept."""
+    """The checkpoints in a folder, the last two kept.
 
-    def __init__(self, folder):
+    Args:
+        folder: where they are; made when the first is written.
+        say: called with a line where a damaged one is passed over.
+    """
+
+    def __init__(self, folder, say=None):
         self.folder = Path(folder)
+        self.say = say or (lambda line: None)
 
-    def save(self, epoch, model, callbacks):
-        """Write the state that epoch number `epoch` (from 0) starts from."""
+    def save(self, epoch, model, callbacks, step=0, steps_a_call=1, spent=None):
+        """Write the state in which `step` steps of an epoch, from 0, are done.
+
+        Args:
+            epoch: the epoch's number, from 0.
+            model, callbacks: what is saved.
+            step: how many of the epoch's steps are done; 0 for its begin.
+            steps_a_call: how many a call of the training function took.
+            spent: numbers of the epoch so far, for whoever goes on with it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        backend.up_to_date(model)
         arrays = {}
         manifest = {
             "epoch": epoch,
@@ -34,35 +51,48 @@ class Checkpoints:
         }
         for i, variable in enumerate(_variables(model)):
             arrays[f"variable_{i}"] = variable.numpy()
+        if step:
+            manifest |= {"step": step, "steps_a_call": steps_a_call, "spent": spent}
+            manifest["generators"] = _packed(backend.generators(), arrays)
+            for i, variable in enumerate(model.metrics_variables):
+                arrays[f"metric_{i}"] = variable.numpy()
         arrays["manifest"] = np.array(json.dumps(manifest))
-        path = self.folder / f"epoch-{epoch:05d}.npz"
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        for old in self._paths()[:-_KEPT]:
+        name = f"epoch-{epoch:05d}" + (f"-step-{step:09d}" if step else "")
+        path = self.folder / f"{name}.npz"
+        write_arrays(path, arrays)
+        paths = self.paths()
+        written = paths.index(path)
+        # Later ones were found damaged, or this would not have been written again.
+        for old in [*paths[: max(0, written + 1 - _KEPT)], *paths[written + 1 :]]:
             old.unlink()
 
-    def _paths(self):
-        return sorted(self.folder.glob("epoch-*.npz"))
+    def paths(self):
+        """The checkpoints' files, the oldest first."""
+        return sorted(self.folder.glob("epoch-*.npz"), key=lambda path: path.stem)
 
-    def newest(self):
-        """(manifest, arrays) of the newest whole checkpoint, or None."""
-        for path in reversed(self._paths()):
-            try:
-                # Opened here: numpy leaves a damaged file open.
-                with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-            except (zipfile.BadZipFile, OSError, ValueError, EOFError):
-                continue  # cut short by a crash or a full disk: the one before it
-            return json.loads(str(arrays["manifest"])), arrays
-        return None
+    def newest(self, suits=lambda manifest: True):
+        """(manifest, arrays) of the newest whole checkpoint, or None.
+
+        Of those for which `suits(manifest)` holds, where there are any.
+        """
+        oldest = None
+        for path in reversed(self.paths()):
+            arrays = read_arrays(path)
+            if arrays is None or "manifest" not in arrays:
+                self.say(f"{path} is damaged; looking for the checkpoint before it")
+                continue
+            manifest = json.loads(str(arrays["manifest"]))
+            oldest = {"step": 0, **manifest}, arrays
+            if suits(oldest[0]):
+                break
+        return oldest
 
 
 def restore(saved, model, callbacks):
-    """Put a model and its callbacks into the state of a checkpoint."""
+    """Put a model and its callbacks into the state of a checkpoint.
+
+    The metrics too, where it is one within an epoch.
+    """
     manifest, arrays = saved
     variables = _variables(model)
     if len(manifest["variables"]) != len(variables):
@@ -77,10 +107,23 @@ def restore(saved, model, callbacks):
                 f"The checkpoint is of another model: variable {variable.path} has "
                 f"shape {tuple(variable.shape)}. Received: {value.shape}"
             )
-        # numpy's format knows no bfloat16 and gives its bytes back untyped.
-        variable.assign(value.view(variable.numpy().dtype))
+        _assign(variable, value)
+    if manifest["step"]:
+        for i, variable in enumerate(model.metrics_variables):
+            _assign(variable, arrays[f"metric_{i}"])
     restore_callbacks(saved, callbacks)
     model.stop_training = manifest["stopped"]
+
+
+def restore_generators(saved):
+    """Put the process-wide generators where they were within an epoch."""
+    manifest, arrays = saved
+    backend.set_generators(_unpacked(manifest["generators"], arrays))
+
+
+def _assign(variable, value):
+    # numpy's format knows no bfloat16 and gives its bytes back untyped.
+    variable.assign(value.view(variable.numpy().dtype))
 
 
 def restore_callbacks(saved, callbacks):

@@ -12,22 +12,13 @@ from pathlib import Path
 import yaml
 
 from keras_dlparts import backend
+from keras_dlparts.training.writing import write_json, write_text
 
 _PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
 _PACKAGES += ("jax", "torch")
 # What may differ between a run and the command that goes on with it.
 _MAY_DIFFER = ("versions", "name")
-
-
-def write_text(path, text):
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
-def write_json(path, value):
-    write_text(path, json.dumps(value, indent=1) + "\n")
+_MAY_DIFFER_IN_FIT = ("epochs", "checkpoint_every")
 
 
 def create(out, experiment, resolved):
@@ -84,7 +75,8 @@ def _version(name):
 def latest(out, resolved):
     """The newest run of this resolved config under `out`, or None.
 
-    The number of epochs may differ, so that a run can be made longer.
+    The number of epochs may differ, so that a run can be made longer, and how often
+    a checkpoint is written.
     """
     wanted = comparable(resolved)
     for path in sorted(Path(out).glob("*/resolved.yaml"), key=_age):
@@ -100,4 +92,5 @@ def _age(path):
 def comparable(resolved):
     """What of a resolved config a run must share to be gone on with."""
     kept = {k: v for k, v in resolved.items() if k not in _MAY_DIFFER}
-    return kept | {"fit": {**kept["fit"], "epochs": None}}
+    fit = {k: v for k, v in kept["fit"].items() if k not in _MAY_DIFFER_IN_FIT}
+    return kept | {"fit": fit}

@@ -4,7 +4,6 @@ import csv
 import importlib.util
 import io
 import math
-import os
 import re
 import resource
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 import keras
 
 from keras_dlparts.config.errors import ConfigError, Problem
-from keras_dlparts.training.folder import write_json, write_text
+from keras_dlparts.training.feed import Waiting
 from keras_dlparts.training.run import higher_is_better
+from keras_dlparts.training.writing import room, whole, write_json, write_text
 
 
 class NonFiniteError(RuntimeError):
@@ -27,17 +27,26 @@ class NonFiniteError(RuntimeError):
 
 
 class RunLog(keras.callbacks.Callback):
-    """Writes a run's files at the end of each epoch; every file whole or not at all."""
+    """Writes a run's files at the end of each epoch; every file whole or not at all.
 
-    def __init__(self, folder, checkpoints, best, epochs, callbacks=()):
+    And a checkpoint after each `every` steps within an epoch, if `every` is not None.
+    """
+
+    def __init__(self, folder, checkpoints, best, epochs, callbacks=(), every=None):
         super().__init__()
         self.folder, self.checkpoints = folder, checkpoints
         self.best, self.epochs, self.callbacks = best, epochs, callbacks
+        self.every = every or math.inf
         self.rows = _read_rows(folder / "history.csv")
+        self.waiting, self.resumed = Waiting(), None
 
-    def keep_rows_before(self, epoch):
-        """Forget rows of epochs (numbered from 0) that will be run again."""
-        self.rows = [row for row in self.rows if row["epoch"] <= epoch]
+    def go_on_from(self, manifest):
+        """Take up a run where a checkpoint stands.
+
+        Rows of epochs that will be run again are forgotten.
+        """
+        self.rows = [row for row in self.rows if row["epoch"] <= manifest["epoch"]]
+        self.resumed = manifest if manifest["step"] else None
 
     def status(self, state, message=""):
         spent = sum(row["seconds"] for row in self.rows)
@@ -53,15 +62,41 @@ class RunLog(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch_started = time.perf_counter()
-        self.steps = 0
+        self.epoch, self.steps, self.saved_at = epoch, 0, 0
         self.training_seconds = None
+        self.spent = {"seconds": 0.0, "waited": 0.0}  # before a resume
+        if self.resumed is not None:
+            self.saved_at, self.spent = self.resumed["step"], self.resumed["spent"]
+            self.resumed = None
+        self.epoch_started = time.perf_counter() - self.spent["seconds"]
+        self.waiting.begin_epoch()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.waiting.ask(batch)
+        self.call_began = batch
 
     def on_train_batch_end(self, batch, logs=None):
+        self.waiting.got()
         # Where a call takes several steps the last one may take fewer.
-        self.steps = min(batch + 1, self.params.get("steps") or batch + 1)
+        total = self.params.get("steps") or batch + 1
+        self.steps = min(batch + 1, total)
         if not math.isfinite(logs.get("loss", 0.0)):
             raise NonFiniteError("the loss is not finite", step=self.steps - 1)
+        a_call = batch + 1 - self.call_began
+        # Now, where one more call would be too late; the epoch's end has its own.
+        due = self.steps + a_call - self.saved_at > self.every
+        if due and self.steps < total and not self.model.stop_training:
+            self.saved_at = self.steps
+            spent = {"seconds": time.perf_counter() - self.epoch_started}
+            spent["waited"] = self._waited() or 0.0
+            self.checkpoints.save(
+                self.epoch, self.model, self.callbacks, self.steps, a_call, spent
+            )
+
+    def _waited(self):
+        """Seconds of this epoch that went in waiting for data; None if not known."""
+        now = self.waiting.seconds
+        return None if now is None else now + self.spent["waited"]
 
     def on_test_begin(self, logs=None):
         if self.training_seconds is None:
@@ -77,6 +112,8 @@ class RunLog(keras.callbacks.Callback):
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(seconds, 4)
         row["ms_per_step"] = round(1000 * training / max(self.steps, 1), 3)
+        if self._waited() is not None:
+            row["data_wait_share"] = round(self._waited() / training, 4)
         row["memory_mb"] = round(peak_memory_mb(), 1)
         self.rows.append(row)
         self._write_history()
@@ -108,18 +145,22 @@ class RunLog(keras.callbacks.Callback):
         from tensorboard.compat.proto import event_pb2, summary_pb2
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+        folder = self.folder / "tensorboard"
         if not hasattr(self, "events"):
-            self.events = EventFileWriter(str(self.folder / "tensorboard"))
+            with room(folder):
+                self.events = EventFileWriter(str(folder))
         values = [
             summary_pb2.Summary.Value(tag=key, simple_value=value)
             for key, value in row.items()
             if key != "epoch"
         ]
         summary = summary_pb2.Summary(value=values)
-        self.events.add_event(
-            event_pb2.Event(wall_time=time.time(), step=row["epoch"], summary=summary)
+        event = event_pb2.Event(
+            wall_time=time.time(), step=row["epoch"], summary=summary
         )
-        self.events.flush()
+        with room(folder):
+            self.events.add_event(event)
+            self.events.flush()
 
     def on_train_end(self, logs=None):
         if hasattr(self, "events"):
@@ -168,9 +209,8 @@ def _read_rows(path):
 
 def save_model(model, path):
     """Save a `.keras` file whole or not at all."""
-    partial = path.with_name(f".{path.stem}.partial.keras")
-    model.save(partial)
-    os.replace(partial, path)
+    with whole(path) as partial:
+        model.save(partial)
 
 
 def peak_memory_mb():

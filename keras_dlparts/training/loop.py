@@ -1,5 +1,7 @@
 """A config -> `fit` -> a run directory that can be repeated, resumed and looked at."""
 
+import contextlib
+
 import keras
 import numpy as np
 
@@ -8,13 +10,17 @@ from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
+from keras_dlparts.data.batches import JoinedBatches
 from keras_dlparts.training import chunks, pretraining
 from keras_dlparts.training import folder as run_folder
-from keras_dlparts.training.checkpoint import Checkpoints, restore
+from keras_dlparts.training.checkpoint import Checkpoints, restore, restore_generators
+from keras_dlparts.training.feed import Feed
 from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
 from keras_dlparts.training.nonfinite import first_bad
 from keras_dlparts.training.progress import Progress
+from keras_dlparts.training.resuming import FromStep, Restore
 from keras_dlparts.training.run import Run
+from keras_dlparts.training.writing import DiskFull, sweep
 
 
 class _Epoch(keras.callbacks.Callback):
@@ -29,17 +35,6 @@ class _Epoch(keras.callbacks.Callback):
         backend.seed_globals(self.seed, epoch)
 
 
-class _Restore(keras.callbacks.Callback):
-    """Restores a checkpoint when all callbacks have begun, and so were reset."""
-
-    def __init__(self, saved, callbacks):
-        super().__init__()
-        self.saved, self.callbacks = saved, callbacks
-
-    def on_train_begin(self, logs=None):
-        restore(self.saved, self.model, self.callbacks)
-
-
 def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
     """Train what a config describes, in a run directory under `out`.
 
@@ -48,7 +43,7 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
         sets: texts such as `"optimizer.learning_rate=3e-4"` that override it.
         out: the folder that holds the runs.
         resume: go on with the newest run of this config under `out`, if there is
-            one, from its last whole epoch, to the same final weights as a run that
+            one, from its last checkpoint, to the same final weights as a run that
             was never stopped.
         epochs: overrides `fit.epochs`; a resumed run can be made longer.
         say: called with each line of news. Defaults to nothing.
@@ -103,53 +98,70 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
 
 def _fit(made, experiment, path, say, watchers, bars):
     settings, model, data = experiment.settings, made.model, made.data
-    checkpoints = Checkpoints(path / "checkpoints")
-    epochs = settings.fit.epochs
-    log = RunLog(path, checkpoints, settings.best, epochs, made.callbacks)
+    checkpoints = Checkpoints(path / "checkpoints", say)
+    for folder in (path, checkpoints.folder):
+        sweep(folder)
+    epochs, every = settings.fit.epochs, settings.fit.checkpoint_every
+    log = RunLog(path, checkpoints, settings.best, epochs, made.callbacks, every)
     for callback in made.callbacks:
         # It may change the optimizer, whose variables a checkpoint holds.
         callback.set_model(model)
         if callable(getattr(callback, "set_data", None)):  # Keras shows it none
             callback.set_data(data.train)
     saved = checkpoints.newest()
-    start, stopped = 0, False
     if saved is None:
+        log.go_on_from({"epoch": 0, "step": 0})
         if settings.pretrain.epochs:
             log.status("running", "pre-training")
             try:
                 pretraining.run(settings, made, path, say)
             except BaseException as error:
-                log.status(*_ending(error))
+                _note_ending(log, error)
                 raise
         checkpoints.save(0, model, made.callbacks)
+        start, done, stopped = 0, 0, False
     else:
-        start, stopped = saved[0]["epoch"], saved[0]["stopped"]
-        log.keep_rows_before(start)
-        say(f"resuming {path} after epoch {start} of {epochs}")
+        start, done = saved[0]["epoch"], saved[0]["step"]
+        stopped = saved[0]["stopped"]
+        log.go_on_from(saved[0])
+        within = f", step {done} of the next" if done else ""
+        say(f"resuming {path} after epoch {start} of {epochs}{within}")
+        if not settings.deterministic:
+            say("`deterministic: false`: the weights may end a little apart")
+    log.status("running")
+    parts = with_figures(model, made.callbacks)
+    steps = _steps_a_call(settings, made, saved)
+    items = chunks.prepared(model, data.train, steps)
+    joined = isinstance(items, JoinedBatches)
+    if isinstance(items, keras.utils.PyDataset):
+        own = steps if joined else 1
+        items = Feed(items, log.waiting, data.train, own, (start, done))
     progress = Progress()
     callbacks = [_Epoch(settings.seed, data.train), *made.callbacks, log, *watchers]
     if bars:
         callbacks.append(progress)
     if saved is not None:
-        callbacks.append(_Restore(saved, made.callbacks))
-    log.status("running")
-    parts = with_figures(model, made.callbacks)
-    steps = settings.compile.steps_per_execution
-    if steps == "auto":
-        steps = chunks.steps_a_call(model, data.train, made.callbacks)
+        callbacks.append(Restore(saved, made.callbacks))
+    if done:
+        backend.skip_calls(model, done // steps, 1 if joined else steps)
+        callbacks = FromStep(
+            callbacks, saved, model=model, epochs=epochs, steps=len(items)
+        )
     try:
         if start >= epochs or stopped:
             restore(saved, model, made.callbacks)
         else:
             model.fit(
-                chunks.prepared(model, data.train, steps),
+                items,
                 validation_data=data.validation,
                 initial_epoch=start,
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
-                **settings.fit.model_dump(),
+                **settings.fit.model_dump(exclude={"checkpoint_every"}),
             )
+        progress.close()
+        save_model(model, path / "last.keras")
     except BaseException as error:
         progress.close()
         if isinstance(error, NonFiniteError):
@@ -159,14 +171,28 @@ def _fit(made, experiment, path, say, watchers, bars):
             except ValueError as told:  # a layer that looks at its data says why
                 found = f"{error}: {own_words(told)}"
             error = NonFiniteError(found)
-        log.status(*_ending(error))
+        if isinstance(error, DiskFull):
+            error = DiskFull(_what_is_left(error, checkpoints))
+        _note_ending(log, error)
         _report_anyway(path, parts, say)
         raise error from error.__cause__
-    progress.close()
-    save_model(model, path / "last.keras")
     log.status("done")
     report.write(Run(path), parts)
     return Run(path)
+
+
+def _steps_a_call(settings, made, saved):
+    """How many steps a call of the training function takes."""
+    steps, every = settings.compile.steps_per_execution, settings.fit.checkpoint_every
+    if steps == "auto":
+        steps = chunks.steps_a_call(made.model, made.data.train, made.callbacks)
+        steps = min(steps, every or steps)
+    if saved is not None and saved[0]["step"]:
+        # The rest of an epoch is cut up as its begin was.
+        steps = min(saved[0]["steps_a_call"], every or steps)
+        while saved[0]["step"] % steps:
+            steps -= 1
+    return steps
 
 
 def _ending(error):
@@ -176,6 +202,19 @@ def _ending(error):
     if isinstance(error, NonFiniteError):
         return "failed", str(error)
     return "failed", f"{type(error).__name__}: {error}"
+
+
+def _note_ending(log, error):
+    """Write an exception into status.json, where there is room for it."""
+    with contextlib.suppress(DiskFull):  # the exception itself is told
+        log.status(*_ending(error))
+
+
+def _what_is_left(error, checkpoints):
+    """What a full disk did, and how to go on."""
+    kept = [path.name for path in checkpoints.paths()]
+    whole = f"the last whole checkpoint is {kept[-1]}" if kept else "no checkpoint yet"
+    return f"{error}. Training stopped; {whole}. Make room and go on with --resume"
 
 
 def _report_anyway(path, parts, say):
@@ -192,15 +231,20 @@ def with_figures(model, callbacks):
 
 
 def _explain(error, made, class_weight, checkpoints, steps):
-    """Run the bad epoch again up to its bad step, and look at every layer there."""
-    saved = checkpoints.newest()
-    epoch, model, batches = saved[0]["epoch"], made.model, made.data.train
-    restore(saved, model, made.callbacks)
-    batches.epoch = epoch
+    """Run the bad epoch again up to its bad step, and look at every layer there.
+
+    From a checkpoint within it, where one is from before the step.
+    """
     # The loss shows a bad weight one step late, or many where a call runs many.
     suspects = error.step - steps
+    saved = checkpoints.newest(lambda manifest: manifest["step"] <= max(0, suspects))
+    epoch, model, batches = saved[0]["epoch"], made.model, made.data.train
+    restore(saved, model, made.callbacks)
+    if saved[0]["step"]:
+        restore_generators(saved)
+    batches.epoch = epoch
     found = None
-    for step in range(min(error.step + 1, len(batches))):
+    for step in range(saved[0]["step"], min(error.step + 1, len(batches))):
         batch = batches[step]
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
         if step >= suspects:

@@ -7,14 +7,13 @@ run ends with the same weights. `pretraining.csv` has a row for each layer and e
 
 import csv
 import io
-import os
 
 import numpy as np
 
 from keras_dlparts import backend
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.training import chunks
-from keras_dlparts.training.folder import write_text
+from keras_dlparts.training.writing import read_arrays, write_arrays, write_text
 
 
 def check(experiment, made):
@@ -38,15 +37,16 @@ def run(settings, made, path, say):
 
     def fit(model, x, epochs, batch_size, number):
         file = folder / f"pretrain-{number}.npz"
-        if not file.exists():
+        saved = read_arrays(file)
+        if saved is None:
+            if file.exists():
+                say(f"{file} is damaged; the layer learns once more")
             say(f"pre-training layer {number + 1}, {epochs} epochs")
             _save(file, model, _learn(model, x, epochs, batch_size, settings.seed))
-        with np.load(file, allow_pickle=False) as saved:
-            names = [name for name in saved.files if name.startswith("history_")]
-            history = {n.removeprefix("history_"): saved[n].tolist() for n in names}
-            model.set_weights(
-                [saved[f"weight_{i}"] for i, _ in enumerate(model.weights)]
-            )
+            saved = read_arrays(file)
+        names = [name for name in saved if name.startswith("history_")]
+        history = {n.removeprefix("history_"): saved[n].tolist() for n in names}
+        model.set_weights([saved[f"weight_{i}"] for i, _ in enumerate(model.weights)])
         rows.extend(
             {"layer": number + 1, "epoch": epoch + 1}
             | {name: values[epoch] for name, values in history.items()}
@@ -83,9 +83,4 @@ def _save(file, model, history):
     """Write the layer whole or not at all."""
     arrays = {f"weight_{i}": w.numpy() for i, w in enumerate(model.weights)}
     arrays |= {f"history_{name}": values for name, values in history.items()}
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as stream:
-        np.savez(stream, **arrays)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, file)
+    write_arrays(file, arrays)

@@ -336,6 +336,17 @@ def test_the_logs_tell_what_the_methods_tell():
     assert logs["free_energy"] == pytest.approx(found, rel=1e-5)
 
 
+def test_the_logs_are_the_same_operation_by_operation():
+    logs = []
+    for eager in (False, True):
+        model, _, _ = machine()
+        model.compile(keras.optimizers.SGD(0.0), run_eagerly=eager)
+        data = {"batch_size": 16, "shuffle": False, "verbose": 0}
+        logs.append(model.fit(states(4), **data).history)
+    for name, values in logs[0].items():
+        assert logs[1][name] == pytest.approx(values, rel=1e-4), name
+
+
 def test_rows_and_units_are_spread_evenly():
     """The deterministic units of validation: each is meant about equally often."""
     units = numpy(boltzmann.units_to_flip(0.0, 1000, 7))

@@ -66,6 +66,40 @@ def test_the_last_two_are_kept(tmp_path):
     assert names == ["epoch-00002.npz", "epoch-00003.npz"]
 
 
+def test_within_an_epoch_they_come_after_its_begin(tmp_path):
+    model, checkpoints = fitted(), Checkpoints(tmp_path)
+    for epoch, step in [(3, 0), (3, 20), (3, 100), (4, 0)]:
+        checkpoints.save(epoch, model, [], step, 10, {"seconds": 1.5})
+        manifest = checkpoints.newest()[0]
+        assert (manifest["epoch"], manifest["step"]) == (epoch, step)
+    before = checkpoints.newest(lambda manifest: manifest["epoch"] == 3)[0]
+    assert (before["step"], before["spent"]) == (100, {"seconds": 1.5})
+    assert checkpoints.newest(lambda manifest: False)[0]["step"] == 100  # the oldest
+
+
+def test_the_metrics_come_back_within_an_epoch(tmp_path):
+    model, other = fitted(), make()
+    model.evaluate(np.ones((5, 2)), np.ones((5, 3)), verbose=0)
+    Checkpoints(tmp_path).save(0, model, [], step=1)
+    restore(Checkpoints(tmp_path).newest(), other, [])
+    found = [float(m.result()) for m in (model.metrics[0], other.metrics[0])]
+    assert found[0] == found[1] != 0
+
+
+def test_damaged_ones_of_later_go_where_an_earlier_one_is_written(tmp_path):
+    said, model = [], fitted()
+    checkpoints = Checkpoints(tmp_path, said.append)
+    checkpoints.save(2, model, [])
+    (tmp_path / "epoch-00005.npz").write_bytes(b"cut")
+    assert checkpoints.newest()[0]["epoch"] == 2
+    assert said == [
+        f"{tmp_path / 'epoch-00005.npz'} is damaged; looking for the checkpoint "
+        "before it"
+    ]
+    checkpoints.save(3, model, [])
+    assert [p.stem for p in checkpoints.paths()] == ["epoch-00002", "epoch-00003"]
+
+
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
 def test_a_truncated_one_gives_way_to_the_one_before(tmp_path, kept):
     model = fitted()

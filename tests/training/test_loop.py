@@ -312,27 +312,51 @@ def wait_for_epoch(out, epoch, process):
     pytest.fail(f"the run did not reach epoch {epoch}: {process.communicate()[1]}")
 
 
+KILLS, SEED = 10, 7
+
+
+def position(out, steps):
+    """How many steps of the run under `out` its checkpoints hold."""
+    names = [path.stem.split("-") for path in out.glob("*/checkpoints/epoch-*.npz")]
+    done = [int(n[1]) * steps + (int(n[3]) if len(n) > 2 else 0) for n in names]
+    return max(done, default=0)
+
+
 @pytest.mark.slow
-def test_killed_at_random_moments_it_ends_with_the_same_weights(tmp_path):
+def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(tmp_path):
+    """`kill -9` between 0 and 100 ms after ten random checkpoints, some of them within
+    an epoch: in a step, a validation, or while a file is being written."""
+    epochs, steps = 20, 9
     config = tmp_path / "config.json"
-    long = CONFIG | {"fit": {"epochs": 40}}
-    config.write_text(json.dumps(long))
+    fit = {"epochs": epochs, "checkpoint_every": 4}
+    config.write_text(json.dumps(CONFIG | {"fit": fit}))
     undisturbed = train(config, out=tmp_path / "undisturbed")
-    out = tmp_path / "killed"
-    chance = random.Random(7)
-    for epoch in (1, 9, 20):
+    out, chance = tmp_path / "killed", random.Random(SEED)
+    moments = []
+    for at in sorted(chance.sample(range(epochs * steps - steps), KILLS)):
+        after = chance.uniform(0, 0.1)
         process = start(config, out)
-        wait_for_epoch(out, epoch, process)
-        time.sleep(chance.uniform(0, 0.2))
+        while process.poll() is None and position(out, steps) < at:
+            time.sleep(0.002)
+        time.sleep(after)
         process.kill()
-        process.communicate()
+        _, said = process.communicate()
+        assert process.returncode == -signal.SIGKILL, said
+        left = [path.name for path in out.glob("**/.partial-*")]
+        moments.append((at, after, position(out, steps), left))
     done = subprocess.run(command(config, out), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    told = f"seed {SEED}, killed at (checkpoint, seconds after it, reached, half "
+    told += f"written): {moments}"
+    assert done.returncode == 0, (told, done.stderr)
     (path,) = out.iterdir()
     run = Run(path)
-    assert run.status["state"] == "done"
-    assert run.history["loss"] == undisturbed.history["loss"]
-    assert_same_weights(undisturbed, run)
+    assert run.status["state"] == "done", told
+    for column in ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"):
+        assert run.history[column] == undisturbed.history[column], (column, told)
+    for name in ("last.keras", "best.keras"):
+        for a, b in zip(weights(undisturbed, name), weights(run, name), strict=True):
+            np.testing.assert_array_equal(a, b, told)
+    assert not [*out.glob("**/.partial-*")]
 
 
 @pytest.mark.slow

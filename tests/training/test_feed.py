@@ -1,0 +1,98 @@
+"""The time spent waiting for data: what counts, what does not, what a run shows."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from keras_dlparts import train
+from keras_dlparts.data import Batches
+from keras_dlparts.training import feed
+from keras_dlparts.training.feed import Feed, Waiting
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only goes on where it is told to."""
+    now = [0.0]
+    monkeypatch.setattr(feed.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def elsewhere(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments)
+    thread.start()
+    thread.join()
+
+
+def test_fetching_in_the_thread_that_trains_counts_in_full(clock):
+    waiting = Waiting()
+    assert waiting.seconds is None
+    for step in range(3):
+        began, clock[0] = clock[0], clock[0] + 2
+        waiting.fetched(step, began)
+        waiting.ask(step)
+        clock[0] += 5  # the step
+        waiting.got()
+    assert waiting.seconds == 6
+
+
+def test_fetching_ahead_counts_only_where_the_step_stood_still(clock):
+    waiting = Waiting()
+    elsewhere(waiting.fetched, 0, 0)  # there at once
+    waiting.ask(0)
+    clock[0] += 5
+    waiting.got()
+    assert waiting.seconds == 0
+    waiting.ask(1)
+    clock[0] += 3
+    elsewhere(waiting.fetched, 1, 0)  # three seconds after it was asked for
+    clock[0] += 4
+    waiting.got()
+    assert waiting.seconds == 3
+    waiting.begin_epoch()
+    assert waiting.seconds is None
+
+
+def test_the_steps_that_were_done_before_cost_no_reading():
+    batches = Batches(np.arange(20), batch_size=2, shuffle=True)
+    batches.epoch, read = 3, []
+    plain = [x.tolist() for (x,) in batches]
+    samples = batches._samples
+    batches._samples = lambda rows: read.append(len(rows)) or samples(rows)
+    fed = Feed(batches, Waiting(), batches, done=(3, 6))
+    assert [x.tolist() for (x,) in fed] == [plain[6]] * 6 + plain[6:]
+    assert len(read) == 4
+    fed.on_epoch_end()
+    assert [len(x) for (x,) in fed] == [2] * 10  # the next epoch is whole
+    assert len(read) == 14
+
+
+CONFIG = {
+    "data": {"use": "spirals", "samples": 160, "batch_size": 32},
+    "model": [{"use": "Dense", "units": 3}],
+    "loss": {"use": "SparseCategoricalCrossentropy", "from_logits": True},
+    "fit": {"epochs": 2},
+    "compile": {"steps_per_execution": 1},
+}
+
+
+def test_a_run_shows_the_share(tmp_path, monkeypatch):
+    """A source that takes 150 ms a batch keeps a step of a few milliseconds waiting."""
+    samples = Batches._samples
+
+    def slowly(self, rows):
+        time.sleep(0.15)
+        return samples(self, rows)
+
+    quick = train(CONFIG, out=tmp_path / "quick")
+    monkeypatch.setattr(Batches, "_samples", slowly)
+    slow = train(CONFIG, out=tmp_path / "slow")
+    for run in (quick, slow):
+        assert all(0 <= share <= 1 for share in run.history["data_wait_share"])
+        page = (run.path / "report.html").read_text()
+        assert "share of time waiting for data" in page
+    low, high = quick.history["data_wait_share"], slow.history["data_wait_share"]
+    assert high[1] > 0.5
+    assert low[1] < 0.3
