@@ -429,7 +429,7 @@ def test_initializers_regularizers_and_constraints_are_used(layer_class):
     )
     assert (kernel, recurrent) == (size / 2, recurrent_size / 4)
     wanted = [1e-3 * np.sum(output**2) / 3, kernel, 10 * recurrent]
-    found = [float(loss) for loss in layer.losses]
+    found = [numpy(loss) for loss in layer.losses]
     np.testing.assert_allclose(sorted(found), sorted(wanted), rtol=1e-5)
     model.fit(data(), np.ones((3, UNITS), "f"), verbose=0)
     norms = np.linalg.norm(cell.kernel.numpy(), axis=0)
