@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 DEPTH = 2
-WIDTH = 136  # characters of the longest sentence, with the newline before it
+WIDTH = 134  # characters of the longest sentence, with the newline before it
 ALPHABET = "\nabcdefghijklmnopqrstuvwxyz ."
 NOUNS = {"s": "dog cat bird child", "p": "dogs cats birds children"}
 ALONE = {"s": "runs sleeps sings", "p": "run sleep sing"}

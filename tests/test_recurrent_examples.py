@@ -49,8 +49,8 @@ def test_the_grammar_makes_its_own_sentences_and_no_others():
     np.testing.assert_allclose(shortest, -np.log(1 / 2 * 0.6 / 4 * 0.6 / 3))
 
 
-def test_the_grammars_probabilities_sum_to_one():
-    """Of all ways through a rule, and with the entropy of the drawn text finite."""
+def test_the_grammars_probabilities_sum_to_one_and_its_longest_sentence_fits():
+    """Both over all ways that each rule has."""
     import grammar
 
     for ways in grammar.RULES.values():
