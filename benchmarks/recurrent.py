@@ -1,12 +1,14 @@
 """Layer-normalised recurrent layers beside Keras' plain ones and beside their cells.
 
-    KERAS_BACKEND=jax python benchmarks/recurrent.py [--grid] [--out FILE]
+    KERAS_BACKEND=jax python benchmarks/recurrent.py [--grid | --memory] [--out FILE]
 
 For each shape three layers take turns in one process, so that a ratio holds while the
 machine's speed drifts: Keras' plain layer, ours, and our cell in `keras.layers.RNN`.
 A figure is the median over the rounds of the pairwise ratio to Keras' plain layer.
-Memory is the peak of a process of its own for each layer. `--grid` runs all shapes of
-the grid; without it, the two of the goal: time 100, batch 64, units 256.
+`--grid` runs all shapes of the grid; without it, the two of the goal: time 100, batch
+64, units 256. `--memory` measures the memory of those two instead, each layer in a
+process of its own: its peak, and how far that lies above the peak before training.
+`--only train`, `--only predict` leave the other out.
 """
 
 import argparse
@@ -61,16 +63,15 @@ def timed(function):
     return 1000 * (time.perf_counter() - start)
 
 
-def compare(kind, shape):
+def compare(kind, shape, only=None):
     """Milliseconds and ratios to Keras' layer, of a step and of a prediction."""
     import numpy as np
 
     made = {name: steps(make(), shape) for name, make in layers(kind, shape[2]).items()}
-    row = {
-        "kind": kind,
-        **dict(zip(("time", "batch", "units", "inputs"), shape, strict=True)),
-    }
+    row = {}
     for at, what in enumerate(("train", "predict")):
+        if only not in (None, what):
+            continue
         for pair in made.values():
             pair[at](), pair[at]()
         rounds = [
@@ -88,10 +89,20 @@ def compare(kind, shape):
     return row
 
 
-def memory(kind, shape, name):
-    """The peak of a process that trains one layer, in MB."""
-    command = [sys.executable, __file__, "--memory", kind, name, *map(str, shape)]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+def memory(kind, shape):
+    """Peaks in MB of processes that train a layer each, and the rise by training."""
+    found = {}
+    for name in ("keras", "ours"):
+        command = [sys.executable, __file__, "--train", kind, name, *map(str, shape)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        found[name] = [round(float(mb)) for mb in done.stdout.split()]
+    (peak, rise), (our_peak, our_rise) = found["keras"], found["ours"]
+    return {
+        "peak_mb": {"keras": peak, "ours": our_peak},
+        "rise_mb": {"keras": rise, "ours": our_rise},
+        "peak_ratio": round(our_peak / peak, 3),
+        "rise_ratio": round(our_rise / rise, 3),
+    }
 
 
 def train_and_print_peak(kind, name, *shape):
@@ -99,19 +110,22 @@ def train_and_print_peak(kind, name, *shape):
 
     shape = tuple(map(int, shape))
     train, _ = steps(layers(kind, shape[2])[name](), shape)
+    before = peak_memory_mb()
     for _ in range(3):
         train()
-    print(peak_memory_mb())
+    print(peak_memory_mb(), peak_memory_mb() - before)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--grid", action="store_true")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--memory", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--only", choices=("train", "predict"))
+    parser.add_argument("--train", nargs=6, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.memory:
-        train_and_print_peak(*options.memory)
+    if options.train:
+        train_and_print_peak(*options.train)
         return
     import keras
 
@@ -119,26 +133,35 @@ def main():
     rows = []
     for kind in ("LSTM", "GRU"):
         for shape in GRID if options.grid else GOAL:
-            row = compare(kind, shape)
-            if shape in GOAL:
-                peaks = {n: memory(kind, shape, n) for n in ("keras", "ours")}
-                row["peak_mb"] = {n: round(mb) for n, mb in peaks.items()}
-            rows.append(row)
-            print(
-                f"{backend} {kind} {shape}: "
-                f"train {row['train_ratio_ours']['median']} "
-                f"(cell {row['train_ratio_cell']['median']}), "
-                f"predict {row['predict_ratio_ours']['median']} of Keras' plain layer"
-            )
+            if options.memory:
+                found = memory(kind, shape)
+            else:
+                found = compare(kind, shape, options.only)
+            named = zip(("time", "batch", "units", "inputs"), shape, strict=True)
+            rows.append({"kind": kind, **dict(named), **found})
+            medians = {
+                key: value["median"] if isinstance(value, dict) else value
+                for key, value in found.items()
+                if "ratio" in key
+            }
+            print(backend, kind, shape, medians, flush=True)
     names = ("keras", "keras-dlparts", "tensorflow-cpu", "jax", "torch", "numpy")
     installed = {d.name.replace("_", "-"): d.version for d in metadata.distributions()}
     result = {
         "command": f"KERAS_BACKEND={backend} python benchmarks/recurrent.py"
-        + " --grid" * options.grid,
+        + " --grid" * options.grid
+        + " --memory" * options.memory
+        + (f" --only {options.only}" if options.only else ""),
         "backend": backend,
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_gib": round(
+                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+            ),
+            "processor": platform.machine(),
+        },
         "versions": {name: installed[name] for name in names if name in installed},
-        "rounds": ROUNDS,
+        **({} if options.memory else {"rounds": ROUNDS}),
         "rows": rows,
     }
     if options.out:

@@ -326,3 +326,49 @@ def test_replicas_draw_different_masks():
     ours, keras_own = json.loads(done.stdout.splitlines()[-1])
     assert ours == [False, False, False, False]
     assert keras_own[0]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("widths", [(4,), (4, 2)])
+def test_row_norm_is_layer_normalisation_and_its_gradient(widths, centred, bias):
+    random = np.random.default_rng(0)
+    ends = np.cumsum(widths)[:-1]
+    n, epsilon = sum(widths), 1e-3
+
+    def grouped(function, a):
+        return np.concatenate([function(g) for g in np.split(a, ends, -1)], -1)
+
+    def normalised(a):
+        a = a - a.mean(-1, keepdims=True)
+        return a / np.sqrt((a * a).mean(-1, keepdims=True) + epsilon)
+
+    def wanted(a, gain, b):
+        return gain * grouped(normalised, a) + b
+
+    norm = backend.row_norm(epsilon, *widths, centred=centred)
+    a, dy = random.normal(size=(2, 3, n))
+    if centred:
+        a = ops.convert_to_numpy(norm.centre(ops.convert_to_tensor(a, "float32")))
+    gain, b = random.normal(size=(2, n))
+    b = b if bias else 0 * b
+    tensors = [ops.convert_to_tensor(v, "float32") for v in (a, gain, b, dy)]
+    y, kept = norm(tensors[0], tensors[1], tensors[2] if bias else None)
+    np.testing.assert_allclose(ops.convert_to_numpy(y), wanted(a, gain, b), atol=1e-5)
+    assert [k.shape[-1] for k in keras.tree.flatten(kept)] == keras.tree.flatten(
+        norm.kept
+    )
+    found = norm.gradient(tensors[3], kept, tensors[1], bias=bias)
+    assert (found[2] is None) == (not bias)
+    if centred:  # what comes in is, so a step away has to be
+        found = (norm.centre(found[0]), *found[1:])
+    point = [v.astype("d") for v in (a, gain, b)]
+    for at, gradient in enumerate(found[: 2 + bias]):
+        direction = random.normal(size=point[at].shape)
+        ahead, behind = (
+            [v + s * 1e-5 * direction if i == at else v for i, v in enumerate(point)]
+            for s in (1, -1)
+        )
+        slope = np.sum(dy * (wanted(*ahead) - wanted(*behind))) / 2e-5
+        ours = np.sum(ops.convert_to_numpy(gradient) * direction)
+        np.testing.assert_allclose(ours, slope, rtol=1e-3)

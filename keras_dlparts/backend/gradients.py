@@ -137,15 +137,21 @@ def with_gradient(forward, backward):
         forward(*arguments) -> (outputs, saved)
         backward(saved, upstream) -> one gradient for each argument
 
-    `outputs` and `upstream` are tuples of tensors. TensorFlow and JAX differentiate
-    the backward pass again where asked. PyTorch cannot see how `saved` came about: it
-    refuses, and `curvature_function` lets it differentiate `forward` instead.
+    `outputs` and `upstream` are tuples of tensors. A gradient may be a function without
+    arguments instead, called where that gradient is wanted. TensorFlow and JAX
+    differentiate the backward pass again where asked. PyTorch cannot see how `saved`
+    came about: it refuses, and `curvature_function` lets it differentiate `forward`
+    instead.
     """
+
+    def every(saved, upstream):  # compilers leave out what nothing takes
+        return tuple(g() if callable(g) else g for g in backward(saved, upstream))
+
     if name() == "jax":
         import jax
 
         function = jax.custom_vjp(lambda *arguments: forward(*arguments)[0])
-        function.defvjp(forward, backward)
+        function.defvjp(forward, every)
         return function
     if name() == "tensorflow":
         import tensorflow as tf
@@ -153,7 +159,7 @@ def with_gradient(forward, backward):
         @tf.custom_gradient
         def function(*arguments):
             outputs, saved = forward(*arguments)
-            return outputs, lambda *upstream: backward(saved, upstream)
+            return outputs, lambda *upstream: every(saved, upstream)
 
         return function
 
@@ -168,7 +174,11 @@ def with_gradient(forward, backward):
         @staticmethod
         @torch.autograd.function.once_differentiable
         def backward(context, *upstream):
-            return backward(context.saved, upstream)
+            found = backward(context.saved, upstream)
+            wanted = zip(found, context.needs_input_grad, strict=True)
+            return tuple(
+                (g() if callable(g) else g) if needed else None for g, needed in wanted
+            )
 
     def function(*arguments):
         return forward(*arguments)[0] if _TWICE.get() else Function.apply(*arguments)

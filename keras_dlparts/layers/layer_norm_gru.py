@@ -17,17 +17,11 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers.layer_norm_recurrent import (
-    Groups,
     NormalisedCell,
     NormalisedRNN,
-    as_float32,
-    before,
     cell_case,
     layer_cases,
     normalise,
-    only_first,
-    outer,
-    product,
     zone_out,
 )
 
@@ -37,77 +31,36 @@ CASES = {
 }
 
 
-def gru_loop(x, h, weights, epsilon, training):
-    """h of all times over x (time, batch, features), with its gradient by hand.
+class GRUUnit:
+    """The arithmetic of one step, for `run_loop`."""
 
-    The loop is built as that of the LSTM, see `lstm_loop`.
-    """
-    units, dtype = h.shape[-1], x.dtype
-    groups = Groups(2 * units, units)
+    def __init__(self, units, epsilon, training):
+        self.norm = backend.row_norm(epsilon, 2 * units, units, training=training)
+        self.kept = (self.norm.kept, self.norm.kept, units, units, units, units)
+        self.gradients = (3 * units, 3 * units)
 
-    def make_step(kernel, recurrent_kernel, b_x, b_h, a_x, a_h):
-        def step(carry, slices):
-            (h,) = carry
-            q, q_scale = groups.scale(product(slices[0], kernel), epsilon)
-            p, p_scale = groups.scale(product(h, recurrent_kernel), epsilon)
-            from_x, from_h = a_x * q + b_x, a_h * p + b_h
-            gates = ops.sigmoid(from_x[:, : 2 * units] + from_h[:, : 2 * units])
-            z, r = gates[:, :units], gates[:, units:]
-            u = from_h[:, 2 * units :]
-            g = ops.tanh(from_x[:, 2 * units :] + r * u)
-            h = g + z * (h - g)
-            return (h,), (h, q, q_scale, p, p_scale, z, r, u, g)
+    def forward(self, q, p, states, b_x, b_h, a_x, a_h):
+        (h,) = states
+        units = h.shape[-1]
+        from_x, q = self.norm(q, a_x, b_x)
+        from_h, p = self.norm(p, a_h, b_h)
+        gates = ops.sigmoid(from_x[:, : 2 * units] + from_h[:, : 2 * units])
+        z, r = gates[:, :units], gates[:, units:]
+        u = from_h[:, 2 * units :]
+        g = ops.tanh(from_x[:, 2 * units :] + r * u)
+        return (g + z * (h - g),), (q, p, z, r, u, g)
 
-        return step
-
-    def centred(kernel, recurrent_kernel, *vectors):
-        kernels = groups.centre(kernel), groups.centre(recurrent_kernel)
-        return *(ops.cast(k, dtype) for k in kernels), *vectors
-
-    def forward(x, h, *weights):
-        weights = centred(*weights)
-        one = (3 * units, 2)
-        widths = (units, *one, *one, units, units, units, units)
-        _, (hs, *rest) = backend.scan(make_step(*weights), (h,), (x,), widths)
-        return (hs,), (x, before(h, hs), rest, weights)
-
-    def backward(saved, upstream):
-        x, h_before, rest, weights = saved
-        kernel, recurrent_kernel, b_x, b_h, a_x, a_h = weights
-        across = ops.transpose(recurrent_kernel)
-
-        def step(carry, slices):
-            dh, *sums = carry
-            dh_t, h, q, q_scale, p, p_scale, z, r, u, g = slices
-            dh = dh + dh_t
-            dz = dh * (h - g) * z * (1 - z)
-            dg = dh * (1 - z) * (1 - g * g)
-            dr = dg * u * r * (1 - r)
-            from_x = ops.concatenate([dz, dr, dg], axis=-1)
-            from_h = ops.concatenate([dz, dr, dg * r], axis=-1)
-            dq = groups.gradient(from_x * a_x, q, q_scale)
-            dp = groups.gradient(from_h * a_h, p, p_scale)
-            terms = (from_x, from_h, from_x * q, from_h * p)
-            sums = [s + ops.sum(d, axis=0) for s, d in zip(sums, terms, strict=True)]
-            return (dh * z + product(dp, across), *sums), (dq, dp)
-
-        vectors = [ops.zeros_like(v) for v in (b_x, b_h, a_x, a_h)]
-        (dh, *sums), (dq, dp) = backend.scan(
-            step,
-            (ops.zeros_like(h_before[0]), *vectors),
-            (upstream[0], h_before, *rest),
-            (3 * units, 3 * units),
-            reverse=True,
-        )
-        dx = ops.matmul(ops.cast(dq, dtype), ops.transpose(kernel))
-        dkernel = groups.centre(outer(x, dq, dtype))
-        drecurrent = groups.centre(outer(h_before, dp, dtype))
-        return dx, dh, dkernel, drecurrent, *sums
-
-    if training:
-        return backend.with_gradient(forward, backward)(x, h, *weights)
-    step = only_first(make_step(*centred(*weights)))
-    return backend.scan(step, (h,), (x,), (units,))[1]
+    def backward(self, d_states, before, kept, b_x, b_h, a_x, a_h):
+        (dh,), (h,) = d_states, before
+        q, p, z, r, u, g = kept
+        dz = dh * (h - g) * z * (1 - z)
+        dg = dh * (1 - z) * (1 - g * g)
+        dr = dg * u * r * (1 - r)
+        from_x = ops.concatenate([dz, dr, dg], axis=-1)
+        from_h = ops.concatenate([dz, dr, dg * r], axis=-1)
+        dq, da_x, db_x = self.norm.gradient(from_x, q, a_x)
+        dp, da_h, db_h = self.norm.gradient(from_h, p, a_h)
+        return (dh * z,), (db_x, db_h, da_x, da_h), (dq, dp)
 
 
 @keras.saving.register_keras_serializable("dlparts")
@@ -209,14 +162,14 @@ class LayerNormGRU(NormalisedRNN, keras.layers.GRU):
     """
 
     cell_class = LayerNormGRUCell
+    unit_class = GRUUnit
 
     def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
         args = (units, *args)
         self._begin(keras.layers.GRU, args, kwargs, zoneout=zoneout, epsilon=epsilon)
 
-    def fused(self, steps, state, training):
+    def loop_weights(self):
         cell = self.cell
         weights = [cell.kernel, cell.recurrent_kernel, *cell.biases()]
         weights += [cell.kernel_gain, cell.recurrent_gain]
-        weights = [as_float32(weight) for weight in weights]
-        return gru_loop(steps, *state, weights, cell.epsilon, training)
+        return weights

@@ -15,17 +15,11 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers.layer_norm_recurrent import (
-    Groups,
     NormalisedCell,
     NormalisedRNN,
-    as_float32,
-    before,
     cell_case,
     layer_cases,
     normalise,
-    only_first,
-    outer,
-    product,
     zone_out,
 )
 
@@ -35,93 +29,46 @@ CASES = {
 }
 
 
-def lstm_loop(x, h, c, weights, epsilon, training):
-    """(h of all times, last c) over x (time, batch, features).
+class LSTMUnit:
+    """The arithmetic of one step, for `run_loop`."""
 
-    In training the gradient is written by hand: a loop back over the steps for what
-    depends on the step after, and one matrix product a matrix over all of them.
-    What one step needs stays in the processor's cache, so the input's product is
-    made inside the loop too; made before it, it was slower.
-    """
-    units, dtype = h.shape[-1], x.dtype
-    gates, state = Groups(4 * units), Groups(units)
+    def __init__(self, units, epsilon, training):
+        self.norm = backend.row_norm(epsilon, 4 * units, training=training)
+        self.state = backend.row_norm(epsilon, units, centred=False, training=training)
+        gates = (units,) * 4
+        self.kept = (self.norm.kept, self.norm.kept, *gates, self.state.kept, units)
+        self.gradients = (4 * units, 4 * units)
 
-    def make_step(kernel, recurrent_kernel, bias, a_x, a_h, a_c, b_c):
-        def step(carry, slices):
-            h, c = carry
-            q, q_scale = gates.scale(product(slices[0], kernel), epsilon)
-            p, p_scale = gates.scale(product(h, recurrent_kernel), epsilon)
-            z = a_x * q + a_h * p + bias
-            i, f = ops.sigmoid(z[:, :units]), ops.sigmoid(z[:, units : 2 * units])
-            g, o = ops.tanh(z[:, 2 * units : -units]), ops.sigmoid(z[:, -units:])
-            c = f * c + i * g
-            n, n_scale = state.scale(state.centre(c), epsilon)
-            y = ops.tanh(a_c * n + b_c)
-            h = o * y
-            return (h, c), (h, c, q, q_scale, p, p_scale, i, f, g, o, n, n_scale, y)
+    def forward(self, q, p, states, bias, a_x, a_h, a_c, b_c):
+        units = states[1].shape[-1]
+        from_x, q = self.norm(q, a_x, bias)
+        from_h, p = self.norm(p, a_h)
+        z = from_x + from_h
+        i, f = ops.sigmoid(z[:, :units]), ops.sigmoid(z[:, units : 2 * units])
+        g, o = ops.tanh(z[:, 2 * units : -units]), ops.sigmoid(z[:, -units:])
+        c = f * states[1] + i * g
+        y, n = self.state(c, a_c, b_c)
+        y = ops.tanh(y)
+        return (o * y, c), (q, p, i, f, g, o, n, y)
 
-        return step
-
-    def centred(kernel, recurrent_kernel, *vectors):
-        kernels = gates.centre(kernel), gates.centre(recurrent_kernel)
-        return *(ops.cast(k, dtype) for k in kernels), *vectors
-
-    def forward(x, h, c, *weights):
-        weights = centred(*weights)
-        one, four = (4 * units, 1), (units,) * 4
-        widths = (units, units, *one, *one, *four, units, 1, units)
-        carry, kept = backend.scan(make_step(*weights), (h, c), (x,), widths)
-        hs, cs, *rest = kept
-        return (hs, carry[1]), (x, before(h, hs), before(c, cs), rest, weights)
-
-    def backward(saved, upstream):
-        x, h_before, c_before, rest, weights = saved
-        kernel, recurrent_kernel, bias, a_x, a_h, a_c, b_c = weights
-        across = ops.transpose(recurrent_kernel)
-
-        def step(carry, slices):
-            dh, dc, *sums = carry
-            dh_t, c, q, q_scale, p, p_scale, i, f, g, o, n, n_scale, y = slices
-            dh = dh + dh_t
-            dy = dh * o * (1 - y * y)
-            dc = dc + state.gradient(state.centre(dy * a_c), n, n_scale)
-            dz = ops.concatenate(
-                [
-                    dc * g * i * (1 - i),
-                    dc * c * f * (1 - f),
-                    dc * i * (1 - g * g),
-                    dh * y * o * (1 - o),
-                ],
-                axis=-1,
-            )
-            dq = gates.gradient(dz * a_x, q, q_scale)
-            dp = gates.gradient(dz * a_h, p, p_scale)
-            sums = [
-                s + ops.sum(d, axis=0)
-                for s, d in zip(sums, (dz, dz * q, dz * p, dy * n, dy), strict=True)
-            ]
-            return (product(dp, across), dc * f, *sums), (dq, dp)
-
-        dhs, dc = upstream
-        vectors = [ops.zeros_like(v) for v in (bias, a_x, a_h, a_c, b_c)]
-        carry, (dq, dp) = backend.scan(
-            step,
-            (ops.zeros_like(dc), dc, *vectors),
-            (dhs, c_before, *rest),
-            (4 * units, 4 * units),
-            reverse=True,
+    def backward(self, d_states, before, kept, bias, a_x, a_h, a_c, b_c):
+        dh, dc = d_states
+        q, p, i, f, g, o, n, y = kept
+        to_c, da_c, db_c = self.state.gradient(dh * o * (1 - y * y), n, a_c)
+        dc = dc + to_c
+        dz = ops.concatenate(
+            [
+                dc * g * i * (1 - i),
+                dc * before[1] * f * (1 - f),
+                dc * i * (1 - g * g),
+                dh * y * o * (1 - o),
+            ],
+            axis=-1,
         )
-        dh, dc, *sums = carry
-        dx = ops.matmul(ops.cast(dq, dtype), ops.transpose(kernel))
-        dkernel = gates.centre(outer(x, dq, dtype))
-        drecurrent = gates.centre(outer(h_before, dp, dtype))
-        return dx, dh, dc, dkernel, drecurrent, *sums
-
-    if training:
-        return backend.with_gradient(forward, backward)(x, h, c, *weights)
-    step = only_first(make_step(*centred(*weights)))
-    (_, c), (hs,) = backend.scan(step, (h, c), (x,), (units,))
-    return hs, c
+        dq, da_x, dbias = self.norm.gradient(dz, q, a_x)
+        dp, da_h, _ = self.norm.gradient(dz, p, a_h, bias=False)
+        vectors = (dbias, da_x, da_h, da_c, db_c)
+        return (ops.zeros_like(dh), dc * f), vectors, (dq, dp)
 
 
 @keras.saving.register_keras_serializable("dlparts")
@@ -220,16 +167,16 @@ class LayerNormLSTM(NormalisedRNN, keras.layers.LSTM):
     """
 
     cell_class = LayerNormLSTMCell
+    unit_class = LSTMUnit
 
     def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
         args = (units, *args)
         self._begin(keras.layers.LSTM, args, kwargs, zoneout=zoneout, epsilon=epsilon)
 
-    def fused(self, steps, state, training):
+    def loop_weights(self):
         cell = self.cell
         bias = cell.bias if cell.use_bias else ops.zeros(4 * cell.units)
         weights = [cell.kernel, cell.recurrent_kernel, bias]
         weights += [cell.kernel_gain, cell.recurrent_gain]
         weights += [cell.state_gain, cell.state_bias]
-        weights = [as_float32(weight) for weight in weights]
-        return lstm_loop(steps, *state, weights, cell.epsilon, training)
+        return weights

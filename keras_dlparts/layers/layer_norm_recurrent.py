@@ -17,10 +17,10 @@ old state with probability `zoneout`, drawn anew at each time step:
 Ba, Kiros & Hinton 2016, "Layer normalization", arXiv:1607.06450.
 """
 
+import functools
 import inspect
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
@@ -48,49 +48,10 @@ cell_case = (
 )
 
 
-class Groups:
-    """Groups of neighbouring columns, each normalised on its own.
-
-    Means are products with a matrix: compilers for processors sum these faster than
-    they reduce. All of it is in float32.
-    """
-
-    def __init__(self, *widths):
-        ends = np.cumsum(widths)
-        columns = np.arange(ends[-1])[:, None]
-        inside = (columns >= ends - widths) & (columns < ends)
-        self.gather = ops.convert_to_tensor(inside / np.array(widths), "float32")
-        self.spread = ops.convert_to_tensor(inside.T, "float32")
-        self.one = len(widths) == 1
-
-    def mean(self, a):
-        """The mean of each row in each group, (rows, groups)."""
-        return a @ self.gather
-
-    def over(self, means):
-        """One number a group, for all its columns."""
-        return means if self.one else means @ self.spread
-
-    def centre(self, a):
-        """Take each group's mean away."""
-        return a - self.over(self.mean(a))
-
-    def scale(self, centred, epsilon):
-        """(LN of what is centred already, the factors that made it)."""
-        scale = ops.rsqrt(self.mean(centred * centred) + epsilon)
-        return centred * self.over(scale), scale
-
-    def gradient(self, upstream, normalised, scale):
-        """The gradient of `scale` with respect to what was centred."""
-        along = self.over(self.mean(upstream * normalised))
-        return self.over(scale) * (upstream - normalised * along)
-
-
 def normalise(a, epsilon, *widths):
     """LN without gain and bias, group by group, its statistics in float32."""
-    groups = Groups(*widths or (a.shape[-1],))
-    wide = groups.centre(ops.cast(a, "float32"))
-    return ops.cast(groups.scale(wide, epsilon)[0], a.dtype)
+    norm = backend.row_norm(epsilon, *widths or (a.shape[-1],), centred=False)
+    return ops.cast(norm(ops.cast(a, "float32"), None)[0], a.dtype)
 
 
 def zone_out(new, old, noise, zoneout, training):
@@ -100,16 +61,6 @@ def zone_out(new, old, noise, zoneout, training):
     if not training:
         return zoneout * old + (1 - zoneout) * new
     return noise * old + (1 - noise) * new
-
-
-def only_first(step):
-    """A step that keeps its first value alone, for loops that are not trained."""
-
-    def short(carry, slices):
-        carry, values = step(carry, slices)
-        return carry, values[:1]
-
-    return short
 
 
 def as_float32(weight):
@@ -133,6 +84,92 @@ def outer(a, b, dtype):
 def before(first, sequence):
     """The sequence one step earlier, with `first` in front."""
     return ops.concatenate([first[None], sequence[:-1]], axis=0)
+
+
+def run_loop(unit, x, states, weights, training):
+    """(h of all times, the last of the other states) over x (time, batch, features).
+
+    In training the gradient is written by hand: a loop back over the steps for what
+    depends on the step after, and one matrix product a matrix over all of them.
+    What one step needs stays in the processor's cache, so the input's product is
+    made inside the loop too; made before it, it was slower.
+
+    Args:
+        unit: The arithmetic of one step between the products:
+
+                forward(q, p, states, *vectors) -> (states, kept)
+                backward(d_states, before, kept, *vectors)
+                    -> (d_states without p's share, d_vectors, (dq, dp))
+
+            for q = W_x x and p = W_h h, both centred, and the states `before` the
+            step. `unit.norm` centres them, `unit.kept` is the structure of `kept`
+            with the widths as leaves, and `unit.gradients` the widths of dq and dp;
+            one alone serves both.
+        states: tuple, h first.
+        weights: (W_x, W_h, *vectors) in float32.
+    """
+    dtype, count = x.dtype, len(states)
+    pack = functools.partial(keras.tree.pack_sequence_as, unit.kept)
+
+    def centred(kernel, recurrent_kernel, *vectors):
+        kernels = unit.norm.centre(kernel), unit.norm.centre(recurrent_kernel)
+        return *(ops.cast(k, dtype) for k in kernels), *vectors
+
+    def one_step(states, x_t, kernel, recurrent_kernel, *vectors):
+        q, p = product(x_t, kernel), product(states[0], recurrent_kernel)
+        return unit.forward(q, p, states, *vectors)
+
+    def forward(x, *arguments):
+        states, weights = arguments[:count], centred(*arguments[count:])
+
+        def step(states, slices):
+            states, kept = one_step(states, *slices, *weights)
+            return states, (*states, *keras.tree.flatten(kept))
+
+        widths = [s.shape[-1] for s in states] + keras.tree.flatten(unit.kept)
+        last, stacked = backend.scan(step, states, (x,), widths)
+        befores = [before(*pair) for pair in zip(states, stacked, strict=False)]
+        return (stacked[0], *last[1:]), (x, befores, stacked[count:], weights)
+
+    def backward(saved, upstream):
+        x, befores, kept, (kernel, recurrent_kernel, *vectors) = saved
+        across = ops.transpose(recurrent_kernel)
+
+        def step(carry, slices):
+            (dh, *d_others), sums = carry
+            d_states = (dh + slices[0], *d_others)
+            states, kept = slices[1 : count + 1], pack(slices[count + 1 :])
+            (dh, *d_others), terms, ends = unit.backward(
+                d_states, states, kept, *vectors
+            )
+            dh = dh + product(ends[-1], across)
+            sums = tuple(s + d for s, d in zip(sums, terms, strict=True))
+            return ((dh, *d_others), sums), ends
+
+        d_last = (ops.zeros_like(befores[0][0]), *upstream[1:])
+        sums = tuple(ops.zeros_like(vector) for vector in vectors)
+        sequences = (upstream[0], *befores, *kept)
+        (d_states, sums), ends = backend.scan(
+            step, (d_last, sums), sequences, unit.gradients, reverse=True
+        )
+        dq, dp = ends[0], ends[-1]
+
+        def dx():
+            return ops.matmul(ops.cast(dq, dtype), ops.transpose(kernel))
+
+        kernels = [outer(a, d, dtype) for a, d in ((x, dq), (befores[0], dp))]
+        return dx, *d_states, *map(unit.norm.centre, kernels), *sums
+
+    if training:
+        return backend.with_gradient(forward, backward)(x, *states, *weights)
+    weights = centred(*weights)
+
+    def step(states, slices):
+        states, _ = one_step(states, *slices, *weights)
+        return states, states[:1]
+
+    last, (hs,) = backend.scan(step, states, (x,), (states[0].shape[-1],))
+    return hs, *last[1:]
 
 
 class NormalisedCell:
@@ -198,11 +235,11 @@ class NormalisedCell:
 class NormalisedRNN:
     """What the layers add to Keras' layer of the kind, before which this stands.
 
-    Subclasses give `cell_class` and `fused(sequences, state)`, the whole loop with a
-    gradient written by hand, on (time, batch, features), for the common settings.
+    Subclasses give `cell_class`, and for the common settings `unit_class` and
+    `loop_weights()`, what `run_loop` takes.
     """
 
-    cell_class = None
+    cell_class = unit_class = None
 
     def _begin(self, kind, args, kwargs, **ours):
         """Initialise as `kind`, Keras' layer, does, but around our cell."""
@@ -265,8 +302,10 @@ class NormalisedRNN:
             sequences = sequences * cell.get_dropout_mask(sequences[:, 0])[:, None]
         steps = ops.transpose(sequences, (1, 0, 2))
         steps = ops.flip(steps, axis=0) if self.go_backwards else steps
-        state = [ops.cast(s, "float32") for s in keras.tree.flatten(initial_state)]
-        h, *rest = self.fused(steps, state, training)
+        states = [as_float32(state) for state in keras.tree.flatten(initial_state)]
+        weights = [as_float32(weight) for weight in self.loop_weights()]
+        unit = self.unit_class(cell.units, cell.epsilon, training)
+        h, *rest = run_loop(unit, steps, tuple(states), weights, training)
         last = h[-1]
         outputs = (
             ops.transpose(h, (1, 0, 2)) if self.return_sequences else last[:, None]

@@ -13,17 +13,11 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers.layer_norm_recurrent import (
-    Groups,
     NormalisedCell,
     NormalisedRNN,
-    as_float32,
-    before,
     cell_case,
     layer_cases,
     normalise,
-    only_first,
-    outer,
-    product,
     zone_out,
 )
 
@@ -33,62 +27,23 @@ CASES = {
 }
 
 
-def simple_loop(x, h, weights, epsilon, training):
-    """h of all times over x (time, batch, features), with its gradient by hand.
+class SimpleUnit:
+    """The arithmetic of one step, for `run_loop`."""
 
-    The loop is built as that of the LSTM, see `lstm_loop`.
-    """
-    units, dtype = h.shape[-1], x.dtype
-    groups = Groups(units)
+    def __init__(self, units, epsilon, training):
+        self.norm = backend.row_norm(epsilon, units, training=training)
+        self.kept = (self.norm.kept, units)
+        self.gradients = (units,)  # of q + p, so of both
 
-    def make_step(kernel, recurrent_kernel, bias, gain):
-        def step(carry, slices):
-            y = product(slices[0], kernel) + product(carry[0], recurrent_kernel)
-            p, scale = groups.scale(y, epsilon)
-            h = ops.tanh(gain * p + bias)
-            return (h,), (h, p, scale)
+    def forward(self, q, p, states, bias, gain):
+        y, n = self.norm(q + p, gain, bias)
+        h = ops.tanh(y)
+        return (h,), (n, h)
 
-        return step
-
-    def centred(kernel, recurrent_kernel, *vectors):
-        kernels = groups.centre(kernel), groups.centre(recurrent_kernel)
-        return *(ops.cast(k, dtype) for k in kernels), *vectors
-
-    def forward(x, h, *weights):
-        weights = centred(*weights)
-        widths = (units, units, 1)
-        _, kept = backend.scan(make_step(*weights), (h,), (x,), widths)
-        return kept[:1], (x, before(h, kept[0]), kept, weights)
-
-    def backward(saved, upstream):
-        x, h_before, kept, (kernel, recurrent_kernel, bias, gain) = saved
-        across = ops.transpose(recurrent_kernel)
-
-        def step(carry, slices):
-            dh, dbias, dgain = carry
-            dh_t, h, p, scale = slices
-            dz = (dh + dh_t) * (1 - h * h)
-            dp = groups.gradient(dz * gain, p, scale)
-            dbias = dbias + ops.sum(dz, axis=0)
-            dgain = dgain + ops.sum(dz * p, axis=0)
-            return (product(dp, across), dbias, dgain), (dp,)
-
-        (dh, *sums), (dp,) = backend.scan(
-            step,
-            (ops.zeros_like(h_before[0]), ops.zeros_like(bias), ops.zeros_like(gain)),
-            (upstream[0], *kept),
-            (units,),
-            reverse=True,
-        )
-        dx = ops.matmul(ops.cast(dp, dtype), ops.transpose(kernel))
-        dkernel = groups.centre(outer(x, dp, dtype))
-        drecurrent = groups.centre(outer(h_before, dp, dtype))
-        return dx, dh, dkernel, drecurrent, *sums
-
-    if training:
-        return backend.with_gradient(forward, backward)(x, h, *weights)
-    step = only_first(make_step(*centred(*weights)))
-    return backend.scan(step, (h,), (x,), (units,))[1]
+    def backward(self, d_states, before, kept, bias, gain):
+        (dh,), (n, h) = d_states, kept
+        dp, dgain, dbias = self.norm.gradient(dh * (1 - h * h), n, gain)
+        return (ops.zeros_like(dh),), (dbias, dgain), (dp,)
 
 
 @keras.saving.register_keras_serializable("dlparts")
@@ -170,14 +125,13 @@ class LayerNormSimpleRNN(NormalisedRNN, keras.layers.SimpleRNN):
     """
 
     cell_class = LayerNormSimpleRNNCell
+    unit_class = SimpleUnit
 
     def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
         ours = {"zoneout": zoneout, "epsilon": epsilon}
         self._begin(keras.layers.SimpleRNN, (units, *args), kwargs, **ours)
 
-    def fused(self, steps, state, training):
+    def loop_weights(self):
         cell = self.cell
         bias = cell.bias if cell.use_bias else ops.zeros(cell.units)
-        weights = [cell.kernel, cell.recurrent_kernel, bias, cell.gain]
-        weights = [as_float32(weight) for weight in weights]
-        return simple_loop(steps, *state, weights, cell.epsilon, training)
+        return [cell.kernel, cell.recurrent_kernel, bias, cell.gain]

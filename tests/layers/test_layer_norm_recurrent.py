@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.data import Adding
 from keras_dlparts.layers import (
     LayerNormGRU,
     LayerNormGRUCell,
@@ -325,15 +326,47 @@ def test_one_case_and_one_step(layer_class, shape):
 
 
 @each_layer
-def test_wrappers_take_it(layer_class):
-    inputs = keras.Input((7, 5))
-    both = keras.layers.Bidirectional(layer_class(UNITS, return_sequences=True))
-    pairs = keras.layers.TimeDistributed(layer_class(3))
-    x = keras.layers.Reshape((7, 2, UNITS))(both(inputs))
-    model = keras.Model(inputs, pairs(x))
+def test_lengths_may_be_ragged(layer_class):
+    """Through `Masking` a batch of three lengths gives what each gives alone."""
+    x, lengths = data() + 10.0, (7, 4, 1)
+    for row, length in enumerate(lengths):
+        x[row, length:] = 0
+    layer = made(layer_class, return_sequences=True)
+    inputs = keras.Input((None, 5))
+    model = keras.Model(inputs, layer(keras.layers.Masking()(inputs)))
+    y = model.predict(x, verbose=0)
+    for row, length in enumerate(lengths):
+        alone = numpy(layer(x[row : row + 1, :length]))[0]
+        np.testing.assert_allclose(y[row, :length], alone, atol=1e-6)
     model.compile("sgd", "mse")
-    model.fit(data(), np.zeros((3, 7, 3), "f"), verbose=0)
-    assert model.output_shape == (None, 7, 3)
+    loss = model.fit(x, y + 1, verbose=0).history["loss"]  # of all steps that count
+    np.testing.assert_allclose(loss, 1.0, rtol=1e-5)
+
+
+@each_layer
+def test_no_step_at_all_counts(layer_class):
+    """A batch whose masks hide all keeps its first states, and has no gradient."""
+    layer = made(layer_class)
+    first = [np.full((3, UNITS), 0.5, "f") for _ in layer.state_size]
+    inputs, mask = keras.Input((7, 5)), keras.Input((7,), dtype="bool")
+    start = [keras.Input((UNITS,)) for _ in first]
+    outputs = layer(inputs, mask=mask, initial_state=start)
+    model = keras.Model([inputs, mask, *start], outputs)
+    model.compile("sgd", "mse")
+    x = [data(), np.zeros((3, 7), bool), *first]
+    y = numpy(model(x))
+    np.testing.assert_array_equal(y, 0)
+    _, gradients = backend.gradient(model, x, y + 1)
+    assert all(not numpy(gradient).any() for gradient in gradients)
+
+
+@each_layer
+def test_time_distributed_is_the_layer_at_each_time(layer_class):
+    layer = made(layer_class)
+    x = data(batch=6).reshape(2, 3, 7, 5)
+    y = numpy(keras.layers.TimeDistributed(layer)(x))
+    expected = numpy(layer(x.reshape(6, 7, 5))).reshape(2, 3, UNITS)
+    np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
 @each_layer
@@ -349,13 +382,60 @@ def test_bidirectional_runs_ours_both_ways(layer_class):
     np.testing.assert_allclose(numpy(both(data())), expected, atol=1e-6)
 
 
-def test_cells_stack():
+def test_stacked_cells_are_layers_one_after_the_other():
+    layers = [made(layer_class, return_sequences=True) for layer_class in LAYERS[:1]]
+    for layer_class in LAYERS[1:]:
+        layers.append(layer_class(UNITS, return_sequences=True))
+        layers[-1].build((None, None, UNITS))
+        disturb(layers[-1])
+    cells = [cell(UNITS) for cell in CELLS]
+    loop = keras.layers.RNN(keras.layers.StackedRNNCells(cells), return_sequences=True)
+    loop.build((None, 7, 5))
+    expected = data()
+    for cell, layer in zip(cells, layers, strict=True):
+        cell.set_weights([w.numpy() for w in layer.cell.weights])
+        expected = layer(expected)
+    np.testing.assert_allclose(numpy(loop(data())), numpy(expected), atol=1e-6)
+
+
+def test_stacked_cells_train_with_noise():
     inputs = keras.Input((7, 5))
     cells = [cell(UNITS, zoneout=0.2, recurrent_dropout=0.2) for cell in CELLS]
     model = keras.Model(inputs, keras.layers.RNN(cells)(inputs))
     model.compile("sgd", "mse")
     loss = model.fit(data(), np.zeros((3, UNITS), "f"), verbose=0).history["loss"]
     assert np.isfinite(loss).all()
+
+
+@each_layer
+def test_initializers_regularizers_and_constraints_are_used(layer_class):
+    layer = layer_class(
+        UNITS,
+        kernel_initializer=keras.initializers.Constant(0.5),
+        recurrent_initializer=keras.initializers.Constant(0.25),
+        kernel_regularizer=keras.regularizers.L1(1.0),
+        recurrent_regularizer=keras.regularizers.L1(10.0),
+        activity_regularizer=keras.regularizers.L2(1e-3),
+        kernel_constraint=keras.constraints.MaxNorm(0.1),
+        recurrent_constraint=keras.constraints.NonNeg(),
+        bias_constraint=keras.constraints.MaxNorm(0.0),
+    )
+    model = whole(layer, data())
+    cell = layer.cell
+    output = numpy(layer(data()))
+    kernel, recurrent = cell.kernel.numpy().sum(), cell.recurrent_kernel.numpy().sum()
+    size, recurrent_size = (
+        np.prod(w.shape) for w in (cell.kernel, cell.recurrent_kernel)
+    )
+    assert (kernel, recurrent) == (size / 2, recurrent_size / 4)
+    wanted = [1e-3 * np.sum(output**2) / 3, kernel, 10 * recurrent]
+    found = [numpy(loss) for loss in layer.losses]
+    np.testing.assert_allclose(sorted(found), sorted(wanted), rtol=1e-5)
+    model.fit(data(), np.ones((3, UNITS), "f"), verbose=0)
+    norms = np.linalg.norm(cell.kernel.numpy(), axis=0)
+    np.testing.assert_allclose(norms, 0.1, rtol=1e-5)
+    assert (cell.recurrent_kernel.numpy() >= 0).all()
+    assert not cell.bias.numpy().any()
 
 
 @pytest.mark.parametrize(("cell", "layer"), [*zip(CELLS, LAYERS, strict=True)])
@@ -457,11 +537,33 @@ def test_mixed_precision_trains_on_large_inputs(layer_class, policy):
     assert layer(data()).dtype != "float32"
 
 
+@each_layer
+def test_half_precision_learns_to_add(layer_class):
+    """The adding problem with float16 products and a scaled loss: better than 1/6."""
+    x, y = Adding(length=6, samples=1024).train.arrays()
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layer = layer_class(16)
+        model = keras.Sequential([layer, keras.layers.Dense(1, dtype="float32")])
+        model.compile(keras.optimizers.Adam(0.02), "mse")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    loss = model.fit(x, y, batch_size=32, epochs=5, verbose=0).history["loss"]
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert layer.compute_dtype == "float16"
+    assert layer.is_fused(None, True)
+    assert np.isfinite(loss).all()
+    # A simple recurrence, normalised at each step, forgets; 1/6 is the constant guess.
+    assert loss[-1] < (1.0 if layer_class is LayerNormSimpleRNN else 0.8) / 6
+
+
 @pytest.mark.skipif(
     not backend.can_compile(), reason="PyTorch's compiler needs a C++ compiler"
 )
+@pytest.mark.parametrize("zoneout", [0.0, 0.1])  # the hand-written loop, the cell
 @each_layer
-def test_a_compiled_step_is_not_traced_again(layer_class):
+def test_a_compiled_step_is_not_traced_again(layer_class, zoneout):
     traces = []
 
     class Counting(layer_class):
@@ -470,7 +572,7 @@ def test_a_compiled_step_is_not_traced_again(layer_class):
             return super().inner_loop(*args, **kwargs)
 
     inputs = keras.Input((7, 5))
-    model = keras.Model(inputs, Counting(UNITS, zoneout=0.1)(inputs))
+    model = keras.Model(inputs, Counting(UNITS, zoneout=zoneout)(inputs))
     model.compile("sgd", "mse", jit_compile=True)
     for seed in range(2):
         model.train_on_batch(data(seed=seed), np.zeros((3, UNITS), "f"))
@@ -478,6 +580,12 @@ def test_a_compiled_step_is_not_traced_again(layer_class):
     for seed in range(4):
         model.train_on_batch(data(seed=seed), np.zeros((3, UNITS), "f"))
     assert len(traces) == once
+    for seed in range(2):
+        model.predict_on_batch(data(seed=seed))
+    once = len(traces)
+    compiled = model.predict_on_batch(data())
+    assert len(traces) == once
+    np.testing.assert_allclose(compiled, numpy(model(data())), atol=1e-5)
 
 
 @each_layer
