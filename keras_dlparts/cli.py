@@ -226,6 +226,10 @@ def train(
         bool, typer.Option("--resume", help="Go on with this config's newest run.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(help="Overrides fit.epochs.")] = None,
+    distribute: Annotated[
+        str | None,
+        typer.Option(help="auto, none, mirrored, multi_worker, ...", metavar="NAME"),
+    ] = None,
 ):
     """Train a config; ends by naming the run directory and its report."""
     _start_backend()
@@ -235,9 +239,12 @@ def train(
     def terminated(*_):
         raise KeyboardInterrupt
 
+    # Before the others, which may set options of it.
+    named = [] if distribute is None else [f"distribute={{use: {distribute}}}"]
+    sets = [*named, *(sets or ())]
     signal.signal(signal.SIGTERM, terminated)
     try:
-        run = train_config(config, sets or (), folder, resume, epochs, _say)
+        run = train_config(config, sets, folder, resume, epochs, _say)
     except KeyboardInterrupt:
         _stop(1, "stopped. Continue with the same command and --resume")
     except NonFiniteError as error:

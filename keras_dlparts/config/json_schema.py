@@ -2,7 +2,7 @@
 
 import ast
 
-from keras_dlparts import registry, static
+from keras_dlparts import distribute, registry, static
 from keras_dlparts.config.schema import Config
 
 _SPACE = {
@@ -66,6 +66,9 @@ def json_schema():
         else:
             none = [] if section == "optimizer" else [{"type": "null"}]
             field["anyOf"] = [part, *none]
+    schema["properties"]["distribute"] = {
+        "anyOf": [{"enum": [*distribute.NAMES]}, {"$ref": "#/$defs/Distribute"}]
+    }
     for section in ("Compile", "Fit", "Pretrain"):
         for name, field in defs[section]["properties"].items():
             defs[section]["properties"][name] = {

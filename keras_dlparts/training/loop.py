@@ -15,6 +15,7 @@ from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
 from keras_dlparts.training.nonfinite import first_bad
 from keras_dlparts.training.progress import Progress
 from keras_dlparts.training.run import Run
+from keras_dlparts.training.sharing import Sharing
 
 
 class _Epoch(keras.callbacks.Callback):
@@ -93,15 +94,18 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
     _warn_of_versions(experiment, say)
     if settings.deterministic:
         backend.make_deterministic()
-    made = assemble(experiment, data)
-    pretraining.check(experiment, made)
-    adapt(made.model, made.data.train)
-    path = place(experiment.resolved())
-    run_folder.write_json(path / "model.json", model_rows(made.model))
-    return _fit(made, experiment, path, say, watchers, bars)
+    sharing = Sharing(experiment, say)
+    with sharing.scope():
+        made = assemble(experiment, data)
+        pretraining.check(experiment, made)
+        sharing.prepare(made)
+        adapt(made.model, made.data.train)
+        path = place(experiment.resolved())
+        run_folder.write_json(path / "model.json", model_rows(made.model))
+        return _fit(made, experiment, path, say, watchers, bars, sharing)
 
 
-def _fit(made, experiment, path, say, watchers, bars):
+def _fit(made, experiment, path, say, watchers, bars, sharing):
     settings, model, data = experiment.settings, made.model, made.data
     checkpoints = Checkpoints(path / "checkpoints")
     epochs = settings.fit.epochs
@@ -142,8 +146,8 @@ def _fit(made, experiment, path, say, watchers, bars):
             restore(saved, model, made.callbacks)
         else:
             model.fit(
-                chunks.prepared(model, data.train, steps),
-                validation_data=data.validation,
+                chunks.prepared(model, sharing.train(data.train), steps),
+                validation_data=sharing.validation(data.validation),
                 initial_epoch=start,
                 callbacks=callbacks,
                 shuffle=False,

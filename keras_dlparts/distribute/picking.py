@@ -1,0 +1,40 @@
+"""What strategy suits this machine."""
+
+import json
+import os
+
+
+def pick():
+    """(name, why): what `auto` stands for here.
+
+    Asked in this order: is this process one of several, was a TPU announced, are there
+    several accelerators. Several logical devices of a processor do not count.
+    """
+    from keras_dlparts import backend
+
+    if backend.name() == "torch":
+        return "none", "on PyTorch there is no other strategy"
+    if (workers := _workers()) > 1:
+        return "multi_worker", f"TF_CONFIG names {workers} workers"
+    devices = backend.accelerators()
+    if backend.name() == "jax":
+        if len(devices) > 1:
+            return "jax_data_parallel", f"JAX has {len(devices)} devices"
+    elif os.environ.get("TPU_NAME"):
+        return "tpu", f"TPU_NAME is {os.environ['TPU_NAME']}"
+    elif len(devices) > 1:
+        return "mirrored", f"TensorFlow has {len(devices)} GPUs"
+    one = f"one accelerator, {devices[0]}" if devices else "no accelerator"
+    return "none", f"this machine has {one}"
+
+
+def _workers():
+    """How many workers the environment variable TF_CONFIG names."""
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        return len(cluster.get("chief", [])) + len(cluster.get("worker", []))
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(
+            "TF_CONFIG must be JSON like {'cluster': {'worker': ['host:port', ...]}, "
+            f"'task': {{...}}}}. Received: {os.environ['TF_CONFIG']!r}"
+        ) from None
