@@ -1,0 +1,87 @@
+"""What the workers of a run tell each other besides gradients.
+
+The chief, worker 0, alone reads and writes a run's folder. What the others need of it,
+where to begin and with what weights, it sends them: they need not see its disk.
+"""
+
+import io
+import json
+
+import keras
+import numpy as np
+
+from keras_dlparts.distribute import cluster
+
+
+def place(strategy):
+    """(this worker's number, how many there are); (0, 1) where there is but one.
+
+    >>> place(None)
+    (0, 1)
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.process_index(), jax.process_count()
+    found = cluster.find()
+    if found is None or not hasattr(strategy, "cluster_resolver"):
+        return 0, 1
+    return found.index, len(found.addresses)
+
+
+def from_chief(strategy, make):
+    """What `make()` gives on the chief, on every worker; the others do not call it.
+
+    Args:
+        strategy: the strategy, whose workers must all call this at the same place.
+        make: gives a pair of something that JSON can hold and a dict of arrays; or
+            None.
+    """
+    index, workers = place(strategy)
+    if workers == 1:
+        return make()
+    packed = _pack(make()) if index == 0 else np.zeros(0, "uint8")
+    size = _sent(strategy, np.array([len(packed)], "int32"))
+    if index:
+        packed = np.zeros(int(size[0]), "uint8")
+    return _unpack(_sent(strategy, packed))
+
+
+def _pack(value):
+    file = io.BytesIO()
+    plain, arrays = value if value is not None else (None, {})
+    text = json.dumps([value is not None, plain])
+    np.savez(file, *[np.array(text)], **{f"_{k}": v for k, v in arrays.items()})
+    return np.frombuffer(file.getvalue(), "uint8")
+
+
+def _unpack(packed):
+    with np.load(io.BytesIO(packed.tobytes()), allow_pickle=False) as file:
+        is_there, plain = json.loads(str(file["arr_0"]))
+        arrays = {name[1:]: file[name] for name in file.files if name[0] == "_"}
+    return (plain, arrays) if is_there else None
+
+
+def _sent(strategy, array):
+    """The chief's array on every worker; the others give zeros of its shape."""
+    if keras.backend.backend() == "jax":
+        from jax.experimental import multihost_utils
+
+        return np.asarray(multihost_utils.broadcast_one_to_all(array))
+    import tensorflow as tf
+
+    # Bytes travel as whole numbers: there is no sum of bytes over workers.
+    padded = np.pad(array.view("uint8"), (0, -array.nbytes % 4)).view("int32")
+
+    @tf.function
+    def add():
+        # The first local replica speaks for its worker.
+        def one():
+            context = tf.distribute.get_replica_context()
+            local = context.replica_id_in_sync_group % local_replicas
+            return tf.where(local == 0, padded, tf.zeros_like(padded))
+
+        return strategy.reduce("SUM", strategy.run(one), axis=None)
+
+    local_replicas = strategy.num_replicas_in_sync // place(strategy)[1]
+    return add().numpy().view("uint8")[: array.nbytes].view(array.dtype)
