@@ -230,8 +230,16 @@ def train(
         str | None,
         typer.Option(help="auto, none, mirrored, multi_worker, ...", metavar="NAME"),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes multi_worker starts here.")
+    ] = None,
 ):
     """Train a config; ends by naming the run directory and its report."""
+    # Before the others, which may set options of it.
+    named = [] if distribute is None else [f"distribute={{use: {distribute}}}"]
+    named += [] if workers is None else [f"distribute.workers={workers}"]
+    sets = [*named, *(sets or ())]
+    _launch_workers(config, sets)
     _start_backend()
     from keras_dlparts.training import NonFiniteError
     from keras_dlparts.training import train as train_config
@@ -239,9 +247,6 @@ def train(
     def terminated(*_):
         raise KeyboardInterrupt
 
-    # Before the others, which may set options of it.
-    named = [] if distribute is None else [f"distribute={{use: {distribute}}}"]
-    sets = [*named, *(sets or ())]
     signal.signal(signal.SIGTERM, terminated)
     try:
         run = train_config(config, sets, folder, resume, epochs, _say)
@@ -250,6 +255,22 @@ def train(
     except NonFiniteError as error:
         _stop(1, str(error))
     _print_run(run)
+
+
+def _launch_workers(config, sets):
+    """Be the launcher, and end, if the config asks for several workers of this machine
+    and nothing has started them yet."""
+    from keras_dlparts.config.experiment import opened
+    from keras_dlparts.distribute import cluster, launcher
+
+    asked = opened(config, sets)[0].values.get("distribute")
+    asked = asked if isinstance(asked, dict) else {}
+    workers = asked.get("workers")
+    if asked.get("use") != "multi_worker" or type(workers) is not int or workers < 1:
+        return  # what may be wrong with it says whoever reads all of the config
+    if cluster.find() is None:
+        raise SystemExit(launcher.launch(sys.argv[1:], workers, _say))
+    launcher.follow()
 
 
 @app.command()

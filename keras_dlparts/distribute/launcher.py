@@ -49,17 +49,17 @@ def launch(arguments, workers, say):
     """
     asked = []
     with tempfile.TemporaryDirectory(prefix="dlparts-workers-") as name:
-        folder = Path(name)
-        with _signals(asked.append), _Crew(arguments, workers, folder) as crew:
+        kept = Path(name)
+        with _signals(asked.append), _Crew(arguments, workers, kept) as crew:
             code, message = crew.watch(asked)
-        run = _run(folder)
+        run = _run(kept)
         if run is not None:
-            _keep_logs(folder, run)
+            _keep_logs(kept, run)
             if message:
                 _note(run, f"{message}; --resume continues", bool(asked))
         if message and not asked:
             say(f"{message}. All workers were stopped.")
-            say(_tail(folder, crew.first))
+            say(_tail(kept, crew.first))
             if run is not None:
                 say("Continue with the same command and --resume")
     return code
@@ -205,9 +205,9 @@ def _tail(folder, index):
     return "\n".join(["It said last:", *said]) if said else "Its messages are above."
 
 
-def is_launched():
-    """Whether a launcher started this process as a worker."""
-    return _FOLDER in os.environ
+def folder():
+    """The launcher's folder, deleted when it ends; None if nothing launched this."""
+    return os.environ.get(_FOLDER)
 
 
 def follow():
@@ -217,11 +217,11 @@ def follow():
         os.read(0, 1)  # nothing is ever written
         os._exit(1)
 
-    if is_launched():
+    if folder():
         threading.Thread(target=watch, daemon=True).start()
 
 
 def tell_run(path):
     """In the chief: tell the launcher which folder the run has."""
-    if is_launched():
-        Path(os.environ[_FOLDER], "run").write_text(str(Path(path).absolute()))
+    if folder():
+        Path(folder(), "run").write_text(str(Path(path).absolute()))

@@ -1,7 +1,8 @@
 """What strategy suits this machine."""
 
-import json
 import os
+
+from keras_dlparts.distribute import cluster
 
 
 def pick():
@@ -14,8 +15,9 @@ def pick():
 
     if backend.name() == "torch":
         return "none", "on PyTorch there is no other strategy"
-    if (workers := _workers()) > 1:
-        return "multi_worker", f"TF_CONFIG names {workers} workers"
+    found = cluster.find()
+    if found is not None and len(found.addresses) > 1:
+        return "multi_worker", f"the environment names {len(found.addresses)} workers"
     devices = backend.accelerators()
     if backend.name() == "jax":
         if len(devices) > 1:
@@ -26,15 +28,3 @@ def pick():
         return "mirrored", f"TensorFlow has {len(devices)} GPUs"
     one = f"one accelerator, {devices[0]}" if devices else "no accelerator"
     return "none", f"this machine has {one}"
-
-
-def _workers():
-    """How many workers the environment variable TF_CONFIG names."""
-    try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-        return len(cluster.get("chief", [])) + len(cluster.get("worker", []))
-    except (ValueError, AttributeError, TypeError):
-        raise ValueError(
-            "TF_CONFIG must be JSON like {'cluster': {'worker': ['host:port', ...]}, "
-            f"'task': {{...}}}}. Received: {os.environ['TF_CONFIG']!r}"
-        ) from None

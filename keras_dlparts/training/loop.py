@@ -8,7 +8,7 @@ from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
-from keras_dlparts.training import chunks, pretraining
+from keras_dlparts.training import chunks, pretraining, several
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.checkpoint import Checkpoints, restore
 from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
@@ -100,7 +100,7 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
         pretraining.check(experiment, made)
         sharing.prepare(made)
         adapt(made.model, made.data.train)
-        path = place(experiment.resolved())
+        path = several.place(sharing.strategy, lambda: place(experiment.resolved()))
         run_folder.write_json(path / "model.json", model_rows(made.model))
         return _fit(made, experiment, path, say, watchers, bars, sharing)
 
@@ -152,7 +152,7 @@ def _fit(made, experiment, path, say, watchers, bars, sharing):
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
-                **settings.fit.model_dump(),
+                **sharing.fit_arguments(settings.fit.model_dump()),
             )
     except BaseException as error:
         progress.close()

@@ -1,7 +1,8 @@
 """A run on several devices: its strategy, its model and data made ready for it."""
 
-from keras_dlparts import distribute
+from keras_dlparts import backend, distribute
 from keras_dlparts.config.construct import own_words
+from keras_dlparts.distribute import shares
 
 
 class Sharing:
@@ -40,8 +41,19 @@ class Sharing:
 
     def train(self, batches):
         """The training data as `fit` is to have it."""
+        if self.settings.distribute.use == "multi_worker":
+            weight = self.settings.fit.class_weight
+            return shares.share(batches, self.strategy, class_weight=weight)
         return batches
 
     def validation(self, batches):
         """The validation data as `fit` is to have it; None stays None."""
+        if batches is not None and self.settings.distribute.use == "multi_worker":
+            return shares.share(batches, self.strategy, even=False)
         return batches
+
+    def fit_arguments(self, arguments):
+        """The other arguments of `fit`, without those that the data has taken."""
+        if self.settings.distribute.use == "multi_worker" and backend.name() != "jax":
+            return arguments | {"class_weight": None}
+        return arguments
