@@ -40,8 +40,10 @@ def find(environ=os.environ):
 def _from_tf_config(text):
     try:
         config = json.loads(text)
-        jobs, task = dict(config.get("cluster", {})), config.get("task", {})
+        jobs, task = {**config.get("cluster", {})}, config.get("task", {})
         chiefs, workers = jobs.pop("chief", []), jobs.pop("worker", [])
+        if not isinstance(chiefs, list) or not isinstance(workers, list):
+            raise TypeError
         addresses = (*chiefs, *workers)
         kind, index = task.get("type", "worker"), int(task.get("index", 0))
         index += len(chiefs) if kind == "worker" else 0

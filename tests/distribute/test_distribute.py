@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from keras_dlparts import backend, distribute
-from keras_dlparts.distribute import picking
 
 
 def test_the_package_imports_no_backend():
