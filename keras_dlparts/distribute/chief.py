@@ -12,6 +12,8 @@ import numpy as np
 
 from keras_dlparts.distribute import cluster
 
+_WORDS_A_MESSAGE = 2**24  # 64 MiB
+
 
 def place(strategy):
     """(this worker's number, how many there are); (0, 1) where there is but one.
@@ -70,18 +72,19 @@ def _sent(strategy, array):
         return np.asarray(multihost_utils.broadcast_one_to_all(array))
     import tensorflow as tf
 
-    # Bytes travel as whole numbers: there is no sum of bytes over workers.
-    padded = np.pad(array.view("uint8"), (0, -array.nbytes % 4)).view("int32")
+    local = strategy.num_replicas_in_sync // place(strategy)[1]
 
-    @tf.function
-    def add():
-        # The first local replica speaks for its worker.
+    @tf.function(reduce_retracing=True)
+    def add(words):
         def one():
-            context = tf.distribute.get_replica_context()
-            local = context.replica_id_in_sync_group % local_replicas
-            return tf.where(local == 0, padded, tf.zeros_like(padded))
+            # The first local replica speaks for its worker.
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return tf.where(replica % local == 0, words, tf.zeros_like(words))
 
         return strategy.reduce("SUM", strategy.run(one), axis=None)
 
-    local_replicas = strategy.num_replicas_in_sync // place(strategy)[1]
-    return add().numpy().view("uint8")[: array.nbytes].view(array.dtype)
+    # Bytes travel as whole numbers: there is no sum of bytes over workers.
+    words = np.pad(array.view("uint8"), (0, -array.nbytes % 4)).view("int32")
+    starts = range(0, max(len(words), 1), _WORDS_A_MESSAGE)
+    sent = [add(tf.constant(words[i : i + _WORDS_A_MESSAGE])).numpy() for i in starts]
+    return np.concatenate(sent).view("uint8")[: array.nbytes].view(array.dtype)

@@ -102,7 +102,9 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
         adapt(made.model, made.data.train)
         path = several.place(sharing.strategy, lambda: place(experiment.resolved()))
         run_folder.write_json(path / "model.json", model_rows(made.model))
-        return _fit(made, experiment, path, say, watchers, bars, sharing)
+        run = _fit(made, experiment, path, say, watchers, bars, sharing)
+        several.leave(sharing.strategy)
+        return run
 
 
 def _fit(made, experiment, path, say, watchers, bars, sharing):

@@ -49,3 +49,8 @@ def place(strategy, make):
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         (copy / file).write_bytes(content.tobytes())
     return copy
+
+
+def leave(strategy):
+    """Wait until all workers have done their work: one that ends aborts the others."""
+    chief.from_chief(strategy, lambda: None)

@@ -6,15 +6,18 @@ Run as a program, this file is one of the workers.
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_dlparts.distribute import cluster, multi_worker, remedy
 
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLES, BATCH = 78, 12  # the last batch is half a one
 EPOCHS = 2
 
@@ -177,8 +180,21 @@ def masks():
         assert sent[1]["raw"].dtype == "V2"
         found["sent"] = sent[1]["x"]
         assert chief.from_chief(strategy, lambda: None) is None
+        chief._WORDS_A_MESSAGE = 100  # many messages
+        long = {"long": np.arange(1001, dtype="int16")}
+        sent = chief.from_chief(strategy, lambda: (None, long))
+        np.testing.assert_array_equal(sent[1]["long"], long["long"])
     weights = {f"weight_{i}": w for i, w in enumerate(made.get_weights())}
     return found | weights
+
+
+def page():
+    """The example of docs/several_machines.md."""
+    text = (ROOT / "docs/several_machines.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    made = {}
+    exec(code, made)
+    return {f"weight_{i}": w for i, w in enumerate(made["model"].get_weights())}
 
 
 def failing(work):
@@ -284,6 +300,14 @@ def test_keras_still_needs_the_remedy(backend, needed, tmp_path):
     """Where this fails Keras has mended itself: that part of the remedy can go."""
     for worker in several("stock", 2, tmp_path / "several", backend):
         assert {name for name, fails in worker.items() if fails} == needed
+
+
+@pytest.mark.slow
+def test_the_pages_example(tmp_path):
+    one, other = several("page", 2, tmp_path / "several")
+    assert len(one) == 2
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_other_versions_of_keras_are_refused(monkeypatch):
