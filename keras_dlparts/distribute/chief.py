@@ -25,10 +25,13 @@ def place(strategy):
         import jax
 
         return jax.process_index(), jax.process_count()
-    found = cluster.find()
-    if found is None or not hasattr(strategy, "cluster_resolver"):
-        return 0, 1
-    return found.index, len(found.addresses)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            found = cluster.find()
+            return found.index, len(found.addresses)
+    return 0, 1
 
 
 def from_chief(strategy, make):
