@@ -91,6 +91,7 @@ class _Crew:
         told = {
             "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task}),
             _FOLDER: str(self.folder),
+            "no_grpc_proxy": "127.0.0.1",  # a proxy is for the web
         }
         with contextlib.ExitStack() as stack:
             log = None  # the chief's goes where the launcher's goes
@@ -137,6 +138,7 @@ class _Crew:
             late = [i for i in range(self.count) if i not in self.codes]
             if not late:
                 return 0, ""
+            self.first = late[0]
             return 1, f"worker {late[0]} did not end {_LAST_SECONDS} s after the others"
         code = self.codes[self.first]
         if code > 0:

@@ -155,4 +155,11 @@ def share(batches, strategy, even=True, class_weight=None):
         own = range(first, first + local)
         return Share(batches, replicas, own, even).to_tf_data(class_weight)
 
-    return strategy.distribute_datasets_from_function(read)
+    # All workers have as many parts, so none need ask the others at every step.
+    extended = strategy.extended
+    asks = extended.experimental_enable_get_next_as_optional
+    extended.experimental_enable_get_next_as_optional = False
+    try:
+        return strategy.distribute_datasets_from_function(read)
+    finally:
+        extended.experimental_enable_get_next_as_optional = asks
