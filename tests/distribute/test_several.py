@@ -141,7 +141,7 @@ def wait_for_epochs(folder, count, process):
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_nothing_is_lost(backend, tmp_path):
     """One worker killed, the launcher stopped, all killed: each time at some moment."""
-    epochs = 60
+    epochs = 40
     config = {**CONFIG, "fit": {"epochs": epochs}, "deterministic": True}
     config["model"] = [*CONFIG["model"][:2], *DROPOUT, CONFIG["model"][2]]
     whole = trained(tmp_path / "whole", config, 2, backend)
@@ -155,7 +155,7 @@ def test_nothing_is_lost(backend, tmp_path):
     def disturbed(after):
         process = started(folder, 2, backend, "--resume")
         wait_for_epochs(folder, after, process)
-        time.sleep(moments.uniform(0, 0.5))
+        time.sleep(moments.uniform(0, 0.3))
         return process, children(process)
 
     def is_over(process, pids):
