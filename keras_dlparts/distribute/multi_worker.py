@@ -71,6 +71,10 @@ def _tensorflow(found, communication):
 
 
 def _jax(found, communication):
+    import jax
+
+    # It takes SIGTERM for a warning of its own, and the process would not stop.
+    jax.config.update("jax_enable_preemption_service", False)
     keras.distribution.initialize(found.addresses[0], len(found.addresses), found.index)
     # Each process feeds its own share.
     return keras.distribution.DataParallel(auto_shard_dataset=False)

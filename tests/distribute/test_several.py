@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 
+from keras_dlparts import load_model
 from keras_dlparts.training import several
 
 pytestmark = pytest.mark.slow
@@ -77,7 +77,7 @@ def trained(folder, config, workers, backend, *more):
 
 
 def weights(run):
-    return [w.numpy() for w in keras.saving.load_model(run / "last.keras").weights]
+    return [w.numpy() for w in load_model(run / "last.keras").weights]
 
 
 def history(run):
