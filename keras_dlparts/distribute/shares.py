@@ -16,6 +16,8 @@ batch is cut where the samples do not suffice for a whole one:
 import keras
 import numpy as np
 
+from keras_dlparts.distribute.chief import place
+
 
 def cuts(count, size, replicas, even):
     """Where the batches of `count` rows begin and end.
@@ -85,8 +87,8 @@ class Share(keras.utils.PyDataset):
 
     def _read(self, index, first, last):
         start, stop = self.cuts[index]
-        place = [start + j * (stop - start) // self.replicas for j in (first, last)]
-        return self.batches.samples(slice(*place))
+        rows = [start + j * (stop - start) // self.replicas for j in (first, last)]
+        return self.batches.samples(slice(*rows))
 
     def to_tf_data(self, class_weight=None):
         """A `tf.data.Dataset` of what each own replica reads, one after the other.
@@ -160,6 +162,9 @@ def share(batches, strategy, even=True, class_weight=None):
     asks = extended.experimental_enable_get_next_as_optional
     extended.experimental_enable_get_next_as_optional = False
     try:
-        return strategy.distribute_datasets_from_function(read)
+        data = strategy.distribute_datasets_from_function(read)
     finally:
         extended.experimental_enable_get_next_as_optional = asks
+    # Keras takes it for the number of steps; it is that of one worker's parts.
+    data._cardinality //= replicas // place(strategy)[1]
+    return data

@@ -149,6 +149,21 @@ def as_one():
     return found | weights
 
 
+def local_replicas():
+    """Training on two replicas of one process, each with its part of a batch."""
+    import tensorflow as tf
+
+    processor = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(processor, two)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        made = model()
+        found = trained(strategy, made)
+    weights = {f"weight_{i}": w for i, w in enumerate(made.get_weights())}
+    return found | weights
+
+
 def masks():
     """What a random layer drops in a training step of each replica."""
     import keras
@@ -300,6 +315,14 @@ def test_keras_still_needs_the_remedy(backend, needed, tmp_path):
     """Where this fails Keras has mended itself: that part of the remedy can go."""
     for worker in several("stock", 2, tmp_path / "several", backend):
         assert {name for name, fails in worker.items() if fails} == needed
+
+
+@pytest.mark.slow
+def test_a_workers_own_replicas_share_its_part(tmp_path):
+    (alone,) = several("as_one", 1, tmp_path / "one")
+    (two,) = several("local_replicas", 1, tmp_path / "two")
+    del alone["predicted"]
+    assert_close(two, alone)
 
 
 @pytest.mark.slow
