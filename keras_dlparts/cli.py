@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_dlparts import registry
+from keras_dlparts.distribute import launcher
 
 app = typer.Typer(
     name="dlparts",
@@ -45,6 +46,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main():
     """The entry point: errors that are the user's to mend end without a traceback."""
+    with launcher.ended_by_errors():
+        _main()
+
+
+def _main():
     # TensorFlow tells of its build and of the processor at every start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -261,7 +267,7 @@ def _launch_workers(config, sets):
     """Be the launcher, and end, if the config asks for several workers of this machine
     and nothing has started them yet."""
     from keras_dlparts.config.experiment import opened
-    from keras_dlparts.distribute import cluster, launcher
+    from keras_dlparts.distribute import cluster
 
     asked = opened(config, sets)[0].values.get("distribute")
     asked = asked if isinstance(asked, dict) else {}

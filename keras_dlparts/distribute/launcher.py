@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from pathlib import Path
 
 from keras_dlparts.processes import ending, environment
@@ -221,6 +222,27 @@ def follow():
 
     if folder():
         threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def ended_by_errors():
+    """In one worker of several: end at once where this context ends by an error.
+
+    Left to itself Python would wait at its end, where JAX waits for all workers.
+    """
+    try:
+        yield
+    except BaseException as error:
+        code = error.code if isinstance(error, SystemExit) else 1
+        if not code or not any(
+            map(os.environ.get, ("TF_CONFIG", "SLURM_STEP_NUM_TASKS"))
+        ):
+            raise
+        if not isinstance(error, SystemExit):
+            traceback.print_exc()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code if isinstance(code, int) else 1)
 
 
 def tell_run(path):

@@ -186,6 +186,36 @@ def test_a_second_signal_ends_a_chief_that_does_not_listen(launch, tmp_path):
     assert not is_alive(tmp_path, 0)
 
 
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [
+        ("raise ValueError('oh')", 1, "ValueError: oh"),
+        ("raise KeyboardInterrupt", 1, "KeyboardInterrupt"),
+        ("raise SystemExit(2)", 2, ""),
+        ("raise SystemExit('no')", 1, ""),
+        ("pass", 0, "at exit"),
+        ("raise SystemExit(0)", 0, "at exit"),
+    ],
+)
+def test_a_worker_that_fails_waits_for_nobody(ending, code, said):
+    program = f"""
+import atexit
+from keras_dlparts.distribute import launcher
+atexit.register(print, "at exit")
+with launcher.ended_by_errors():
+    {ending}
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TF_CONFIG": "{}"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == code
+    assert said in run.stdout + run.stderr
+    assert ("at exit" in run.stdout) == (code == 0)
+
+
 @pytest.mark.slow
 def test_workers_end_with_their_launcher(tmp_path):
     program = tmp_path / "python"
