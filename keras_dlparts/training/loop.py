@@ -161,7 +161,10 @@ def _fit(made, experiment, path, say, watchers, bars, sharing):
         if isinstance(error, NonFiniteError):
             weight = settings.fit.class_weight
             try:
-                found = _explain(error, made, weight, checkpoints, steps)
+                if sharing.replicas > 1:
+                    found = _where(error, checkpoints)
+                else:
+                    found = _explain(error, made, weight, checkpoints, steps)
             except ValueError as told:  # a layer that looks at its data says why
                 found = f"{error}: {own_words(told)}"
             error = NonFiniteError(found)
@@ -195,6 +198,16 @@ def _report_anyway(path, parts, say):
 def with_figures(model, callbacks):
     """Everything of a run that may offer `figures(run)`, wrapped layers included."""
     return [*model._flatten_layers(include_self=False), *callbacks]
+
+
+def _where(error, checkpoints):
+    """The bad step, where the layers hold variables of several replicas and cannot be
+    looked at one by one."""
+    epoch = checkpoints.newest()[0]["epoch"]
+    return (
+        f"{error} at epoch {epoch + 1}, step {error.step + 1}. Train on one device, by "
+        "--distribute none, to be told where it began"
+    )
 
 
 def _explain(error, made, class_weight, checkpoints, steps):

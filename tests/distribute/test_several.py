@@ -209,13 +209,13 @@ def test_a_wrong_config_is_told_once(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_nan_is_explained_by_the_chief(tmp_path):
+def test_a_nan_is_told_by_the_chief(tmp_path):
     config = {**CONFIG, "optimizer": {"use": "SGD", "learning_rate": 1e30}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     process = started(tmp_path, 2, "tensorflow")
     assert process.wait(timeout=200) == 1
     said = (tmp_path / "said").read_text()
-    assert re.search(r"not finite at epoch 1, step \d+", said)
+    assert re.search(r"not finite at epoch 1, step \d+\. Train on one device", said)
     assert status(tmp_path)["state"] == "failed"
     assert "not finite" in status(tmp_path)["message"]
 
