@@ -27,5 +27,10 @@ from keras_dlparts.backend.gradients import (
 )
 from keras_dlparts.backend.loops import can_run_chunks, run_chunks, scan
 from keras_dlparts.backend.models import intercepted, unmoved
-from keras_dlparts.backend.replication import RunningSums, replica, running_variable
-from keras_dlparts.backend.seeds import SeedGenerator, draw, seed_globals
+from keras_dlparts.backend.replication import (
+    RunningSums,
+    number,
+    replica,
+    running_variable,
+)
+from keras_dlparts.backend.seeds import SeedGenerator, draw, own_draws, seed_globals

@@ -81,6 +81,12 @@ def options(name):
 _options = options  # in `strategy` the name is taken
 
 
+def __getattr__(name):
+    if name == "own_draws":  # it needs Keras
+        return importlib.import_module("keras_dlparts.backend").own_draws
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def replicas(strategy):
     """Among how many devices a strategy shares each batch.
 

@@ -5,6 +5,7 @@ This is TensorFlow's `tf.distribute.MirroredStrategy`.
 """
 
 import contextlib
+import functools
 
 from keras_dlparts.distribute.devices import check_backend, named
 
@@ -28,7 +29,16 @@ def strategy(devices=None):
     kinds = {kind: logical(kind) for kind in ("GPU", "CPU")}
     if not tf.config.list_physical_devices("GPU"):
         kinds = {"CPU": kinds["CPU"]}  # asked for its devices TensorFlow would start
-    return tf.distribute.MirroredStrategy(named(devices, kinds, split))
+    return _mirrored(tuple(named(devices, kinds, split)))
+
+
+@functools.cache
+def _mirrored(devices):
+    """The strategy of these devices; there is one in a process. Each numbers its sums
+    from the same number on, so those of two strategies would get mixed up."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def split(count):

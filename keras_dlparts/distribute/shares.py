@@ -54,6 +54,23 @@ def cuts(count, size, replicas, even):
     return [*zip([0, *ends[:-1]], ends, strict=True)]
 
 
+def opened_evenly(cuts, replicas):
+    """The cuts with a first batch that divides evenly, the second having the rest.
+
+    Keras looks at the mean over replicas of their parts of the first batch.
+
+    >>> opened_evenly([(0, 9)], 2), opened_evenly([(0, 4), (4, 9)], 2)
+    ([(0, 6), (6, 9)], [(0, 4), (4, 9)])
+    """
+    (start, stop), *others = cuts
+    rest = (stop - start) % replicas
+    if not rest:
+        return cuts
+    if stop - start >= 2 * replicas:
+        rest += replicas  # none of them is to be without any
+    return [(start, stop - rest), (stop - rest, stop), *others]
+
+
 class Share(keras.utils.PyDataset):
     """The part of each of `Batches` that this process reads.
 

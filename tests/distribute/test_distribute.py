@@ -95,6 +95,12 @@ def test_options_are_the_signatures():
     assert distribute.options("none") == distribute.options("auto") == {}
 
 
+@pytest.mark.skipif(backend.name() != "tensorflow", reason="of tf.distribute")
+def test_a_process_has_one_strategy_of_the_same_devices():
+    one, other = (distribute.strategy("mirrored", devices=2) for _ in range(2))
+    assert one is other
+
+
 def test_absent_devices_are_told():
     name = {"tensorflow": "mirrored", "jax": "jax_data_parallel"}.get(backend.name())
     if name is None:
