@@ -69,6 +69,10 @@ def json_schema():
     schema["properties"]["distribute"] = {
         "anyOf": [{"enum": [*distribute.NAMES]}, {"$ref": "#/$defs/Distribute"}]
     }
+    options = defs["Distribute"]["properties"]
+    for name in distribute.NAMES:
+        options |= {o: _argument(d) for o, d in distribute.options(name).items()}
+    defs["Distribute"]["additionalProperties"] = False
     for section in ("Compile", "Fit", "Pretrain"):
         for name, field in defs[section]["properties"].items():
             defs[section]["properties"][name] = {

@@ -99,6 +99,7 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
         made = assemble(experiment, data)
         pretraining.check(experiment, made)
         sharing.prepare(made)
+    with sharing.fitting():
         adapt(made.model, made.data.train)
         path = several.place(sharing.strategy, lambda: place(experiment.resolved()))
         run_folder.write_json(path / "model.json", model_rows(made.model))
@@ -114,16 +115,20 @@ def _fit(made, experiment, path, say, watchers, bars, sharing):
     log = RunLog(path, checkpoints, settings.best, epochs, made.callbacks)
     for callback in made.callbacks:
         # It may change the optimizer, whose variables a checkpoint holds.
-        callback.set_model(model)
+        with sharing.scope():
+            callback.set_model(model)
         if callable(getattr(callback, "set_data", None)):  # Keras shows it none
             callback.set_data(data.train)
+    with sharing.scope():
+        model.optimizer.build(model.trainable_variables)
     saved = checkpoints.newest()
     start, stopped = 0, False
     if saved is None:
         if settings.pretrain.epochs:
             log.status("running", "pre-training")
             try:
-                pretraining.run(settings, made, path, say)
+                with sharing.scope():
+                    pretraining.run(settings, made, path, say, sharing.train)
             except BaseException as error:
                 log.status(*_ending(error))
                 raise
@@ -161,7 +166,7 @@ def _fit(made, experiment, path, say, watchers, bars, sharing):
         if isinstance(error, NonFiniteError):
             weight = settings.fit.class_weight
             try:
-                if sharing.replicas > 1:
+                if sharing.use == "multi_worker":
                     found = _where(error, checkpoints)
                 else:
                     found = _explain(error, made, weight, checkpoints, steps)
@@ -201,8 +206,7 @@ def with_figures(model, callbacks):
 
 
 def _where(error, checkpoints):
-    """The bad step, where the layers hold variables of several replicas and cannot be
-    looked at one by one."""
+    """The bad step, where several workers hold what would be looked at."""
     epoch = checkpoints.newest()[0]["epoch"]
     return (
         f"{error} at epoch {epoch + 1}, step {error.step + 1}. Train on one device, by "
