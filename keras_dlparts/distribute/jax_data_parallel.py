@@ -8,6 +8,7 @@ import contextlib
 
 import keras
 
+from keras_dlparts.checks import check_count
 from keras_dlparts.distribute.devices import check_backend, named
 
 
@@ -21,7 +22,9 @@ def strategy(devices=None):
     """
     check_backend("jax_data_parallel", "jax")
     if devices is not None and not isinstance(devices, list | tuple):
-        split(devices)  # before JAX starts; it concerns the processor alone
+        split(
+            check_count("devices", devices)
+        )  # before JAX starts; it concerns the processor alone
     kinds = {"accelerator": _accelerators, "cpu": _processors}
     devices = named(devices, kinds, split)
     return keras.distribution.DataParallel(devices=devices)

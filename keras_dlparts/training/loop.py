@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_dlparts import backend, report
+from keras_dlparts import backend, feeding, report
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
@@ -246,7 +246,9 @@ def adapt(model, batches):
         if callable(getattr(layer, "adapt", None)) and not given:
             features = keras.Model(model.inputs, layer.input)
             order, batches.shuffle = batches.shuffle, False
-            layer.adapt(features.predict(batches, verbose=0))
+            # Not by `predict`: of several devices some would have no part of a batch.
+            seen = [features(x, training=False) for x in feeding.inputs(batches, None)]
+            layer.adapt(np.concatenate([*map(keras.ops.convert_to_numpy, seen)]))
             batches.shuffle = order
 
 
