@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_dlparts import registry
+from keras_dlparts.distribute import launcher
 
 app = typer.Typer(
     name="dlparts",
@@ -45,6 +46,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main():
     """The entry point: errors that are the user's to mend end without a traceback."""
+    with launcher.ended_by_errors():
+        _main()
+
+
+def _main():
     # TensorFlow tells of its build and of the processor at every start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
@@ -283,8 +289,20 @@ def train(
         bool, typer.Option("--resume", help="Go on with this config's newest run.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(help="Overrides fit.epochs.")] = None,
+    distribute: Annotated[
+        str | None,
+        typer.Option(help="auto, none, mirrored, multi_worker, ...", metavar="NAME"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="How many processes multi_worker starts here.")
+    ] = None,
 ):
     """Train a config; ends by naming the run directory and its report."""
+    # Before the others, which may set options of it.
+    named = [] if distribute is None else [f"distribute={{use: {distribute}}}"]
+    named += [] if workers is None else [f"distribute.workers={workers}"]
+    sets = [*named, *(sets or ())]
+    _launch_workers(config, sets)
     _start_backend()
     from keras_dlparts.training import NonFiniteError
     from keras_dlparts.training import train as train_config
@@ -294,12 +312,28 @@ def train(
 
     signal.signal(signal.SIGTERM, terminated)
     try:
-        run = train_config(config, sets or (), folder, resume, epochs, _say)
+        run = train_config(config, sets, folder, resume, epochs, _say)
     except KeyboardInterrupt:
         _stop(1, "stopped. Continue with the same command and --resume")
     except NonFiniteError as error:
         _stop(1, str(error))
     _print_run(run)
+
+
+def _launch_workers(config, sets):
+    """Be the launcher, and end, if the config asks for several workers of this machine
+    and nothing has started them yet."""
+    from keras_dlparts.config.experiment import opened
+    from keras_dlparts.distribute import cluster
+
+    asked = opened(config, sets)[0].values.get("distribute")
+    asked = asked if isinstance(asked, dict) else {}
+    workers = asked.get("workers")
+    if asked.get("use") != "multi_worker" or type(workers) is not int or workers < 1:
+        return  # what may be wrong with it says whoever reads all of the config
+    if cluster.find() is None:
+        raise SystemExit(launcher.launch(sys.argv[1:], workers, _say))
+    launcher.follow()
 
 
 @app.command()

@@ -29,11 +29,17 @@ from keras_dlparts.backend.gradients import (
 from keras_dlparts.backend.loops import can_run_chunks, run_chunks, scan, skip_calls
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.normalising import row_norm
-from keras_dlparts.backend.replication import RunningSums, replica, running_variable
+from keras_dlparts.backend.replication import (
+    RunningSums,
+    number,
+    replica,
+    running_variable,
+)
 from keras_dlparts.backend.seeds import (
     SeedGenerator,
     draw,
     generators,
+    own_draws,
     seed_globals,
     set_generators,
 )

@@ -19,6 +19,11 @@ def replica():
     return context.replica_id_in_sync_group, context.num_replicas_in_sync
 
 
+def number(variable):
+    """The value of a variable of one element, also of one that replicas hold."""
+    return float(ops.convert_to_numpy(variable))
+
+
 def running_variable(
     shape, name, initializer="zeros", aggregation="mean", dtype="float32"
 ):

@@ -43,6 +43,37 @@ class SeedGenerator(keras.random.SeedGenerator):
         return seed + ops.stack([offset, ops.zeros_like(offset)])
 
 
+def own_draws(layer):
+    """Let a layer, and all layers in it, draw other numbers on each replica.
+
+    The replicas of a `tf.distribute` strategy have equal copies of the state of a
+    `keras.random.SeedGenerator`, so Keras' own Dropout, GaussianNoise or RandomFlip
+    draws the same on all of them: the mask of sample i is that of sample i of every
+    other share of the batch. This mixes the replica's id into the seeds that such
+    layers draw. On one device, and on JAX, nothing changes; neither does what is saved.
+
+    Call it on a model before it trains. `dlparts train` does so.
+
+    Args:
+        layer: A layer or a `keras.Model`.
+
+    Returns: the layer.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5)])
+    >>> isinstance(own_draws(model).layers[0].seed_generator, SeedGenerator)
+    True
+    """
+    for each in layer._flatten_layers():
+        for generator in each._seed_generators:
+            if type(generator) is keras.random.SeedGenerator:
+                # The layer and whoever follows its state keep the same object.
+                generator.__class__ = SeedGenerator
+    return layer
+
+
 class _GivenSeed(keras.random.SeedGenerator):
     """Hands Keras' random functions a seed that is already drawn."""
 

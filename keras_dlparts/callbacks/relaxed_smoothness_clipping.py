@@ -17,6 +17,7 @@ import contextlib
 import keras
 import numpy as np
 
+from keras_dlparts import backend
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
 from keras_dlparts.checks import check_count
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
@@ -172,7 +173,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
 
     def note(self, step, gradient_norm, smoothness):
         super().note(step, gradient_norm, smoothness)
-        L0, L1 = float(self.rule.L0), float(self.rule.L1)
+        L0, L1 = backend.number(self.rule.L0), backend.number(self.rule.L1)
         norms, bends = (
             self.history[name][-self.window :]
             for name in ("gradient_norm", "smoothness")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pydantic
 
+from keras_dlparts import distribute
 from keras_dlparts.config import read, schema, space
 from keras_dlparts.config.document import Document
 from keras_dlparts.config.errors import did_you_mean, path_text, shown
@@ -116,6 +117,8 @@ def settled(document, given, choose=space.default_of):
         _check_checkpoints(document, settings)
     if settings is not None and settings.backend:
         use_backend(document, settings.backend)
+    if settings is not None:
+        _check_distribute(document, settings.distribute)
     experiment = Experiment(document, settings, given)
     _check_parts(experiment)
     if document.problems:
@@ -237,6 +240,16 @@ def default_backend():
         "No Keras backend is installed. Install one: "
         "pip install 'keras-dlparts[tensorflow]' (or [cpu], [gpu], [jax], [torch])"
     )
+
+
+def _check_distribute(document, chosen):
+    """Note the options that the strategy does not take."""
+    known = distribute.options(chosen.use)
+    for name in chosen.options():
+        if name not in known:
+            hint = did_you_mean(name, [*known, *schema.Distribute.model_fields])
+            message = f"unknown option of {chosen.use}; {hint}"
+            document.problem(("distribute", name), message, key=True)
 
 
 def _check_parts(experiment):

@@ -2,7 +2,7 @@
 
 import ast
 
-from keras_dlparts import registry, static
+from keras_dlparts import distribute, registry, static
 from keras_dlparts.config.schema import Config
 
 _SPACE = {
@@ -66,6 +66,13 @@ def json_schema():
         else:
             none = [] if section == "optimizer" else [{"type": "null"}]
             field["anyOf"] = [part, *none]
+    schema["properties"]["distribute"] = {
+        "anyOf": [{"enum": [*distribute.NAMES]}, {"$ref": "#/$defs/Distribute"}]
+    }
+    options = defs["Distribute"]["properties"]
+    for name in distribute.NAMES:
+        options |= {o: _argument(d) for o, d in distribute.options(name).items()}
+    defs["Distribute"]["additionalProperties"] = False
     for section in ("Compile", "Fit", "Pretrain"):
         for name, field in defs[section]["properties"].items():
             defs[section]["properties"][name] = {

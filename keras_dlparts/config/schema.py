@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from keras_dlparts import distribute
+
 Part = Any  # json_schema.py says what it may be
 # Keys of YAML and JSON mappings are text; Keras wants class numbers.
 ClassWeight = dict[
@@ -22,6 +24,24 @@ class Compile(Section):
     run_eagerly: bool = False
     # "auto": as many as `training/chunks.py` finds worth while.
     steps_per_execution: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+
+
+class Distribute(Section):
+    """Which devices share each batch. The other keys are the strategy's options."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    use: Literal[distribute.NAMES] = "none"
+    # Of a batch that the replicas cannot share evenly.
+    remainder: Literal["drop", "error"] = "drop"
+    scale_learning_rate: bool = False  # by the number of replicas
+
+    def options(self):
+        return dict(self.model_extra)
+
+
+def _used(value):
+    """A bare name, as a section."""
+    return {"use": value} if isinstance(value, str) else value
 
 
 class Fit(Section):
@@ -80,6 +100,7 @@ class Config(Section):
     metrics: list[Part] = []
     callbacks: list[Part] = []
     compile: Compile = Compile()
+    distribute: Annotated[Distribute, BeforeValidator(_used)] = Distribute()
     pretrain: Pretrain = Pretrain()
     fit: Fit = Fit()
     best: Best = Best()

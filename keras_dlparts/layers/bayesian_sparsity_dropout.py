@@ -82,6 +82,7 @@ CASES = {
                 "seed": 3,
             },
             "input_shape": (4, 8),
+            "still": {"warmup": 1000},
         },
         {
             "arguments": lambda folder: {
@@ -90,6 +91,7 @@ CASES = {
                 "seed": 1,
             },
             "input_shape": (2, 6, 5, 3),
+            "still": {"warmup": 1000},
         },
         {
             "arguments": lambda folder: {
@@ -97,6 +99,7 @@ CASES = {
                 "seed": 1,
             },
             "input_shape": (2, 3, 5),
+            "still": {"warmup": 1000},
         },
     )
 }

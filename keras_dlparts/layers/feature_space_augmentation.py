@@ -27,18 +27,31 @@ from keras_dlparts import backend
 from keras_dlparts.checks import check_count, check_number, check_word
 
 MODES = ("noise", "interpolate", "extrapolate")
+_ALONE = "neighbours are looked for in the replica's own memory"
 CASES = {
     "FeatureSpaceAugmentation": (
-        {"arguments": {"seed": 3}, "input_shape": (4, 5)},
-        {"arguments": {"strength": 1.0, "rate": 0.5}, "input_shape": (4, 3, 2)},
+        {
+            "arguments": {"seed": 3},
+            "input_shape": (4, 5),
+            "still": {"strength": 1e-30},
+            "per_share": "the sums of squares are taken in the replica's share",
+        },
+        {
+            "arguments": {"strength": 1.0, "rate": 0.5},
+            "input_shape": (4, 3, 2),
+            "still": {"strength": 1e-30},
+            "per_share": "the sums of squares are taken in the replica's share",
+        },
         {
             "arguments": {"mode": "interpolate", "neighbours": 2, "memory": 9},
             "input_shape": [(6, 4), (6, 1)],
+            "alone": _ALONE,
             "input_dtype": ["float32", "int32"],
         },
         {
             "arguments": {"mode": "extrapolate", "neighbours": 3, "memory": 20},
             "input_shape": [(12, 2, 3), (12,)],
+            "alone": _ALONE,
             "input_dtype": ["float32", "int32"],
         },
     )

@@ -38,6 +38,7 @@ layer_cases = (
             "return_sequences": True,
         },
         "input_shape": (2, 4, 5),
+        "still": {"zoneout": 0.0, "dropout": 0.0, "recurrent_dropout": 0.0},
     },
 )
 cell_case = (

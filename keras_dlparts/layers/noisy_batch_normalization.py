@@ -18,12 +18,20 @@ from keras import ops
 from keras_dlparts import backend
 from keras_dlparts.checks import check_number
 
+_NO_NOISE = {"shift": 0.0, "stretch": 1.0, "jitter": 0.0}
 CASES = {
     "NoisyBatchNormalization": (
-        {"arguments": {"seed": 3}, "input_shape": (8, 4)},
+        {
+            "arguments": {"seed": 3},
+            "input_shape": (8, 4),
+            "still": _NO_NOISE,
+            "per_share": "the statistics are those of the replica's share",
+        },
         {
             "arguments": {"shift": 0.0, "stretch": 2.0, "jitter": 0.0, "axis": 1},
             "input_shape": (4, 3, 5),
+            "still": _NO_NOISE,
+            "per_share": "the statistics are those of the replica's share",
         },
     )
 }
@@ -42,6 +50,9 @@ class NoisyBatchNormalization(keras.layers.Layer):
     batch normalisation takes away, to see whether training minds. Put it in the place
     of `keras.layers.BatchNormalization`. `fold` leaves it alone, `recalibrate` sets
     its moving averages.
+
+    Each replica of a strategy takes the statistics of its share of the batch and draws
+    other noise; the moving averages are the mean over replicas.
 
     Args:
         shift: Float, `>= 0`. A feature's mean is drawn from `(-shift, shift)`.

@@ -19,14 +19,20 @@ from keras_dlparts.checks import check_rate
 
 CASES = {
     "RandomDropout": (
-        {"arguments": {"rate": 0.5, "seed": 3}, "input_shape": (4, 8)},
+        {
+            "arguments": {"rate": 0.5, "seed": 3},
+            "input_shape": (4, 8),
+            "still": {"rate": 0.0},
+        },
         {
             "arguments": {"rate": 0.9, "per": "batch"},
             "input_shape": (2, 3, 4, 5),
+            "still": {"rate": 0.0},
         },
         {
             "arguments": {"rate": 0.5, "noise_shape": [None, 1, 6]},
             "input_shape": (3, 4, 6),
+            "still": {"rate": 0.0},
         },
     )
 }

@@ -26,11 +26,13 @@ from keras_dlparts.layers import boltzmann, rbm_figures
 from keras_dlparts.layers.boltzmann_machine import BoltzmannMachine
 from keras_dlparts.layers.rbm_monitor import Monitor
 
+_ALONE = "the units are drawn at random in every step of learning"
 CASES = {
     "RBM": (
         {
             "arguments": {"units": 5, "seed": 1, "sparsity_target": 0.1},
             "input_shape": (4, 6),
+            "alone": _ALONE,
             "input_dtype": "int32",
         },
         {
@@ -39,14 +41,16 @@ CASES = {
                 "visible": "gaussian",
                 "hidden": "relu",
                 "persistent": True,
-                "chains": 3,
+                "chains": 4,
                 "output": "samples",
             },
             "input_shape": (4, 6),
+            "alone": _ALONE,
         },
         {
             "arguments": {"units": 3, "output": "free_energy", "monitor": False},
             "input_shape": (4, 6),
+            "alone": _ALONE,
             "input_dtype": "int32",
         },
     )
@@ -66,6 +70,10 @@ class RBM(BoltzmannMachine):
     training these are taken from at most 32 rows of every fourth batch. The validation
     loss is minus the pseudo-likelihood, or else the reconstruction error. With
     `trainable=False` there is no loss at all.
+
+    On several replicas each draws for its share of the batch, and steps its own rows
+    of the persistent chains, which are put together when they are read. The mean
+    activities are the mean over replicas, what the logs count adds up over them.
 
     Args:
         units: Integer, `>= 1`. The hidden units.

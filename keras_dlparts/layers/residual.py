@@ -23,6 +23,7 @@ He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 import keras
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.layers.shortcuts import (
     channel_axis,
     combine,
@@ -45,6 +46,7 @@ CASES = {
                 "seed": 1,
             },
             "input_shape": (16, 4),
+            "still": {"shortcut": "identity", "stochastic_depth": 0.0},
         },
         {
             "arguments": lambda folder: {
@@ -208,9 +210,8 @@ class Residual(keras.layers.Layer):
         drop = StochasticDepth(stochastic_depth, seed, dtype=self.dtype_policy)
         self.drop = drop if stochastic_depth else None
         if self.shortcut == "dropout":
-            self.shortcut_layers = [
-                keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
-            ]
+            drop = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
+            self.shortcut_layers = [backend.own_draws(drop)]
         inner = [*self.body, *self.shortcut_layers]
         self.supports_masking = all(layer.supports_masking for layer in inner)
 

@@ -28,9 +28,14 @@ from keras_dlparts.layers.residual import SHORTCUTS
 from keras_dlparts.layers.shortcuts import channel_axis
 
 KINDS = ("basic", "bottleneck")
+_PER_SHARE = "batch normalisation takes its statistics from the replica's share"
 CASES = {
     "ResidualBlock": (
-        {"arguments": {"filters": 3}, "input_shape": (2, 4, 6, 3)},
+        {
+            "arguments": {"filters": 3},
+            "input_shape": (2, 4, 6, 3),
+            "per_share": _PER_SHARE,
+        },
         {
             "arguments": {
                 "filters": 2,
@@ -39,6 +44,7 @@ CASES = {
                 "strides": 2,
             },
             "input_shape": (2, 6, 3),
+            "per_share": _PER_SHARE,
         },
     )
 }
@@ -48,7 +54,8 @@ CASES = {
 class ResidualBlock(Chain):
     """Two or three convolutions with a shortcut, in any order of norm and activation.
 
-    The input's rank decides between 1-, 2- and 3-D convolutions.
+    The input's rank decides between 1-, 2- and 3-D convolutions. Batch normalisation
+    takes the statistics of a replica's share of the batch.
 
     Args:
         filters: Integer, `>= 1`. The filters of the convolutions; a bottleneck's last

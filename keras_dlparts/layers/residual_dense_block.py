@@ -12,6 +12,7 @@ He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 
 import keras
 
+from keras_dlparts import backend
 from keras_dlparts.checks import check_count, check_word
 from keras_dlparts.layers.orders import ORDERS, Chain, arranged
 from keras_dlparts.layers.residual import SHORTCUTS
@@ -32,6 +33,7 @@ CASES = {
                 "seed": 1,
             },
             "input_shape": (3, 4),
+            "still": {"dropout": 0.0},
         },
     )
 }
@@ -134,9 +136,10 @@ class ResidualDenseBlock(Chain):
         )
 
     def _dropout(self):
-        return keras.layers.Dropout(
+        drop = keras.layers.Dropout(
             self.dropout, seed=self.seed, dtype=self.dtype_policy
         )
+        return backend.own_draws(drop)
 
     def _project(self):
         return self._dense(self.units)

@@ -17,7 +17,11 @@ from keras_dlparts.checks import check_rate
 
 CASES = {
     "StochasticDepth": (
-        {"arguments": {"rate": 0.5, "seed": 3}, "input_shape": (16, 3)},
+        {
+            "arguments": {"rate": 0.5, "seed": 3},
+            "input_shape": (16, 3),
+            "still": {"rate": 0.0},
+        },
         {"arguments": {"rate": 0.0}, "input_shape": (2, 3, 4, 5)},
     )
 }

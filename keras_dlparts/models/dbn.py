@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.layers.boltzmann import VISIBLE
 from keras_dlparts.layers.rbm import RBM
 
@@ -35,6 +36,7 @@ CASES = {
                 "seed": 1,
             },
             "input_shape": (4, 2, 3),
+            "still": {"dropout": 0.0},
         },
         {
             "arguments": {"units": [5, 4], "visible": "gaussian", "input_shape": (6,)},
@@ -107,7 +109,7 @@ class DBN(keras.Model):
         self.flatten = keras.layers.Flatten()
         self.hidden = [self._dense(u, "sigmoid", i) for i, u in enumerate(units)]
         self.drops = [
-            keras.layers.Dropout(dropout, seed=self._seed(100 + i))
+            backend.own_draws(keras.layers.Dropout(dropout, seed=self._seed(100 + i)))
             for i, _ in enumerate(units)
         ]
         self.head = None if classes is None else self._dense(classes, None, 200)

@@ -9,6 +9,8 @@ dropout and batch normalisation.
 
 import keras
 
+from keras_dlparts import backend
+
 _NORMS = {
     "batch": keras.layers.BatchNormalization,
     "layer": keras.layers.LayerNormalization,
@@ -23,7 +25,8 @@ CASES = {
                 "norm": "layer",
                 "input_shape": (2, 3),
                 "seed": 1,
-            }
+            },
+            "still": {"dropout": 0.0},
         },
     )
 }
@@ -87,7 +90,8 @@ def MLP(
         layers.append(keras.layers.Activation(activation))
         if dropout:
             layer_seed = None if seed is None else seed + i
-            layers.append(keras.layers.Dropout(dropout, seed=layer_seed))
+            drop = keras.layers.Dropout(dropout, seed=layer_seed)
+            layers.append(backend.own_draws(drop))
     layers.append(dense(outputs))
     if input_shape is None:
         return keras.Sequential(layers, name=name)

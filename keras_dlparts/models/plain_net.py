@@ -16,7 +16,9 @@ CASES = {
                 "input_shape": (8, 8, 2),
                 "classes": 3,
                 "filters": 2,
-            }
+            },
+            "per_share": "batch normalisation takes its statistics from the replica's "
+            "share",
         },
     )
 }
@@ -39,7 +41,8 @@ def PlainNet(
     remat=False,
     name="plain_net",
 ):
-    """`ResNet` without its shortcuts, to compare it with.
+    """`ResNet` without its shortcuts, to compare it with. Its batch normalisation, too,
+    takes the statistics of a replica's share of the batch.
 
     Args:
         depth: Integer. The layers with weights, as in `ResNet`.

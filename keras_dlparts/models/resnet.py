@@ -40,7 +40,10 @@ CASES = {
                 "filters": 2,
                 "stochastic_depth": 0.2,
                 "seed": 1,
-            }
+            },
+            "still": {"stochastic_depth": 0.0},
+            "per_share": "batch normalisation takes its statistics from the replica's "
+            "share",
         },
     )
 }
@@ -90,7 +93,8 @@ def ResNet(
     """A residual net for images, sequences or volumes.
 
     With `layout="imagenet"`, `use_bias=True` and `epsilon=1.001e-5` a depth of 50,
-    101 or 152 is `keras.applications`' net without its softmax.
+    101 or 152 is `keras.applications`' net without its softmax. Batch normalisation
+    takes the statistics of a replica's share of the batch.
 
     Args:
         depth: Integer. The layers with weights on the longest way; see the table.

@@ -15,6 +15,8 @@ import math
 
 from keras import ops
 
+from keras_dlparts import backend
+
 
 def global_norm(gradients):
     """The Euclidean norm over a list of tensors, in float32."""
@@ -113,12 +115,12 @@ class ClippingRule:
 
     def logs(self):
         """Figures since the last call, for the logs of an epoch."""
-        steps, clipped = float(self.steps), float(self.clipped)
+        steps, clipped = backend.number(self.steps), backend.number(self.clipped)
         self.steps.assign(0.0)
         self.clipped.assign(0.0)
         logs = {
-            "gradient_norm": float(self.gradient_norm),
-            "clip_threshold": float(self.threshold),
+            "gradient_norm": backend.number(self.gradient_norm),
+            "clip_threshold": backend.number(self.threshold),
             "clipped_fraction": clipped / steps if steps else 0.0,
         }
         if math.isinf(logs["clip_threshold"]):  # there is none yet

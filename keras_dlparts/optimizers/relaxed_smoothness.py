@@ -15,6 +15,7 @@ decks print L0 for the L1 of the second term).
 import keras
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.checks import check_number
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
 
@@ -87,8 +88,8 @@ class RelaxedSmoothness(ClippingRule):
 
     def logs(self):
         logs = super().logs()
-        if float(self.L1) >= 0:
-            logs |= {"L0": float(self.L0), "L1": float(self.L1)}
+        if (L1 := backend.number(self.L1)) >= 0:
+            logs |= {"L0": backend.number(self.L0), "L1": L1}
         return logs
 
     def get_config(self):

@@ -9,10 +9,10 @@ The chief never waits for a worker: it looks around a few times a second. What i
     a worker cannot even start             given up after three times
 """
 
-import signal
 import socket
 import time
 
+from keras_dlparts import processes
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.searching.channel import Server, fingerprint
 from keras_dlparts.searching.crew import Crew
@@ -138,16 +138,9 @@ class _Watch:
 
 
 def ending(code):
-    """How a process ended, in words."""
-    if code >= 0:
-        return {
-            CHIEF_GONE: "lost the chief",
-            WRONG: "refused the config",
-        }.get(code, f"ended with exit code {code}")
-    names = {s.value: s.name for s in signal.Signals}
-    name = names.get(-code, str(-code))
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
-    return f"was killed by {name}{hint}"
+    """How a worker's process ended, in words."""
+    known = {CHIEF_GONE: "lost the chief", WRONG: "refused the config"}
+    return known.get(code) or processes.ending(code)
 
 
 def join(path, config, settings, address, say):

@@ -1,13 +1,14 @@
 """Worker processes of this machine: started, watched, restarted under their ids."""
 
 import contextlib
-import glob
 import json
 import os
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+
+from keras_dlparts.processes import environment
 
 _GIVE_UP = 3  # starts in a row that came to nothing
 _STOP_SECONDS = 10
@@ -99,26 +100,3 @@ class Crew:
                 member.process.wait()
             member.process.stdin.close()
             member.process = None
-
-
-def environment(number, count):
-    """The environment of worker `number` of `count`: its accelerator, its threads."""
-    cores = len(os.sched_getaffinity(0))
-    threads = str(max(1, cores // count + (number < cores % count)))
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    share = dict.fromkeys((*names, "NPROC"), threads)  # XLA's processor goes by NPROC
-    devices = accelerators()
-    if devices:
-        share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
-    if count > len(devices):  # several on one: none may take all of its memory
-        share["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        share["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    return share
-
-
-def accelerators():
-    """The names by which CUDA devices are chosen, found without starting a backend."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip()]
-    return [str(n) for n in range(len(glob.glob("/dev/nvidia[0-9]*")))]

@@ -13,7 +13,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keras_dlparts.testing import data, general, layers, processes
+from keras_dlparts.testing import (
+    compilation,
+    data,
+    general,
+    layers,
+    processes,
+    replication,
+)
 from keras_dlparts.testing.cases import Case, ContractError, cases
 
 __all__ = ["Case", "Check", "ContractError", "Result", "checks", "verify"]
@@ -43,6 +50,9 @@ CASE_CHECKS = {
         layers.passes_masks,
         layers.seeds_repeat,
         layers.infers_deterministically,
+        compilation.compiles_for_a_tpu,
+        replication.two_replicas_equal_one_device,
+        replication.replicas_draw_differently,
         layers.passes_the_layer_test_of_keras,
     ),
     "callbacks": (
@@ -50,11 +60,16 @@ CASE_CHECKS = {
         general.fits,
         general.is_traced_once,
         general.offers_figures_rightly,
+        compilation.compiles_for_a_tpu,
+        replication.two_replicas_equal_one_device,
     ),
     "models": (
         general.rejects_an_unknown_argument,
         general.survives_a_keras_file,
         general.fits,
+        compilation.compiles_for_a_tpu,
+        replication.two_replicas_equal_one_device,
+        replication.replicas_draw_differently,
     ),
     "data": (
         general.rejects_an_unknown_argument,
@@ -76,7 +91,11 @@ _OTHER_CASE_CHECKS = (
     general.survives_a_keras_file,
     general.fits,
     general.is_traced_once,
+    compilation.compiles_for_a_tpu,
+    replication.two_replicas_equal_one_device,
 )
+
+replication.split_processor()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import keras
 import numpy as np
@@ -42,6 +42,13 @@ class Case:
         input_dtype: Of every input, or a list of one an input. Integers are drawn
             from 0 and 1.
         skip: Why this case cannot be checked, in words for the part's user.
+        still: Dict of arguments with which the part draws nothing at random, for the
+            comparison of replicas with one device.
+        per_share: Why a replica computes on its share of a batch what one device does
+            not on the whole, in words for the part's user. Such a part is compared on
+            batches whose shares are equal.
+        alone: Why replicas cannot equal one device at all, likewise.
+        number: Which of the part's cases it is, from 0.
     """
 
     part: Part
@@ -50,6 +57,10 @@ class Case:
     input_shape: tuple | list | None = None
     input_dtype: str | list = "float32"
     skip: str = ""
+    still: dict | None = None
+    per_share: str = ""
+    alone: str = ""
+    number: int = 0
 
     def make(self, **more):
         """Build the part. The same random seed each time."""
@@ -62,6 +73,11 @@ class Case:
         folder = tempfile.mkdtemp(prefix="dlparts-case-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return self.arguments(folder)
+
+    def changed(self, arguments):
+        """The case with some arguments changed."""
+        given = self.built_arguments
+        return replace(self, arguments=lambda folder: {**given(), **arguments})
 
     def map_inputs(self, function):
         """`function(shape, dtype)` of the one input, or the list of it for several."""
@@ -145,15 +161,15 @@ def cases(part):
         isinstance(given, list | tuple) and given,
         f"{where} must map {name!r} to a tuple of dicts. Received: {given!r}",
     )
-    return [_case(part, target, where, entry) for entry in given]
+    return [_case(part, target, where, i, entry) for i, entry in enumerate(given)]
 
 
-def _case(part, target, where, entry):
-    allowed = {"arguments", "input_shape", "input_dtype", "skip"}
+def _case(part, target, where, number, entry):
+    allowed = {field.name for field in fields(Case)} - {"part", "target", "number"}
     require(
         isinstance(entry, dict) and not set(entry) - allowed,
         f"A case of {where} is a dict with {', '.join(sorted(allowed))}. "
         f"Received: {entry!r}",
     )
     shape = {"input_shape": _DEFAULT_SHAPE} if part.kind == "layers" else {}
-    return Case(part, target, **{"arguments": {}, **shape, **entry})
+    return Case(part, target, number=number, **{"arguments": {}, **shape, **entry})

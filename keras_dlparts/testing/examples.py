@@ -26,15 +26,22 @@ class Example:
     callbacks: list
 
 
-def example(case: Case):
-    """The `Example` of a case. The same weights and batch every time."""
-    compiled = {"optimizer": keras.optimizers.SGD(0.1), "loss": "mse"}
+def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1):
+    """The `Example` of a case. The same weights and batch every time.
+
+    Args:
+        case: What to make.
+        batch: How many samples, instead of the case's number.
+        jit_compile: As for `compile`; by default wherever it can be.
+        learning_rate: Where the case brings no optimizer.
+    """
+    compiled = {"optimizer": keras.optimizers.SGD(learning_rate), "loss": "mse"}
     callbacks = []
     if case.part.kind == "models":
         model = case.make()
-        x = Case(case.part, None, {}, *_shape_of(model, case)).inputs()
+        x = Case(case.part, None, {}, *_shape_of(model, case)).inputs(batch)
     elif case.part.kind == "layers":
-        model, x = _around_layer(case), case.inputs()
+        model, x = _around_layer(case), case.inputs(batch)
     else:
         part = case.make()
         kernel = {
@@ -54,7 +61,7 @@ def example(case: Case):
                 keras.layers.Dense(units, activation="sigmoid"),
             ]
         )
-        x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+        x = np.random.default_rng(0).normal(size=(batch or 8, 3)).astype("float32")
         compiled |= {
             "optimizers": {"optimizer": part},
             "losses": {"loss": part},
@@ -63,14 +70,17 @@ def example(case: Case):
         if case.part.kind == "schedules":
             compiled["optimizer"] = keras.optimizers.SGD(part)
         if case.part.kind == "clipping":
-            compiled["optimizer"] = Clipped(keras.optimizers.SGD(0.1), by=part)
+            compiled["optimizer"] = Clipped(
+                keras.optimizers.SGD(learning_rate), by=part
+            )
         if case.part.kind == "callbacks":
             callbacks = [part]
     # Keras leaves PyTorch uncompiled too, unless told: it would need a compiler.
-    jit = backend.can_compile() and all(
-        layer.supports_jit for layer in model._flatten_layers()
-    )
-    model.compile(**compiled, jit_compile=jit)
+    if jit_compile is None:
+        jit_compile = backend.can_compile() and all(
+            layer.supports_jit for layer in model._flatten_layers()
+        )
+    model.compile(**compiled, jit_compile=jit_compile)
     return Example(model, x, _targets(model, x), callbacks)
 
 

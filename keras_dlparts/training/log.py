@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 
+from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.training.feed import Waiting
 from keras_dlparts.training.run import higher_is_better
@@ -109,7 +110,7 @@ class RunLog(keras.callbacks.Callback):
         training = self.training_seconds or seconds
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
         row = self._optimizer_logs() | row  # a callback may have told it better
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = backend.number(self.model.optimizer.learning_rate)
         row["seconds"] = round(seconds, 4)
         row["ms_per_step"] = round(1000 * training / max(self.steps, 1), 3)
         if self._waited() is not None:

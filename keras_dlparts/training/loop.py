@@ -5,13 +5,13 @@ import contextlib
 import keras
 import numpy as np
 
-from keras_dlparts import backend, report
+from keras_dlparts import backend, feeding, report
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
 from keras_dlparts.data.batches import JoinedBatches
-from keras_dlparts.training import chunks, pretraining
+from keras_dlparts.training import chunks, pretraining, several
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.checkpoint import Checkpoints, restore, restore_generators
 from keras_dlparts.training.feed import Feed
@@ -20,6 +20,7 @@ from keras_dlparts.training.nonfinite import first_bad
 from keras_dlparts.training.progress import Progress
 from keras_dlparts.training.resuming import FromStep, Restore
 from keras_dlparts.training.run import Run
+from keras_dlparts.training.sharing import Sharing
 from keras_dlparts.training.writing import DiskFull, sweep
 
 
@@ -88,15 +89,21 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
     _warn_of_versions(experiment, say)
     if settings.deterministic:
         backend.make_deterministic()
-    made = assemble(experiment, data)
-    pretraining.check(experiment, made)
-    adapt(made.model, made.data.train)
-    path = place(experiment.resolved())
-    run_folder.write_json(path / "model.json", model_rows(made.model))
-    return _fit(made, experiment, path, say, watchers, bars)
+    sharing = Sharing(experiment, say)
+    with sharing.scope():
+        made = assemble(experiment, data)
+        pretraining.check(experiment, made)
+        sharing.prepare(made)
+    with sharing.fitting():
+        adapt(made.model, made.data.train)
+        path = several.place(sharing.strategy, lambda: place(experiment.resolved()))
+        run_folder.write_json(path / "model.json", model_rows(made.model))
+        run = _fit(made, experiment, path, say, watchers, bars, sharing)
+        several.leave(sharing.strategy)
+        return run
 
 
-def _fit(made, experiment, path, say, watchers, bars):
+def _fit(made, experiment, path, say, watchers, bars, sharing):
     settings, model, data = experiment.settings, made.model, made.data
     checkpoints = Checkpoints(path / "checkpoints", say)
     for folder in (path, checkpoints.folder):
@@ -105,16 +112,20 @@ def _fit(made, experiment, path, say, watchers, bars):
     log = RunLog(path, checkpoints, settings.best, epochs, made.callbacks, every)
     for callback in made.callbacks:
         # It may change the optimizer, whose variables a checkpoint holds.
-        callback.set_model(model)
+        with sharing.scope():
+            callback.set_model(model)
         if callable(getattr(callback, "set_data", None)):  # Keras shows it none
             callback.set_data(data.train)
+    with sharing.scope():
+        model.optimizer.build(model.trainable_variables)
     saved = checkpoints.newest()
     if saved is None:
         log.go_on_from({"epoch": 0, "step": 0})
         if settings.pretrain.epochs:
             log.status("running", "pre-training")
             try:
-                pretraining.run(settings, made, path, say)
+                with sharing.scope():
+                    pretraining.run(settings, made, path, say, sharing.train)
             except BaseException as error:
                 _note_ending(log, error)
                 raise
@@ -131,7 +142,7 @@ def _fit(made, experiment, path, say, watchers, bars):
     log.status("running")
     parts = with_figures(model, made.callbacks)
     steps = _steps_a_call(settings, made, saved)
-    items = chunks.prepared(model, data.train, steps)
+    items = chunks.prepared(model, sharing.train(data.train), steps)
     joined = isinstance(items, JoinedBatches)
     if isinstance(items, keras.utils.PyDataset):
         own = steps if joined else 1
@@ -153,12 +164,14 @@ def _fit(made, experiment, path, say, watchers, bars):
         else:
             model.fit(
                 items,
-                validation_data=data.validation,
+                validation_data=sharing.validation(data.validation),
                 initial_epoch=start,
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
-                **settings.fit.model_dump(exclude={"checkpoint_every"}),
+                **sharing.fit_arguments(
+                    settings.fit.model_dump(exclude={"checkpoint_every"})
+                ),
             )
         progress.close()
         save_model(model, path / "last.keras")
@@ -167,7 +180,10 @@ def _fit(made, experiment, path, say, watchers, bars):
         if isinstance(error, NonFiniteError):
             weight = settings.fit.class_weight
             try:
-                found = _explain(error, made, weight, checkpoints, steps)
+                if sharing.use == "multi_worker":
+                    found = _where(error, checkpoints)
+                else:
+                    found = _explain(error, made, weight, checkpoints, steps)
             except ValueError as told:  # a layer that looks at its data says why
                 found = f"{error}: {own_words(told)}"
             error = NonFiniteError(found)
@@ -230,6 +246,15 @@ def with_figures(model, callbacks):
     return [*model._flatten_layers(include_self=False), *callbacks]
 
 
+def _where(error, checkpoints):
+    """The bad step, where several workers hold what would be looked at."""
+    epoch = checkpoints.newest()[0]["epoch"]
+    return (
+        f"{error} at epoch {epoch + 1}, step {error.step + 1}. Train on one device, by "
+        "--distribute none, to be told where it began"
+    )
+
+
 def _explain(error, made, class_weight, checkpoints, steps):
     """Run the bad epoch again up to its bad step, and look at every layer there.
 
@@ -267,7 +292,9 @@ def adapt(model, batches):
         if callable(getattr(layer, "adapt", None)) and not given:
             features = keras.Model(model.inputs, layer.input)
             order, batches.shuffle = batches.shuffle, False
-            layer.adapt(features.predict(batches, verbose=0))
+            # Not by `predict`: of several devices some would have no part of a batch.
+            seen = [features(x, training=False) for x in feeding.inputs(batches, None)]
+            layer.adapt(np.concatenate([*map(keras.ops.convert_to_numpy, seen)]))
             batches.shuffle = order
 
 

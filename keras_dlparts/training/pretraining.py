@@ -29,8 +29,11 @@ def check(experiment, made):
     document.raise_problems()
 
 
-def run(settings, made, path, say):
-    """Learn the layers of `made.model`, those that a killed run left taken up."""
+def run(settings, made, path, say, share):
+    """Learn the layers of `made.model`, those that a killed run left taken up.
+
+    `share(batches)` gives the batches as the run's devices share them.
+    """
     folder = path / "checkpoints"
     folder.mkdir(exist_ok=True)
     rows = []
@@ -42,7 +45,8 @@ def run(settings, made, path, say):
             if file.exists():
                 say(f"{file} is damaged; the layer learns once more")
             say(f"pre-training layer {number + 1}, {epochs} epochs")
-            _save(file, model, _learn(model, x, epochs, batch_size, settings.seed))
+            found = _learn(model, x, epochs, batch_size, settings.seed, share)
+            _save(file, model, found)
             saved = read_arrays(file)
         names = [name for name in saved if name.startswith("history_")]
         history = {n.removeprefix("history_"): saved[n].tolist() for n in names}
@@ -66,9 +70,10 @@ def run(settings, made, path, say):
     write_text(path / "pretraining.csv", text.getvalue())
 
 
-def _learn(model, x, epochs, batch_size, seed):
+def _learn(model, x, epochs, batch_size, seed, share):
     batches = Batches(x, batch_size=batch_size, shuffle=True, seed=seed)
-    data = chunks.prepared(model, batches, chunks.steps_a_call(model, batches))
+    steps = chunks.steps_a_call(model, batches)
+    data = chunks.prepared(model, share(batches), steps)
     history = model.fit(data, epochs=epochs, shuffle=False, verbose=0).history
     wrong = [name for name, values in history.items() if not np.isfinite(values).all()]
     if wrong:

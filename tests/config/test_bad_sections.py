@@ -132,6 +132,24 @@ compile: {steps_per_execution: 0}
         },
         "model: [Flatten]\ndtype_policy: float8\nbest: {mode: lowest}\n",
     ),
+    "a strategy that there is not": (
+        {"2:13  distribute": "must be 'auto', 'none', 'mirrored', 'multi_worker', 't"},
+        "model: [Flatten]\ndistribute: mirorred\n",
+    ),
+    "options that a strategy does not take": (
+        {
+            "2:30  distribute.device": "unknown option of mirrored; did you mean 'dev",
+        },
+        "model: [Flatten]\ndistribute: {use: mirrored, device: 2}\n",
+    ),
+    "a remainder that is kept": (
+        {"2:39  distribute.remainder": "must be 'drop' or 'error'. Received: 'keep'"},
+        "model: [Flatten]\ndistribute: {use: mirrored, remainder: keep}\n",
+    ),
+    "options of no strategy": (
+        {"2:14  distribute.devices": "unknown option of none; accepted: remainder, "},
+        "model: [Flatten]\ndistribute: {devices: 2}\n",
+    ),
     "a search in a section": (
         {"2:15  fit.epochs": "`search: int` needs max"},
         "model: [Flatten]\nfit: {epochs: {search: int, min: 3}}\n",

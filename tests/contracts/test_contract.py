@@ -6,7 +6,9 @@ case, without a line here.
 
 import pytest
 
-from keras_dlparts import registry, testing
+from keras_dlparts import backend, registry, testing
+from keras_dlparts.testing import replication
+from keras_dlparts.testing.cases import cases
 
 CHECKS = [check for part in registry.parts() for check in testing.checks(part)]
 
@@ -27,3 +29,21 @@ def test_all_load_in_one_new_process():
     results = testing.in_new_process(registry.parts())
     assert results
     assert [result for result in results if not result.ok] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    backend.name() != "tensorflow",
+    reason="elsewhere the contract's own check calls fit",
+)
+@pytest.mark.parametrize(
+    "part",
+    [part for part in registry.parts() if part.kind != "data"],
+    ids=lambda part: part.name,
+)
+def test_fit_on_two_replicas_equals_one_device(part):
+    """In graphs, with Keras' own sharing of the data."""
+    case = cases(part)[0]
+    if case.skip:
+        pytest.skip(case.skip)
+    replication.two_replicas_equal_one_device(case, fit=True)

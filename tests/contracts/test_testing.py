@@ -327,6 +327,57 @@ def test_training_that_is_traced_again_is_caught(part_from):
     )
 
 
+@pytest.mark.skipif(backend.name() != "tensorflow", reason="its replicas differ alone")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "caught_by"),
+    [
+        (
+            "RandomDropout",
+            "backend.SeedGenerator(seed)",
+            "keras.random.SeedGenerator(seed)",
+            "replicas draw differently",
+        ),
+        (
+            "RandomDropout",
+            '"still": {"rate": 0.0},',
+            "",
+            "two replicas equal one device",
+        ),
+        (
+            "Affine",
+            "self.a * inputs",
+            "self.a * (inputs - ops.mean(inputs, axis=0))",
+            "two replicas equal one device",
+        ),
+        (
+            "Affine",
+            "        return self.a",
+            "        self.count.assign(ops.sum(inputs))\n        return self.a",
+            "two replicas equal one device",
+        ),
+    ],
+)
+def test_part_that_is_wrong_on_replicas_is_caught(part_from, name, old, new, caught_by):
+    test_broken_part_is_caught(part_from, name, old, new, caught_by)
+
+
+def test_part_whose_shapes_depend_on_values_is_caught(part_from):
+    if not backend.can_compile():
+        pytest.skip("nothing is compiled")
+    some = " + 0 * ops.sum(ops.cast(ops.nonzero(inputs)[0], 'float32'))"
+    test_broken_part_is_caught(
+        part_from, "Affine", " + self.b", f" + self.b{some}", "compiles for a tpu"
+    )
+
+
+def test_part_that_cannot_equal_one_device_says_so_to_its_users(part_from):
+    case = '"still": {"rate": 0.0}'
+    part = part_from("RandomDropout", case, '"alone": "it draws at random"')
+    check = next(c for c in testing.checks(part) if "equal one device" in c.name)
+    with pytest.raises(testing.ContractError, match="docstring must tell"):
+        check.run()
+
+
 @pytest.mark.slow
 def test_verify_goes_on_after_a_failure_and_needs_the_new_process(part_from):
     """Our module exists in this process only, so the new one cannot load the part."""

@@ -1,0 +1,181 @@
+"""A run on several devices: its strategy, its model and data made ready for it."""
+
+import contextlib
+
+from keras_dlparts import backend, distribute
+from keras_dlparts.config.construct import own_words
+from keras_dlparts.data.batches import Batches
+from keras_dlparts.distribute import shares
+
+
+class Sharing:
+    """How the devices of a run share its batches; one device shares nothing.
+
+    Args:
+        experiment: The checked config. An `auto` in it becomes what was picked.
+        say: Called with each line of news.
+    """
+
+    def __init__(self, experiment, say):
+        self.document, self.settings = experiment.document, experiment.settings
+        self.say = say
+        chosen = self.settings.distribute
+        try:
+            if chosen.use == "auto":
+                chosen.use, why = distribute.pick()
+                say(f"distribute: auto is {chosen.use}: {why}")
+            self.strategy = distribute.strategy(chosen.use, **chosen.options())
+        except (ValueError, TypeError) as error:
+            self.refuse(own_words(error))
+        self.use, self.replicas = chosen.use, distribute.replicas(self.strategy)
+        self.mirrors = self.replicas > 1 and backend.name() == "tensorflow"
+        self._check_compiling()
+        if self.use != "none":
+            several = "replicas" if self.replicas > 1 else "replica"
+            say(f"distribute: {self.use}, {self.replicas} {several}")
+
+    def refuse(self, message, path=("distribute",)):
+        """Raise a ConfigError."""
+        self.document.problem(path, message)
+        self.document.raise_problems()
+
+    def scope(self):
+        """Where models and optimizers are made."""
+        return self.strategy.scope()
+
+    def fitting(self):
+        """Where they are used: `tf.distribute` enters its scope where it needs it, and
+        in it nobody may compute a gradient by hand."""
+        tensorflow = backend.name() == "tensorflow"
+        return contextlib.nullcontext() if tensorflow else self.strategy.scope()
+
+    def prepare(self, made):
+        """Make an assembled model ready to be shared; a ConfigError says what of the
+        config cannot be."""
+        if self.replicas == 1:
+            return
+        self._check_data(made.data.train)
+        if self.use == "tpu" and made.data.validation is not None:
+            self._of_one_size(made.data.validation)  # refuses too few samples
+        optimizer = made.model.optimizer
+        if self.mirrors:
+            self._check_optimizer(optimizer)
+            self._check_losses(made.model)
+            distribute.own_draws(made.model)
+        if self.settings.distribute.scale_learning_rate:
+            rate = backend.number(optimizer.learning_rate)
+            try:
+                optimizer.learning_rate = rate * self.replicas
+            except TypeError:
+                message = "a schedule cannot be scaled; write the rates that are meant"
+                self.refuse(message, ("distribute", "scale_learning_rate"))
+
+    def _check_data(self, batches):
+        if type(batches) is not Batches:
+            name = type(batches).__name__
+            message = f"replicas share the batches of a `Batches`. Received: {name}"
+            self.refuse(message, ("data",))
+        count, size = len(batches.rows), batches.batch_size
+        try:
+            shares.cuts(count, size, self.replicas, even=True)
+        except ValueError as error:
+            self.refuse(own_words(error), ("data",))
+        last = count % size
+        left = last if self.use == "tpu" else last % self.replicas
+        if not left:
+            return
+        message = f"{self.replicas} replicas cannot share an epoch's last batch of "
+        message += f"{last} samples"
+        if self.settings.distribute.remainder == "error":
+            self.refuse(
+                f"{message}. Received: remainder='error', {count} samples and "
+                f"batch_size={size}. Use another batch_size, or remainder: drop, which "
+                f"leaves {left} out of each epoch",
+                ("distribute", "remainder"),
+            )
+        self.say(f"distribute: {message}; each epoch leaves out {left}, as they come")
+
+    def _check_compiling(self):
+        """XLA compiles no step that waits for other replicas; a TPU's always is. And
+        several of them in a call Keras 3.15 cannot feed."""
+        if not self.mirrors:
+            return
+        steps = self.settings.compile.steps_per_execution
+        if steps not in (1, "auto"):
+            message = "replicas of tf.distribute take one step a call, since Keras "
+            message += f"fails at several. Received: {steps}. Leave it at auto"
+            self.refuse(message, ("compile", "steps_per_execution"))
+        if self.settings.compile.jit_compile is True:
+            message = "replicas of tf.distribute cannot share a step that XLA compiles "
+            message += "whole. Received: true. Leave it at auto"
+            self.refuse(message, ("compile", "jit_compile"))
+
+    def _check_optimizer(self, optimizer):
+        """What Keras does within a condition cannot wait for other replicas."""
+        for inner in ("inner_optimizer", "optimizer"):  # loss scaling, clipping
+            optimizer = getattr(optimizer, inner, optimizer)
+        for name, mend in (
+            ("gradient_accumulation_steps", "Raise data.batch_size instead"),
+            ("ema_overwrite_frequency", "Use the callback SwapEMAWeights instead"),
+        ):
+            value = getattr(optimizer, name, None)
+            if value and (name[0] == "g" or optimizer.use_ema):
+                message = "replicas of tf.distribute cannot train with it. "
+                self.refuse(
+                    f"{message}Received: {name}={value}. {mend}", ("optimizer", name)
+                )
+
+    def _check_losses(self, model):
+        """A layer that waits for other replicas gives the losses that layers add to
+        the wrong ones, and the weights are wrong without a word."""
+        layers = [*model._flatten_layers()]
+        waits = [layer for layer in layers if getattr(layer, "synchronized", False)]
+        adds = [layer for layer in layers if layer._losses]
+        if waits and adds:
+            self.refuse(
+                "replicas of tf.distribute cannot train a layer with synchronized=True "
+                "together with one that adds a loss. Received: "
+                f"{waits[0].name!r} and {adds[0].name!r}. Leave one of them out",
+                ("model",),
+            )
+
+    def train(self, batches):
+        """The training data as `fit` is to have it."""
+        if self.use == "multi_worker":
+            weight = self.settings.fit.class_weight
+            return shares.share(batches, self.strategy, class_weight=weight)
+        if self.use == "tpu":
+            return self._of_one_size(batches)
+        if self.replicas > 1:
+            return shares.Share(batches, self.replicas, range(self.replicas))
+        return batches
+
+    def validation(self, batches):
+        """The validation data as `fit` is to have it; None stays None."""
+        if batches is None:
+            return None
+        if self.use == "multi_worker":
+            return shares.share(batches, self.strategy, even=False)
+        if self.use == "tpu":
+            return self._of_one_size(batches)
+        if self.replicas == 1:
+            return batches
+        # DataParallel has even cuts only.
+        own, even = range(self.replicas), not self.mirrors
+        share = shares.Share(batches, self.replicas, own, even)
+        if self.mirrors:
+            share.cuts = shares.opened_evenly(share.cuts, self.replicas)
+        return share
+
+    def _of_one_size(self, batches):
+        """Whole batches only: a TPU compiles for shapes that it knows before."""
+        try:
+            return batches.to_tf_data(drop_remainder=True)
+        except ValueError as error:
+            self.refuse(own_words(error), ("data",))
+
+    def fit_arguments(self, arguments):
+        """The other arguments of `fit`, without those that the data has taken."""
+        if self.use == "multi_worker" and backend.name() != "jax":
+            return arguments | {"class_weight": None}
+        return arguments
