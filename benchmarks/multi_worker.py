@@ -1,6 +1,6 @@
 """Examples a second of two worker processes over those of one, by model.
 
-    python benchmarks/multi_worker.py [--rounds 15] [--models conv wide small]
+    python benchmarks/multi_worker.py [--rounds 9] [--models conv wide small]
 
 Both set-ups take the same global batches. Each process has one thread for its
 arithmetic; a third set-up is one process with as many threads as there are workers. All
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 from studies import ROOT, write
 
 WORKERS = 2
-STEPS = {"conv": 6, "wide": 10, "small": 60}
+STEPS = {"conv": 3, "wide": 10, "small": 60}
 BATCH = {"conv": 64, "wide": 256, "small": 128}
 
 
@@ -93,7 +93,8 @@ def work():
 
 
 def started(threads, addresses=(), index=0):
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC")
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    names += ("NPROC",)
     told = {**os.environ, **dict.fromkeys(names, str(threads))}
     told["TF_CPP_MIN_LOG_LEVEL"] = "3"
     if addresses:
@@ -149,7 +150,7 @@ def measured(setups, name, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--models", nargs="+", default=[*STEPS], choices=[*STEPS])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)

@@ -92,8 +92,9 @@ class _Crew:
         told = {
             "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task}),
             _FOLDER: str(self.folder),
-            "no_grpc_proxy": "127.0.0.1",  # a proxy is for the web
         }
+        if {"grpc_proxy", "http_proxy", "https_proxy"} & os.environ.keys():
+            told["no_grpc_proxy"] = "127.0.0.1"  # a proxy is for the web
         with contextlib.ExitStack() as stack:
             log = None  # the chief's goes where the launcher's goes
             if index:
