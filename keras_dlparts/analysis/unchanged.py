@@ -16,8 +16,7 @@ def unchanged(model):
         try:
             yield
         finally:
-            for variable, value in zip(variables, kept, strict=True):
-                variable.assign(value)
+            backend.assign(variables, kept)
 
 
 def in_batches(data, batch_size):

@@ -7,6 +7,7 @@ one compiled call, repeatable arithmetic.
 
 from keras_dlparts.backend.basics import (
     accelerators,
+    assign,
     can_compile,
     compiled,
     cond,

@@ -135,3 +135,9 @@ def traced(function, *inputs):
     from keras.src.backend import compute_output_spec  # Keras exports none
 
     return compute_output_spec(function, *inputs)
+
+
+def assign(variables, values):
+    """Give each variable its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -4,10 +4,9 @@ import contextlib
 
 from keras import ops
 
-from keras_dlparts.backend.basics import name
+from keras_dlparts.backend.basics import assign, name
 from keras_dlparts.backend.gradients import (
     _TWICE,
-    _assign,
     _stateless_loss,
     _tensors,
     training_loss,
@@ -100,7 +99,7 @@ def curvature_function(model, compiled=True):
         def measure(vectors, *batch):
             values = [v.value for v in trainable], [v.value for v in others]
             gradients, products, (loss, moved) = pure(*values, vectors, *batch)
-            _assign(others, moved)
+            assign(others, moved)
             return loss, gradients, products
     else:
         import torch

@@ -5,7 +5,7 @@ import contextvars
 import keras
 from keras import ops
 
-from keras_dlparts.backend.basics import name
+from keras_dlparts.backend.basics import assign, name
 
 
 def training_loss(model, x, y, sample_weight=None):
@@ -50,7 +50,7 @@ def gradient_function(model, compiled=True, loss_of=training_loss):
         def measure(*batch):
             values = [v.value for v in trainable], [v.value for v in others]
             (loss, moved), gradients = pure(*values, *batch)
-            _assign(others, moved)
+            assign(others, moved)
             return loss, gradients
     else:
         import torch
@@ -78,11 +78,6 @@ def _stateless_loss(model, loss_of=training_loss):
             return loss_of(model, *batch), [v.value for v in others]
 
     return loss_at
-
-
-def _assign(variables, values):
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _tensors(batch):

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 
-from keras_dlparts.backend.basics import name
+from keras_dlparts.backend.basics import assign, name
 
 
 def up_to_date(model):
@@ -31,8 +31,7 @@ def unmoved(model):
     finally:
         random.setstate(generators[0])
         np.random.set_state(generators[1])
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
+        assign(variables, kept)
 
 
 def _torch_generator_kept():

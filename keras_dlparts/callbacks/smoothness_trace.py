@@ -165,8 +165,7 @@ class SmoothnessTrace(Measuring):
         return [v.numpy().copy() for v in self.model.trainable_variables]
 
     def _put(self, values):
-        for variable, value in zip(self.model.trainable_variables, values, strict=True):
-            variable.assign(value)
+        backend.assign(self.model.trainable_variables, values)
 
     def _gradient_at(self, values, data):
         self._put(values)

@@ -10,6 +10,8 @@ here state is an argument, and what it became is a result.
 import keras
 from keras import ops
 
+from keras_dlparts import backend
+
 
 def recomputed(layer, function, x):
     """`function(x)`, which uses the variables of `layer` and no others."""
@@ -26,6 +28,5 @@ def recomputed(layer, function, x):
             return (y, *[variable.value for variable in moving])
 
     y, *moved = keras.remat(pure)(x, *values)
-    for variable, value in zip(moving, moved, strict=True):
-        variable.assign(value)
+    backend.assign(moving, moved)
     return y
