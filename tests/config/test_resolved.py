@@ -123,7 +123,8 @@ def test_what_is_written():
     assert resolved["optimizer"]["learning_rate"]["alpha"] == 0.0
     assert resolved["metrics"][0] == "accuracy"
     assert resolved["fit"] == {
-        "epochs": 10, "class_weight": {0: 2.0}, "validation_freq": 1
+        "epochs": 10, "class_weight": {0: 2.0}, "validation_freq": 1,
+        "checkpoint_every": None,
     }  # fmt: skip
     assert resolved["compile"]["jit_compile"] is False
 
