@@ -290,7 +290,7 @@ def adapt(model, batches):
         config = layer.get_config()
         given = any(config.get(key) is not None for key in ("mean", "vocabulary"))
         if callable(getattr(layer, "adapt", None)) and not given:
-            features = keras.Model(model.inputs, layer.input)
+            features = keras.Model(model.input, layer.input)
             order, batches.shuffle = batches.shuffle, False
             # Not by `predict`: of several devices some would have no part of a batch.
             seen = [features(x, training=False) for x in feeding.inputs(batches, None)]

@@ -138,12 +138,12 @@ compile: {steps_per_execution: 0}
     ),
     "options that a strategy does not take": (
         {
-            "2:30  distribute.device": "unknown option of mirrored; did you mean 'dev",
+            "2:29  distribute.device": "unknown option of mirrored; did you mean 'dev",
         },
         "model: [Flatten]\ndistribute: {use: mirrored, device: 2}\n",
     ),
     "a remainder that is kept": (
-        {"2:39  distribute.remainder": "must be 'drop' or 'error'. Received: 'keep'"},
+        {"2:40  distribute.remainder": "must be 'drop' or 'error'. Received: 'keep'"},
         "model: [Flatten]\ndistribute: {use: mirrored, remainder: keep}\n",
     ),
     "options of no strategy": (

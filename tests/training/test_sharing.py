@@ -138,12 +138,14 @@ def test_adapting_layers_learn_from_all_samples(out):
     one = train({**CONFIG, "model": model, "fit": {"epochs": 1}}, out=out)
     two = train(changed(model=model, fit={"epochs": 1}), out=out)
     states = [
-        keras.saving.load_model(run.path / "last.keras").layers[0].get_weights()
-        for run in (one, two)
+        [w for layer in saved.layers[1:3] for w in layer.get_weights()]
+        for saved in (
+            keras.saving.load_model(run.path / "last.keras") for run in (one, two)
+        )
     ]
-    assert states[0]
+    assert len(states[0]) > 3
     for a, b in zip(*states, strict=True):
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 REFUSED = {
