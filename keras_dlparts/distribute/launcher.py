@@ -34,6 +34,7 @@ from keras_dlparts.processes import ending, environment
 _FOLDER = "DLPARTS_LAUNCHER"
 _LOOK_SECONDS = 0.1
 _STOP_SECONDS = 30  # for a chief to end after a signal, its report included
+_AGAIN_SECONDS = 5
 _SAME_ERROR_SECONDS = 20
 _LAST_SECONDS = 120  # for the others, when one is done
 
@@ -152,9 +153,13 @@ class _Crew:
     def _pass_on(self, asked):
         """Let the chief note that it is stopped; a second signal ends it at once."""
         chief = self.processes[0]
-        if chief.poll() is None:
-            chief.send_signal(signal.SIGTERM)
-        self._wait(_STOP_SECONDS, lambda: len(asked) > 1 or 0 in self.codes)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while time.monotonic() < deadline and not (len(asked) > 1 or 0 in self.codes):
+            # Again, for Python drops the exception of a signal that comes while a
+            # library calls back; but not when it has begun to note where it stopped.
+            if chief.poll() is None and _state(_run(self.folder)) in (None, "running"):
+                chief.send_signal(signal.SIGTERM)
+            self._wait(_AGAIN_SECONDS, lambda: len(asked) > 1 or 0 in self.codes)
 
 
 def _reserved():
@@ -188,6 +193,13 @@ def _keep_logs(folder, run):
     for log in folder.glob("*.log"):
         with log.open("rb") as said, (kept / log.name).open("ab") as file:
             shutil.copyfileobj(said, file)
+
+
+def _state(run):
+    """What a run's status says it does, or None."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return run and json.loads((run / "status.json").read_text())["state"]
+    return None
 
 
 def _note(run, message, stopped):

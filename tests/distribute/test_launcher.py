@@ -163,6 +163,33 @@ def test_signals_are_passed_on(launch, tmp_path, number):
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_that_was_lost_is_sent_again(launch, tmp_path, monkeypatch):
+    def send():
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(launcher, "_AGAIN_SECONDS", 0.3)
+    threading.Thread(target=send, daemon=True).start()
+    code, _ = launch(
+        """
+        heard = []
+        def stop(*_):
+            heard.append(1)
+            if len(heard) == 2:
+                note("stopped")
+                sys.exit(1)
+        if index == 0:
+            signal.signal(signal.SIGTERM, stop)
+            note("ready")
+        for _ in range(100):
+            time.sleep(0.1)
+        """
+    )
+    assert code == 1
+    assert (tmp_path / "stopped").exists()
+
+
 def test_a_second_signal_ends_a_chief_that_does_not_listen(launch, tmp_path):
     def send():
         while not (tmp_path / "ready").exists():
