@@ -41,8 +41,9 @@ def PlainNet(
     remat=False,
     name="plain_net",
 ):
-    """`ResNet` without its shortcuts, to compare it with. Its batch normalisation, too,
-    takes the statistics of a replica's share of the batch.
+    """`ResNet` without its shortcuts, to compare it with.
+
+    Its batch normalisation, too, takes the statistics of a replica's share of the batch.
 
     Args:
         depth: Integer. The layers with weights, as in `ResNet`.
