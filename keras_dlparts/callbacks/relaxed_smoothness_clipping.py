@@ -132,7 +132,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
         every=50,
         window=100,
         adapt_learning_rate=False,
-        margin=1.0,
+        margin=3.0,
         deltas=(0.5, 1.0),
         data=None,
     ):

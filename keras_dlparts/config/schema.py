@@ -53,6 +53,10 @@ class Fit(Section):
     # Steps between two checkpoints; None: one at the end of each epoch.
     checkpoint_every: int | None = Field(None, ge=1)
 
+    def arguments(self):
+        """Those that `Model.fit` itself takes."""
+        return self.model_dump(exclude={"checkpoint_every"})
+
 
 class Pretrain(Section):
     """Greedy layer-wise learning before `fit`, of a model that offers it (DBN)."""

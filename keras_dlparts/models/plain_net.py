@@ -43,7 +43,7 @@ def PlainNet(
 ):
     """`ResNet` without its shortcuts, to compare it with.
 
-    Its batch normalisation, too, takes the statistics of a replica's share of the batch.
+    Batch normalisation takes the statistics of a replica's share of the batch, here too.
 
     Args:
         depth: Integer. The layers with weights, as in `ResNet`.

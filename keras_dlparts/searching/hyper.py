@@ -103,7 +103,7 @@ class _Methods:
         given = {
             "validation_data": data.validation,
             "shuffle": False,
-            **experiment.settings.fit.model_dump(),
+            **experiment.settings.fit.arguments(),
             **kwargs,
         }
         given["callbacks"] = [*callbacks, *kwargs.get("callbacks", ())]

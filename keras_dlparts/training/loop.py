@@ -169,9 +169,7 @@ def _fit(made, experiment, path, say, watchers, bars, sharing):
                 callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
-                **sharing.fit_arguments(
-                    settings.fit.model_dump(exclude={"checkpoint_every"})
-                ),
+                **sharing.fit_arguments(settings.fit.arguments()),
             )
         progress.close()
         save_model(model, path / "last.keras")
