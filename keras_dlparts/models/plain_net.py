@@ -43,7 +43,7 @@ def PlainNet(
 ):
     """`ResNet` without its shortcuts, to compare it with.
 
-    Batch normalisation takes the statistics of a replica's share of the batch, here too.
+    Here too batch normalisation takes the statistics of a replica's share of the batch.
 
     Args:
         depth: Integer. The layers with weights, as in `ResNet`.
