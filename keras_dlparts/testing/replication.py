@@ -135,7 +135,8 @@ class _Steps(keras.utils.PyDataset):
         return _STEPS
 
     def __getitem__(self, index):
-        return self.batch
+        # Copies: on several devices TensorFlow computes in the arrays' own memory.
+        return keras.tree.map_structure(np.copy, self.batch)
 
 
 def _with_equal_halves(array):

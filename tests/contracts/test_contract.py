@@ -31,15 +31,35 @@ def test_all_load_in_one_new_process():
     assert [result for result in results if not result.ok] == []
 
 
-@pytest.mark.slow
+# One of each way to hold state. The others take minutes: `make test-studies`.
+FEW = (
+    "BayesianSparsityDropout",
+    "LayerNormLSTM",
+    "Percentile",
+    "PerceptronLoss",
+    "RBM",
+    "ResidualDenseBlock",
+    "SmoothnessTrace",
+)
+
+
 @pytest.mark.skipif(
     backend.name() != "tensorflow",
     reason="elsewhere the contract's own check calls fit",
 )
 @pytest.mark.parametrize(
     "part",
-    [part for part in registry.parts() if part.kind != "data"],
-    ids=lambda part: part.name,
+    [
+        pytest.param(
+            part,
+            id=part.name,
+            marks=pytest.mark.slow
+            if part.name.rpartition(".")[2] in FEW
+            else pytest.mark.study,
+        )
+        for part in registry.parts()
+        if part.kind != "data"
+    ],
 )
 def test_fit_on_two_replicas_equals_one_device(part):
     """In graphs, with Keras' own sharing of the data."""
