@@ -42,11 +42,11 @@ test: $(VENV)/.test
 test-all: test test-more test-studies
 
 test-more: $(VENV)/.all
-	$(BIN)/python -m pytest -q -n 2 -m slow
+	$(BIN)/python -m pytest -q -n 2 -m "slow and not study"
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 
-# Each study of the examples once, as short as it goes.
+# Each study of the examples once, as short as it goes, and what is slow twice over.
 test-studies: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m study
 

@@ -278,7 +278,12 @@ def assert_close(one, other, names=None):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "count"), [("tensorflow", 2), ("tensorflow", 3), ("jax", 2)]
+    ("backend", "count"),
+    [
+        pytest.param("tensorflow", 2, marks=pytest.mark.study),
+        ("tensorflow", 3),
+        ("jax", 2),
+    ],
 )
 def test_several_workers_train_as_one(backend, count, tmp_path):
     (alone,) = several("as_one", 1, tmp_path / "one", backend)

@@ -138,7 +138,9 @@ def wait_for_epochs(folder, count, process):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize(
+    "backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.study)]
+)
 def test_nothing_is_lost(backend, tmp_path):
     """One worker killed, the launcher stopped, all killed: each time at some moment."""
     epochs = 40
