@@ -10,10 +10,21 @@ from keras_dlparts import backend, registry, testing
 from keras_dlparts.testing import replication
 from keras_dlparts.testing.cases import cases
 
-CHECKS = [check for part in registry.parts() for check in testing.checks(part)]
+
+def asked():
+    """All that is asked of all parts. On JAX each pair of devices compiles anew, so
+    the further cases of a part are shared among two devices with the studies."""
+    seen = set()
+    for part in registry.parts():
+        for check in testing.checks(part):
+            again = (part.name, check.name) in seen
+            seen.add((part.name, check.name))
+            costly = backend.name() == "jax" and check.name.startswith("two replicas")
+            marks = [pytest.mark.study] if again and costly else []
+            yield pytest.param(check, id=str(check), marks=marks)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=str)
+@pytest.mark.parametrize("check", asked())
 def test_part_keeps(check):
     if check.skip:
         pytest.skip(check.skip)

@@ -101,6 +101,7 @@ def undisturbed(tmp_path_factory):
     return {trial.trial_id: trial.score for trial in whole.trials}
 
 
+@pytest.mark.study  # test_chief_and_worker_killed_at_once has its like in CI
 def test_a_killed_worker_is_restarted_and_finishes_its_trial(
     config, tmp_path, undisturbed
 ):
@@ -178,6 +179,7 @@ def test_ctrl_c_stops_everything(config, tmp_path):
     assert Search(tmp_path / "s").state == "stopped"
 
 
+@pytest.mark.study
 def test_workers_join_from_elsewhere(config, tmp_path, undisturbed):
     """Another folder stands for another machine; another config is turned away."""
     chief = start(
