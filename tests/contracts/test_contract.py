@@ -24,7 +24,7 @@ def asked():
             yield pytest.param(check, id=str(check), marks=marks)
 
 
-@pytest.mark.parametrize("check", asked())
+@pytest.mark.parametrize("check", [*asked()])
 def test_part_keeps(check):
     if check.skip:
         pytest.skip(check.skip)
