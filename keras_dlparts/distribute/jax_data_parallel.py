@@ -22,9 +22,8 @@ def strategy(devices=None):
     """
     check_backend("jax_data_parallel", "jax")
     if devices is not None and not isinstance(devices, list | tuple):
-        split(
-            check_count("devices", devices)
-        )  # before JAX starts; it concerns the processor alone
+        # Before JAX starts; it concerns the processor alone.
+        split(check_count("devices", devices))
     kinds = {"accelerator": _accelerators, "cpu": _processors}
     devices = named(devices, kinds, split)
     return keras.distribution.DataParallel(devices=devices)

@@ -93,5 +93,10 @@ def test_a_run_shows_the_share(tmp_path, monkeypatch):
         assert all(0 <= share <= 1 for share in run.history["data_wait_share"])
         page = (run.path / "report.html").read_text()
         assert "share of time waiting for data" in page
-    # Not compared with the quick one: its steps of a millisecond wait a lot, too.
     assert slow.history["data_wait_share"][1] > 0.5
+    # In seconds: a quick run's steps of a millisecond wait for much of them, too.
+    low, high = (
+        run.history["data_wait_share"][1] * run.history["seconds"][1]
+        for run in (quick, slow)
+    )
+    assert low < 0.3 * high
