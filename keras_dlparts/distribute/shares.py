@@ -185,3 +185,8 @@ def share(batches, strategy, even=True, class_weight=None):
     # Keras takes it for the number of steps; it is that of one worker's parts.
     data._cardinality //= replicas // place(strategy)[1]
     return data
+
+
+def steps(items):
+    """How many steps an epoch has, of what `share` gave or of anything with a `len`."""
+    return len(items) if hasattr(items, "__len__") else items._cardinality

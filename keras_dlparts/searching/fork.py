@@ -8,7 +8,7 @@ import yaml
 from keras_dlparts.config.experiment import settled
 from keras_dlparts.searching import kerastuner
 from keras_dlparts.searching.space import chooser
-from keras_dlparts.training.folder import comparable
+from keras_dlparts.training.folder import comparable, read_resolved
 
 
 def beside(path):
@@ -64,7 +64,7 @@ def _fits(values, folder, document, given):
         return chooser(values)(name, spec)
 
     try:
-        trained = yaml.safe_load((folder / "resolved.yaml").read_text(encoding="utf-8"))
+        trained = read_resolved(folder)
         experiment = settled(document, given, choose)
     except (OSError, KeyError, ValueError):  # a new name, a branch that is gone
         return False

@@ -195,7 +195,7 @@ class Trials:
 def _is_of(path, resolved):
     """Whether a folder holds a run of this config, up to its number of epochs."""
     try:
-        there = yaml.safe_load((path / "resolved.yaml").read_text(encoding="utf-8"))
+        there = run_folder.read_resolved(path)
     except FileNotFoundError:
         return False
     # As a file says it: a tuple is a list there.

@@ -76,13 +76,28 @@ def latest(out, resolved):
     """The newest run of this resolved config under `out`, or None.
 
     The number of epochs may differ, so that a run can be made longer, and how often
-    a checkpoint is written.
+    a checkpoint is written. Where no such run was on these devices, it is the newest
+    on others that did not end: it may have lost them.
     """
-    wanted = comparable(resolved)
+    wanted, moved = comparable(resolved), None
     for path in sorted(Path(out).glob("*/resolved.yaml"), key=_age):
-        if comparable(yaml.safe_load(path.read_text(encoding="utf-8"))) == wanted:
+        found = comparable(read_resolved(path.parent))
+        if found == wanted:
             return path.parent
-    return None
+        same = {**found, "distribute": wanted["distribute"]} == wanted
+        if same and moved is None and not _is_done(path.parent):
+            moved = path.parent
+    return moved
+
+
+def read_resolved(folder):
+    """The resolved config that a run's folder holds."""
+    return yaml.safe_load((folder / "resolved.yaml").read_text(encoding="utf-8"))
+
+
+def _is_done(folder):
+    path = folder / "status.json"
+    return path.exists() and json.loads(path.read_text())["state"] == "done"
 
 
 def _age(path):

@@ -11,6 +11,7 @@ from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
 from keras_dlparts.data.batches import JoinedBatches
+from keras_dlparts.distribute import shares
 from keras_dlparts.training import chunks, pretraining, several
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.checkpoint import Checkpoints, restore, restore_generators
@@ -63,6 +64,8 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
         path = run_folder.latest(out, resolved) if resume else None
         if resume and path is None:
             say(f"no run of this config under {out} to resume; starting one")
+        if path is not None:
+            _warn_of_devices(run_folder.read_resolved(path), resolved, say)
         return path or run_folder.create(out, experiment, resolved)
 
     return carry_out(experiment, place, say)
@@ -155,8 +158,9 @@ def _fit(made, experiment, path, say, watchers, bars, sharing):
         callbacks.append(Restore(saved, made.callbacks))
     if done:
         backend.skip_calls(model, done // steps, 1 if joined else steps)
+        steps_an_epoch = shares.steps(items)
         callbacks = FromStep(
-            callbacks, saved, model=model, epochs=epochs, steps=len(items)
+            callbacks, saved, model=model, epochs=epochs, steps=steps_an_epoch
         )
     try:
         if start >= epochs or stopped:
@@ -325,6 +329,16 @@ def model_rows(model):
 def _nodes(model):
     by_depth = getattr(model, "_nodes_by_depth", {})
     return {node for nodes in by_depth.values() for node in nodes}
+
+
+def _warn_of_devices(began, resolved, say):
+    """Say where a run began on other devices than it is gone on with."""
+    before, now = began["distribute"], resolved["distribute"]
+    for key in dict.fromkeys([*before, *now]):
+        if before.get(key) != now.get(key):
+            say(f"distribute.{key} was {before.get(key)}, and is {now.get(key)} now")
+    if before != now:
+        say("random layers draw other numbers there; the learning rate stays as it was")
 
 
 def _warn_of_versions(experiment, say):

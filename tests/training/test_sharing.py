@@ -1,10 +1,15 @@
 """Training from a config on two devices of one machine: as on one, or told why not."""
 
+import json
+import os
+
 import keras
 import numpy as np
 import pytest
+import yaml
 
 from keras_dlparts import ConfigError, NonFiniteError, backend, distribute, train
+from keras_dlparts.training import folder as run_folder
 
 NAME = {"tensorflow": "mirrored", "jax": "jax_data_parallel"}.get(backend.name())
 TWO = {"use": NAME, "devices": 2}
@@ -82,6 +87,58 @@ def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out):
         np.testing.assert_array_equal(a, b)
     assert losses(whole) == losses(resumed)
     assert whole.history["learning_rate"] == pytest.approx([0.02, 0.02])
+
+
+def test_a_run_that_lost_its_devices_goes_on_with_one(out):
+    """From within an epoch, to the weights that two devices would have had."""
+    data = {**CONFIG["data"], "batch_size": 60, "validation_split": 0.2}
+    config = changed(data=data, fit={"epochs": 2, "checkpoint_every": 2})
+    alone = config | {"distribute": "none"}
+    whole = train(config, out=out / "undisturbed")
+    said = []
+    began = train(config, out=out / "lost", epochs=1)
+    (began.path / "checkpoints" / "epoch-00001.npz").unlink()
+    status = json.loads((began.path / "status.json").read_text())
+    (began.path / "status.json").write_text(json.dumps(status | {"state": "running"}))
+    resumed = train(alone, out=out / "lost", resume=True, say=said.append)
+    assert resumed.path == began.path
+    assert f"distribute.use was {NAME}, and is none now" in said
+    assert any("after epoch 0 of 2, step 2 of the next" in line for line in said)
+    for a, b in zip(weights(whole), weights(resumed), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    for column in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        ours, theirs = losses(resumed, column), losses(whole, column)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_which_run_is_gone_on_with(tmp_path):
+    """The newest on these devices, else the newest on others that did not end."""
+
+    def made(name, devices, state, age, **more):
+        path = tmp_path / name
+        path.mkdir()
+        resolved = {"distribute": {"use": devices}, "fit": {"epochs": 3}, **more}
+        (path / "resolved.yaml").write_text(yaml.safe_dump(resolved))
+        (path / "status.json").write_text(json.dumps({"state": state}))
+        os.utime(path / "resolved.yaml", (1000 - age, 1000 - age))
+
+    def found(devices):
+        wanted = {"distribute": {"use": devices}, "fit": {"epochs": 5}}
+        path = run_folder.latest(tmp_path, wanted)
+        return path and path.name
+
+    made("done", "two", "done", age=1)
+    made("another", "two", "failed", age=1, seed=5)
+    assert found("none") is None
+    made("old", "two", "failed", age=3)
+    made("new", "four", "running", age=2)
+    assert found("none") == "new"
+    made("own", "none", "done", age=9)
+    assert found("none") == "own"
+    assert found("two") == "done"
+    made("killed", "none", "running", age=0)  # before it wrote its first line
+    (tmp_path / "killed" / "status.json").unlink()
+    assert found("three") == "killed"
 
 
 @pytest.mark.skipif(NAME == "mirrored", reason="it is refused")
