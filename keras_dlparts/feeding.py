@@ -1,6 +1,25 @@
 """The inputs of a model, batch by batch, from whatever `fit` and `predict` take."""
 
 import keras
+import numpy as np
+
+
+def outputs(model, data, batch_size):
+    """What a model or layer makes of all inputs in inference, one array.
+
+    `predict` shares each batch among the devices of a strategy, some of which may have
+    no part of it, and takes JAX' processes to give a part of the data each. Here every
+    process takes all of it.
+
+    Args:
+        model: A model with one output.
+        data, batch_size: As for `inputs`.
+
+    >>> outputs(keras.layers.ReLU(), np.arange(-1.0, 2.0), 2).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    made = (model(x, training=False) for x in inputs(data, batch_size))
+    return np.concatenate([keras.ops.convert_to_numpy(each) for each in made])
 
 
 def inputs(data, batch_size):

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend
+from keras_dlparts import backend, feeding
 from keras_dlparts.layers.boltzmann import VISIBLE
 from keras_dlparts.layers.rbm import RBM
 
@@ -170,7 +170,7 @@ class DBN(keras.Model):
         h = inputs
         for layer in layers:
             h = layer(h)
-        return keras.Model(inputs, h).predict(x, batch_size=batch_size, verbose=0)
+        return feeding.outputs(keras.Model(inputs, h), x, batch_size)
 
     def pretrain(
         self,

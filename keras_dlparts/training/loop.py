@@ -294,9 +294,7 @@ def adapt(model, batches):
         if callable(getattr(layer, "adapt", None)) and not given:
             features = keras.Model(model.input, layer.input)
             order, batches.shuffle = batches.shuffle, False
-            # Not by `predict`: of several devices some would have no part of a batch.
-            seen = [features(x, training=False) for x in feeding.inputs(batches, None)]
-            layer.adapt(np.concatenate([*map(keras.ops.convert_to_numpy, seen)]))
+            layer.adapt(feeding.outputs(features, batches, None))
             batches.shuffle = order
 
 

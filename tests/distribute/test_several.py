@@ -111,6 +111,27 @@ def test_a_run_of_several_workers_is_that_of_one(backend, workers, tmp_path):
     ]
 
 
+def test_workers_learn_layer_by_layer_as_one(tmp_path):
+    """On JAX, where random draws are those of one device."""
+    config = {
+        "data": {"use": "digits", "batch_size": 100},
+        "model": {"use": "DBN", "units": [16, 8], "classes": 10},
+        "pretrain": {"epochs": 2},
+        "loss": CONFIG["loss"],
+        "fit": {"epochs": 1},
+    }
+    one = trained(tmp_path / "one", config, None, "jax")
+    run = trained(tmp_path / "several", config, 2, "jax")
+    for ours, theirs in zip(weights(run), weights(one), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    ours, theirs = (
+        np.genfromtxt(path / "pretraining.csv", delimiter=",", skip_header=1)
+        for path in (run, one)
+    )
+    assert ours.shape == (4, 6)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
 def children(process):
     found = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(process.pid)],
