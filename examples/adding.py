@@ -11,7 +11,7 @@ import statistics
 from pathlib import Path
 
 import keras
-from studies import ROOT, fitted, write
+from studies import ROOT, fitted, save, write
 
 HERE = Path(__file__).resolve().parent
 NETS = {"LayerNormLSTM": "#0072b2", "LSTM": "#d55e00"}
@@ -35,10 +35,8 @@ def study(epochs, seeds, rates, length):
 
 def picture(rows, path):
     """The validation loss by epoch, one plot a learning rate, one line a seed."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "adding"
     rates = list(dict.fromkeys(row["rate"] for row in rows))
     figure = Figure(figsize=(3 + 3 * len(rates), 3), layout="constrained")
     panels = figure.subplots(1, len(rates), sharey=True, squeeze=False)[0]
@@ -55,8 +53,7 @@ def picture(rows, path):
     panels[0].set_ylabel("mean squared error, validation")
     handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside right center", frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def table(rows):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from studies import ROOT, write
+from studies import ROOT, save, write
 
 from keras_dlparts import backend
 from keras_dlparts.analysis import along_the_step
@@ -66,10 +66,8 @@ def study(steps, every):
 
 def draw(rows, path):
     """The paper's figure: two ranges and the effective smoothness, by step."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "batch_norm_smoothness"
     figure = Figure(figsize=(10, 3), layout="constrained")
     panels = figure.subplots(1, 3)
     for row in rows:
@@ -89,8 +87,7 @@ def draw(rows, path):
         )
     panels[2].set(title="effective smoothness", xlabel="step", yscale="log")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main():

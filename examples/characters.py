@@ -15,7 +15,7 @@ from pathlib import Path
 import grammar
 import keras
 import numpy as np
-from studies import ROOT, fitted, write
+from studies import ROOT, fitted, save, write
 
 HERE = Path(__file__).resolve().parent
 CELLS = ("LayerNormLSTM", "LayerNormGRU", "LSTM")
@@ -94,10 +94,8 @@ def study(seeds, epochs, sentences, path):
 
 def picture(rows, path):
     """What each epoch's training costs beyond the grammar's own entropy."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "characters"
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     for row in rows:
@@ -109,8 +107,7 @@ def picture(rows, path):
     axes.axhline(floor, color="black", linestyle=":", label="the grammar")
     axes.set(xlabel="epoch", ylabel="perplexity a character", yscale="log")
     figure.legend(loc="outside right center", frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main():

@@ -11,7 +11,7 @@ import statistics
 from pathlib import Path
 
 import keras
-from studies import ROOT, fitted, write
+from studies import ROOT, fitted, save, write
 
 HERE = Path(__file__).resolve().parent
 NETS = {"list": "LSTM", "ResNet": "residual net"}
@@ -93,8 +93,7 @@ def picture(rows, path):
         axes.set_xlabel("learning rate")
     all_axes[0].set_ylabel("training loss at the end")
     figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    save(figure, path)
 
 
 def table(rows):

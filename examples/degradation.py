@@ -9,7 +9,7 @@ trains `degradation.yaml` with and without its shortcuts and writes
 import argparse
 from pathlib import Path
 
-from studies import ROOT, fitted, write
+from studies import ROOT, fitted, save, write
 
 HERE = Path(__file__).resolve().parent
 
@@ -43,10 +43,8 @@ def study(depths, epochs):
 
 def draw(rows, path):
     """Training loss by epoch, and the gradient norm by layer at the first step."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "degradation"
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, gradients = figure.subplots(1, 2)
     colours = ("#56b4e9", "#0072b2", "#d55e00", "#cc79a7")
@@ -66,8 +64,7 @@ def draw(rows, path):
         yscale="log",
     )
     figure.legend(loc="outside right center", frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main():

@@ -21,7 +21,7 @@ import argparse
 import keras
 import numpy as np
 from keras import layers as kl
-from studies import ROOT, write
+from studies import ROOT, save, write
 
 from keras_dlparts.layers import FeatureSpaceAugmentation, LayerNormGRU, Maxout
 
@@ -137,10 +137,8 @@ def study(seeds, epochs, train, units):
 
 def picture(rows, path):
     """The exact matches by the strength of the noise."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "encoder_decoder"
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     for name, label, colour in (
@@ -155,8 +153,7 @@ def picture(rows, path):
     axes.set(xlabel="strength of the noise on the context", ylabel="exact matches")
     axes.set(ylim=(-0.02, 1.02))
     axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main():

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from studies import ROOT, fitted, write
+from studies import ROOT, fitted, save, write
 
 from keras_dlparts.analysis import loss_landscape
 
@@ -73,8 +73,7 @@ def draw(rows, path):
     bar = figure.colorbar(drawn, ax=panels, label="training loss", format="%.2g")
     bar.set_ticks(levels[::4])
     bar.ax.minorticks_off()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
 
 
 def main():

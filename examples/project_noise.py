@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers as kl
-from studies import ROOT, write
+from studies import ROOT, save, write
 
 import keras_dlparts
 from keras_dlparts.data import Digits
@@ -101,10 +101,8 @@ def study(rounds, seeds):
 
 def draw(rows, last, path):
     """Digits and their projections, and the test errors."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "project_noise"
     x, found = last
     columns = [("x", x), *found.inputs.items()]
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -124,8 +122,7 @@ def draw(rows, last, path):
     axes.invert_yaxis()
     axes.set_xlim(left=0)
     axes.set_xlabel("test error, %; a dot a seed, a bar their mean")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from studies import ROOT, write
+from studies import ROOT, save, write
 
 import keras_dlparts
 from keras_dlparts.callbacks import HutchinsonCurvature
@@ -154,10 +154,8 @@ def best(rows):
 
 def draw(rows, path):
     """The first steps in the valley; f by step; the net's loss by work."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "second_order"
     colours = {
         "gradient descent": "#999999",
         "momentum": "#e69f00",
@@ -194,8 +192,7 @@ def draw(rows, path):
     work.set(xscale="log", yscale="log")
     work.set_title("digits, 64-32-10 net", size=10)
     work.legend(frameon=False, fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main():

@@ -51,6 +51,16 @@ def write(path, command, rows):
     path.write_text(json.dumps(_rounded(result), indent=1) + "\n")
 
 
+def save(figure, path, **options):
+    """Save a figure; the same one gives the same SVG."""
+    import matplotlib
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    same = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(path, **same, **options)
+
+
 def _rounded(value):
     if isinstance(value, float):
         return float(f"{value:.4g}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from studies import ROOT, fitted, write
+from studies import ROOT, fitted, save, write
 
 HERE = Path(__file__).resolve().parent
 POINTS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
@@ -48,10 +48,8 @@ def study(seeds, epochs):
 
 def draw(rows, regions, path):
     """Where each net of the first seed answers 1, and the accuracy by epoch."""
-    import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams["svg.hashsalt"] = "xor"
     figure = Figure(figsize=(9, 3), layout="constrained")
     *maps, curves = figure.subplots(1, 3)
     for axes, (name, region) in zip(maps, regions.items(), strict=True):
@@ -74,7 +72,7 @@ def draw(rows, regions, path):
         curves.plot(epochs, row["accuracy"], color=colour, linewidth=1)
     curves.set(xlabel="epoch", ylabel="accuracy in training", ylim=(0.3, 1.03))
     curves.set_title("all seeds")
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main():

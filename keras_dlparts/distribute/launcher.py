@@ -29,6 +29,7 @@ import traceback
 from pathlib import Path
 
 from keras_dlparts.processes import ending, environment
+from keras_dlparts.writing import write_json
 
 # Where a worker finds the launcher's folder.
 _FOLDER = "DLPARTS_LAUNCHER"
@@ -209,9 +210,7 @@ def _note(run, message, stopped):
         status = json.loads(path.read_text())
         if status["state"] == "running":
             status |= {"state": "stopped" if stopped else "failed", "message": message}
-            partial = path.with_name(".status.json.partial")
-            partial.write_text(json.dumps(status, indent=1) + "\n")
-            os.replace(partial, path)
+            write_json(path, status)
 
 
 def _tail(folder, index):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from keras_dlparts.report import page
 from keras_dlparts.training.run import Run
-from keras_dlparts.training.writing import whole
+from keras_dlparts.writing import whole
 
 __all__ = ["write"]
 

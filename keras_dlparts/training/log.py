@@ -16,7 +16,7 @@ from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.training.feed import Waiting
 from keras_dlparts.training.run import higher_is_better
-from keras_dlparts.training.writing import room, whole, write_json, write_text
+from keras_dlparts.writing import room, whole, write_json, write_text
 
 
 class NonFiniteError(RuntimeError):

@@ -22,7 +22,7 @@ from keras_dlparts.training.progress import Progress
 from keras_dlparts.training.resuming import FromStep, Restore
 from keras_dlparts.training.run import Run
 from keras_dlparts.training.sharing import Sharing
-from keras_dlparts.training.writing import DiskFull, sweep
+from keras_dlparts.writing import DiskFull, sweep
 
 
 class _Epoch(keras.callbacks.Callback):

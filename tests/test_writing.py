@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_dlparts.training import writing
+from keras_dlparts import writing
 
 CONFIG = {
     "data": {"use": "spirals", "samples": 300, "batch_size": 32},
