@@ -353,12 +353,17 @@ def test_row_norm_is_layer_normalisation_and_its_gradient(widths, centred, bias)
     gain, b = random.normal(size=(2, n))
     b = b if bias else 0 * b
     tensors = [ops.convert_to_tensor(v, "float32") for v in (a, gain, b, dy)]
-    y, kept = norm(tensors[0], tensors[1], tensors[2] if bias else None)
-    np.testing.assert_allclose(ops.convert_to_numpy(y), wanted(a, gain, b), atol=1e-5)
+    given = tensors[1], tensors[2] if bias else None
+    ys, kept = norm(tensors[0], *given)
+    assert [y.shape[-1] for y in ys] == [*widths]
+    for made in (ys, norm.again(kept, *given)):
+        y = np.concatenate([*map(ops.convert_to_numpy, made)], -1)
+        np.testing.assert_allclose(y, wanted(a, gain, b), atol=1e-5)
     assert [k.shape[-1] for k in keras.tree.flatten(kept)] == keras.tree.flatten(
         norm.kept
     )
-    found = norm.gradient(tensors[3], kept, tensors[1], bias=bias)
+    dys = norm.split(tensors[3])
+    found = norm.gradient(dys, kept, tensors[1], bias=bias)
     assert (found[2] is None) == (not bias)
     if centred:  # what comes in is, so a step away has to be
         found = (norm.centre(found[0]), *found[1:])

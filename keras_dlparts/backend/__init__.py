@@ -27,7 +27,13 @@ from keras_dlparts.backend.gradients import (
     training_loss,
     with_gradient,
 )
-from keras_dlparts.backend.loops import can_run_chunks, run_chunks, scan, skip_calls
+from keras_dlparts.backend.loops import (
+    can_run_chunks,
+    run_chunks,
+    scan,
+    skip_calls,
+    stacked,
+)
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.normalising import row_norm
 from keras_dlparts.backend.replication import (

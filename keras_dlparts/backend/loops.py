@@ -15,11 +15,12 @@ def scan(step, carry, sequences, widths, reverse=False):
     Args:
         step: the function; carry, slices and values are tuples of tensors.
         carry: its first carry.
-        sequences: tuple of tensors `(time, ...)`.
+        sequences: tuple of tensors `(time, ...)`, or of values that `scan` gave.
         widths: the last axis of each value, float32 of the shape `(batch, width)`.
         reverse: go from the last time to the first.
 
-    Returns: the last carry, and the values stacked `(time, batch, width)`.
+    Returns: the last carry, and the values of all times, of which `stacked` makes
+    tensors. TensorFlow keeps them apart, and stacking them takes their memory again.
     """
     if name() == "jax":
         import jax
@@ -39,11 +40,20 @@ def scan(step, carry, sequences, widths, reverse=False):
 
     import tensorflow as tf
 
-    length = tf.shape(sequences[0])[0]
-    batch = sequences[0].shape[1]
-    given = [tf.TensorArray(s.dtype, length).unstack(s) for s in sequences]
+    def listed(sequence):
+        if isinstance(sequence, tf.TensorArray):
+            return sequence
+        length = tf.shape(sequence)[0]
+        array = tf.TensorArray(sequence.dtype, length, clear_after_read=False)
+        return array.unstack(sequence)
+
+    given = [listed(sequence) for sequence in sequences]
+    length, batch = given[0].size(), given[0].element_shape[0]
     arrays = [
-        tf.TensorArray(tf.float32, length, element_shape=(batch, w)) for w in widths
+        tf.TensorArray(
+            tf.float32, length, element_shape=(batch, w), clear_after_read=False
+        )
+        for w in widths
     ]
 
     def body(i, carry, arrays):
@@ -55,7 +65,12 @@ def scan(step, carry, sequences, widths, reverse=False):
     _, carry, arrays = tf.while_loop(
         lambda i, *_: i < length, body, (0, carry, arrays), maximum_iterations=length
     )
-    return carry, tuple(array.stack() for array in arrays)
+    return carry, tuple(arrays)
+
+
+def stacked(values):
+    """What `scan` gave for one of its values, as a tensor (time, batch, width)."""
+    return values.stack() if hasattr(values, "stack") else values
 
 
 def can_run_chunks(model):

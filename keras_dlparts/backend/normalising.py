@@ -18,11 +18,16 @@ def row_norm(epsilon, *widths, centred=True, training=True):
             it is taken away first.
         training: whether a gradient will be taken. Only how it is computed differs.
 
-    Returns: an object with `norm(a, gain, bias) -> (y, kept)`, gain and bias
-    tensors or None, with `norm.gradient(
-    dy, kept, gain, bias) -> (da, dgain, dbias)`, where `bias` tells whether there was
-    one, with `norm.centre(a)`, and with `norm.kept`, the widths of `kept`. What comes
-    in centred has a gradient that `centre` of a later sum may centre.
+    Returns: an object with
+
+        norm(a, gain, bias) -> (ys, kept)      gain and bias tensors or None
+        norm.again(kept, gain, bias) -> ys
+        norm.gradient(dys, kept, gain, bias) -> (da, dgain, dbias)
+        norm.centre(a)
+
+    for `ys` a list, one y a group. For the gradient `bias` tells whether there was
+    one. `norm.kept` has the widths of `kept`. What comes in centred has a gradient
+    that `centre` of a later sum may centre.
     """
     kind = _Fused if name() == "torch" else _Products
     return kind(epsilon, widths, centred, training)
@@ -36,6 +41,7 @@ class _Products:
         ends = np.cumsum(widths)
         columns = np.arange(ends[-1])[:, None]
         inside = (columns >= ends - widths) & (columns < ends)
+        self.ends = ends.tolist()
         self.gather = ops.convert_to_tensor(inside / np.array(widths), "float32")
         self.spread = ops.convert_to_tensor(inside.T, "float32")
         self.one = len(widths) == 1
@@ -58,12 +64,21 @@ class _Products:
     def __call__(self, a, gain, bias=None):
         a = a if self.centred else self.centre(a)
         scale = ops.rsqrt(self.mean(a * a) + self.epsilon)
-        n = a * self.over(scale)
-        y = n if gain is None else gain * n
-        return y if bias is None else y + bias, (n, scale)
+        kept = a * self.over(scale), scale
+        return self.again(kept, gain, bias), kept
 
-    def gradient(self, dy, kept, gain, bias=True):
+    def again(self, kept, gain, bias=None):
+        y, _ = kept
+        y = y if gain is None else gain * y
+        return self.split(y if bias is None else y + bias)
+
+    def split(self, a):
+        """The columns of each group."""
+        return [a] if self.one else ops.split(a, self.ends[:-1], axis=-1)
+
+    def gradient(self, dys, kept, gain, bias=True):
         n, scale = kept
+        dy = dys[0] if self.one else ops.concatenate(dys, axis=-1)
         dn = dy * gain
         dn = dn if self.centred else self.centre(dn)
         da = self.over(scale) * (dn - n * self.over(self.mean(dn * n)))
@@ -75,38 +90,43 @@ class _Fused(_Products):
 
     def __init__(self, epsilon, widths, centred, training):
         super().__init__(epsilon, widths, centred, training)
-        self.widths = list(widths)
+        self.widths = widths
         self.kept = tuple((width, 1, 1) for width in widths)
 
-    def _split(self, a):
-        if a is None or self.one:
-            return [a] * len(self.widths)
-        return a.split(self.widths, dim=-1)
+    def split(self, a):  # Keras' takes ten times as long
+        return [a] if self.one else a.split(self.widths, dim=-1)
 
     def __call__(self, a, gain, bias=None):
+        groups = self._each(self.split(a), gain, bias)
+        kept = tuple((a, *statistics) for a, (_, *statistics) in groups)
+        return [y for _, (y, *_) in groups], kept
+
+    def again(self, kept, gain, bias=None):
+        groups = self._each([a for a, *_ in kept], gain, bias)
+        return [y for _, (y, *_) in groups]
+
+    def _each(self, groups, gain, bias):
+        """(a, (y, mean, scale)) of each group."""
         import torch
 
-        ys, kept = [], []
-        groups = map(self._split, (a, gain, bias))
-        for a, gain, bias in zip(*groups, strict=True):
-            y, mean, scale = torch.native_layer_norm(
-                a, a.shape[-1:], gain, bias, self.epsilon
-            )
-            ys.append(y)
-            kept.append((a, mean, scale))
-        return ys[0] if self.one else torch.cat(ys, -1), tuple(kept)
+        none = [None] * len(groups)
+        gains = none if gain is None else self.split(gain)
+        biases = none if bias is None else self.split(bias)
+        norm = torch.native_layer_norm
+        return [
+            (a, norm(a, a.shape[-1:], g, b, self.epsilon))
+            for a, g, b in zip(groups, gains, biases, strict=True)
+        ]
 
-    def gradient(self, dy, kept, gain, bias=True):
+    def gradient(self, dys, kept, gain, bias=True):
         import torch
 
-        parts = []
-        groups = zip(self._split(dy), kept, self._split(gain), strict=True)
-        for d, (a, mean, scale), g in groups:
-            parts.append(
-                torch.ops.aten.native_layer_norm_backward(
-                    d, a, a.shape[-1:], mean, scale, g, g, [True, True, bias]
-                )
-            )
+        backward = torch.ops.aten.native_layer_norm_backward
+        wanted = [True, True, bias]
+        parts = [
+            backward(dy, a, a.shape[-1:], mean, scale, g, g, wanted)
+            for dy, (a, mean, scale), g in zip(dys, kept, self.split(gain), strict=True)
+        ]
         if self.one:
             return parts[0]
         das, dgains, dbiases = zip(*parts, strict=True)

@@ -36,30 +36,36 @@ class GRUUnit:
 
     def __init__(self, units, epsilon, training):
         self.norm = backend.row_norm(epsilon, 2 * units, units, training=training)
-        self.kept = (self.norm.kept, self.norm.kept, units, units, units, units)
+        self.kept = (self.norm.kept, self.norm.kept)
         self.gradients = (3 * units, 3 * units)
 
     def forward(self, q, p, states, b_x, b_h, a_x, a_h):
         (h,) = states
-        units = h.shape[-1]
         from_x, q = self.norm(q, a_x, b_x)
         from_h, p = self.norm(p, a_h, b_h)
-        gates = ops.sigmoid(from_x[:, : 2 * units] + from_h[:, : 2 * units])
+        z, _, _, g = self.gates(from_x, from_h)
+        return (g + z * (h - g),), (q, p)
+
+    def gates(self, from_x, from_h):
+        """z, r, what r gates, and the candidate."""
+        (zr_x, g_x), (zr_h, u) = from_x, from_h
+        gates = ops.sigmoid(zr_x + zr_h)
+        units = u.shape[-1]
         z, r = gates[:, :units], gates[:, units:]
-        u = from_h[:, 2 * units :]
-        g = ops.tanh(from_x[:, 2 * units :] + r * u)
-        return (g + z * (h - g),), (q, p, z, r, u, g)
+        return z, r, u, ops.tanh(g_x + r * u)
 
     def backward(self, d_states, before, kept, b_x, b_h, a_x, a_h):
         (dh,), (h,) = d_states, before
-        q, p, z, r, u, g = kept
+        q, p = kept
+        z, r, u, g = self.gates(
+            self.norm.again(q, a_x, b_x), self.norm.again(p, a_h, b_h)
+        )
         dz = dh * (h - g) * z * (1 - z)
         dg = dh * (1 - z) * (1 - g * g)
         dr = dg * u * r * (1 - r)
-        from_x = ops.concatenate([dz, dr, dg], axis=-1)
-        from_h = ops.concatenate([dz, dr, dg * r], axis=-1)
-        dq, da_x, db_x = self.norm.gradient(from_x, q, a_x)
-        dp, da_h, db_h = self.norm.gradient(from_h, p, a_h)
+        gates = ops.concatenate([dz, dr], axis=-1)
+        dq, da_x, db_x = self.norm.gradient([gates, dg], q, a_x)
+        dp, da_h, db_h = self.norm.gradient([gates, dg * r], p, a_h)
         return (dh * z,), (db_x, db_h, da_x, da_h), (dq, dp)
 
 

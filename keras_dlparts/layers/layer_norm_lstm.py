@@ -35,26 +35,29 @@ class LSTMUnit:
     def __init__(self, units, epsilon, training):
         self.norm = backend.row_norm(epsilon, 4 * units, training=training)
         self.state = backend.row_norm(epsilon, units, centred=False, training=training)
-        gates = (units,) * 4
-        self.kept = (self.norm.kept, self.norm.kept, *gates, self.state.kept, units)
+        self.kept = (self.norm.kept, self.norm.kept, self.state.kept)
         self.gradients = (4 * units, 4 * units)
 
     def forward(self, q, p, states, bias, a_x, a_h, a_c, b_c):
-        units = states[1].shape[-1]
-        from_x, q = self.norm(q, a_x, bias)
-        from_h, p = self.norm(p, a_h)
-        z = from_x + from_h
-        i, f = ops.sigmoid(z[:, :units]), ops.sigmoid(z[:, units : 2 * units])
-        g, o = ops.tanh(z[:, 2 * units : -units]), ops.sigmoid(z[:, -units:])
+        (from_x,), q = self.norm(q, a_x, bias)
+        (from_h,), p = self.norm(p, a_h)
+        i, f, g, o = self.gates(from_x + from_h)
         c = f * states[1] + i * g
-        y, n = self.state(c, a_c, b_c)
-        y = ops.tanh(y)
-        return (o * y, c), (q, p, i, f, g, o, n, y)
+        (y,), n = self.state(c, a_c, b_c)
+        return (o * ops.tanh(y), c), (q, p, n)
+
+    def gates(self, z):
+        units = z.shape[-1] // 4
+        i, f = ops.sigmoid(z[:, :units]), ops.sigmoid(z[:, units : 2 * units])
+        return i, f, ops.tanh(z[:, 2 * units : -units]), ops.sigmoid(z[:, -units:])
 
     def backward(self, d_states, before, kept, bias, a_x, a_h, a_c, b_c):
         dh, dc = d_states
-        q, p, i, f, g, o, n, y = kept
-        to_c, da_c, db_c = self.state.gradient(dh * o * (1 - y * y), n, a_c)
+        q, p, n = kept
+        (from_x,), (from_h,) = self.norm.again(q, a_x, bias), self.norm.again(p, a_h)
+        i, f, g, o = self.gates(from_x + from_h)
+        y = ops.tanh(self.state.again(n, a_c, b_c)[0])
+        to_c, da_c, db_c = self.state.gradient([dh * o * (1 - y * y)], n, a_c)
         dc = dc + to_c
         dz = ops.concatenate(
             [
@@ -65,8 +68,8 @@ class LSTMUnit:
             ],
             axis=-1,
         )
-        dq, da_x, dbias = self.norm.gradient(dz, q, a_x)
-        dp, da_h, _ = self.norm.gradient(dz, p, a_h, bias=False)
+        dq, da_x, dbias = self.norm.gradient([dz], q, a_x)
+        dp, da_h, _ = self.norm.gradient([dz], p, a_h, bias=False)
         vectors = (dbias, da_x, da_h, da_c, db_c)
         return (ops.zeros_like(dh), dc * f), vectors, (dq, dp)
 

@@ -52,7 +52,9 @@ cell_case = (
 def normalise(a, epsilon, *widths):
     """LN without gain and bias, group by group, its statistics in float32."""
     norm = backend.row_norm(epsilon, *widths or (a.shape[-1],), centred=False)
-    return ops.cast(norm(ops.cast(a, "float32"), None)[0], a.dtype)
+    ys, _ = norm(ops.cast(a, "float32"), None)
+    y = ys[0] if len(ys) == 1 else ops.concatenate(ys, axis=-1)
+    return ops.cast(y, a.dtype)
 
 
 def zone_out(new, old, noise, zoneout, training):
@@ -82,13 +84,8 @@ def outer(a, b, dtype):
     return ops.cast(ops.transpose(a) @ b, "float32")
 
 
-def before(first, sequence):
-    """The sequence one step earlier, with `first` in front."""
-    return ops.concatenate([first[None], sequence[:-1]], axis=0)
-
-
-def run_loop(unit, x, states, weights, training):
-    """(h of all times, the last of the other states) over x (time, batch, features).
+def run_loop(unit, x, states, weights, training, sequences):
+    """The states after x (time, batch, features), and h of all times if `sequences`.
 
     In training the gradient is written by hand: a loop back over the steps for what
     depends on the step after, and one matrix product a matrix over all of them.
@@ -108,8 +105,12 @@ def run_loop(unit, x, states, weights, training):
             one alone serves both.
         states: tuple, h first.
         weights: (W_x, W_h, *vectors) in float32.
+        training: Whether a gradient may be taken.
+        sequences: Whether h of all times is wanted.
+
+    Returns: a tuple: h of all times (time, batch, H) if it is wanted, and the states.
     """
-    dtype, count = x.dtype, len(states)
+    dtype, count, outputs = x.dtype, len(states), int(sequences)
     pack = functools.partial(keras.tree.pack_sequence_as, unit.kept)
 
     def centred(kernel, recurrent_kernel, *vectors):
@@ -123,42 +124,46 @@ def run_loop(unit, x, states, weights, training):
     def forward(x, *arguments):
         states, weights = arguments[:count], centred(*arguments[count:])
 
-        def step(states, slices):
-            states, kept = one_step(states, *slices, *weights)
-            return states, (*states, *keras.tree.flatten(kept))
+        def step(before, slices):
+            states, kept = one_step(before, *slices, *weights)
+            return states, (*states[:outputs], *before, *keras.tree.flatten(kept))
 
-        widths = [s.shape[-1] for s in states] + keras.tree.flatten(unit.kept)
-        last, stacked = backend.scan(step, states, (x,), widths)
-        befores = [before(*pair) for pair in zip(states, stacked, strict=False)]
-        return (stacked[0], *last[1:]), (x, befores, stacked[count:], weights)
+        widths = [s.shape[-1] for s in (*states[:outputs], *states)]
+        widths += keras.tree.flatten(unit.kept)
+        last, values = backend.scan(step, states, (x,), widths)
+        saved = x, values[outputs:], weights
+        return (*map(backend.stacked, values[:outputs]), *last), saved
 
     def backward(saved, upstream):
-        x, befores, kept, (kernel, recurrent_kernel, *vectors) = saved
+        x, values, (kernel, recurrent_kernel, *vectors) = saved
         across = ops.transpose(recurrent_kernel)
 
         def step(carry, slices):
             (dh, *d_others), sums = carry
-            d_states = (dh + slices[0], *d_others)
-            states, kept = slices[1 : count + 1], pack(slices[count + 1 :])
+            d_states = (sum(slices[:outputs], dh), *d_others)
+            states, kept = slices[outputs : outputs + count], slices[outputs + count :]
             (dh, *d_others), terms, ends = unit.backward(
-                d_states, states, kept, *vectors
+                d_states, states, pack(kept), *vectors
             )
             dh = dh + product(ends[-1], across)
             sums = tuple(s + d for s, d in zip(sums, terms, strict=True))
             return ((dh, *d_others), sums), ends
 
-        d_last = (ops.zeros_like(befores[0][0]), *upstream[1:])
         sums = tuple(ops.zeros_like(vector) for vector in vectors)
-        sequences = (upstream[0], *befores, *kept)
+        carry = tuple(upstream[outputs:]), sums
+        given = (*upstream[:outputs], *values)
         (d_states, sums), ends = backend.scan(
-            step, (d_last, sums), sequences, unit.gradients, reverse=True
+            step, carry, given, unit.gradients, reverse=True
         )
+        ends = [*map(backend.stacked, ends)]
         dq, dp = ends[0], ends[-1]
 
         def dx():
             return ops.matmul(ops.cast(dq, dtype), ops.transpose(kernel))
 
-        kernels = [outer(a, d, dtype) for a, d in ((x, dq), (befores[0], dp))]
+        kernels = [
+            outer(a, d, dtype) for a, d in ((x, dq), (backend.stacked(values[0]), dp))
+        ]
         return dx, *d_states, *map(unit.norm.centre, kernels), *sums
 
     if training:
@@ -167,10 +172,11 @@ def run_loop(unit, x, states, weights, training):
 
     def step(states, slices):
         states, _ = one_step(states, *slices, *weights)
-        return states, states[:1]
+        return states, states[:outputs]
 
-    last, (hs,) = backend.scan(step, states, (x,), (states[0].shape[-1],))
-    return hs, *last[1:]
+    widths = [s.shape[-1] for s in states[:outputs]]
+    last, values = backend.scan(step, states, (x,), widths)
+    return (*map(backend.stacked, values), *last)
 
 
 class NormalisedCell:
@@ -306,12 +312,12 @@ class NormalisedRNN:
         states = [as_float32(state) for state in keras.tree.flatten(initial_state)]
         weights = [as_float32(weight) for weight in self.loop_weights()]
         unit = self.unit_class(cell.units, cell.epsilon, training)
-        h, *rest = run_loop(unit, steps, tuple(states), weights, training)
-        last = h[-1]
-        outputs = (
-            ops.transpose(h, (1, 0, 2)) if self.return_sequences else last[:, None]
+        found = run_loop(
+            unit, steps, tuple(states), weights, training, self.return_sequences
         )
-        return last, outputs, [last, *rest]
+        *h, last = found[: self.return_sequences + 1]
+        outputs = ops.transpose(h[0], (1, 0, 2)) if h else last[:, None]
+        return last, outputs, [*found[len(h) :]]
 
     def get_config(self):
         config = super().get_config()

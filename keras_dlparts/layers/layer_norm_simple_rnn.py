@@ -32,17 +32,17 @@ class SimpleUnit:
 
     def __init__(self, units, epsilon, training):
         self.norm = backend.row_norm(epsilon, units, training=training)
-        self.kept = (self.norm.kept, units)
+        self.kept = (self.norm.kept,)
         self.gradients = (units,)  # of q + p, so of both
 
     def forward(self, q, p, states, bias, gain):
-        y, n = self.norm(q + p, gain, bias)
-        h = ops.tanh(y)
-        return (h,), (n, h)
+        (y,), n = self.norm(q + p, gain, bias)
+        return (ops.tanh(y),), (n,)
 
     def backward(self, d_states, before, kept, bias, gain):
-        (dh,), (n, h) = d_states, kept
-        dp, dgain, dbias = self.norm.gradient(dh * (1 - h * h), n, gain)
+        (dh,), (n,) = d_states, kept
+        h = ops.tanh(self.norm.again(n, gain, bias)[0])
+        dp, dgain, dbias = self.norm.gradient([dh * (1 - h * h)], n, gain)
         return (ops.zeros_like(dh),), (dbias, dgain), (dp,)
 
 
