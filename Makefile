@@ -41,9 +41,11 @@ test: $(VENV)/.test
 # Everything: also kills, several processes, a browser, and the other backends.
 test-all: test test-more test-studies
 
+# JAX' tests compile thousands of small steps; optimised less they take two thirds.
 test-more: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m "slow and not study"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
+	JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=jax \
+		$(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 
 # Each study of the examples once, as short as it goes, and what is slow twice over.

@@ -161,9 +161,8 @@ def run_loop(unit, x, states, weights, training, sequences):
         def dx():
             return ops.matmul(ops.cast(dq, dtype), ops.transpose(kernel))
 
-        kernels = [
-            outer(a, d, dtype) for a, d in ((x, dq), (backend.stacked(values[0]), dp))
-        ]
+        h = backend.stacked(values[0])
+        kernels = [outer(a, d, dtype) for a, d in ((x, dq), (h, dp))]
         return dx, *d_states, *map(unit.norm.centre, kernels), *sums
 
     if training:
