@@ -102,10 +102,9 @@ def picture(rows, path):
         epochs = range(1, len(row["loss"]) + 1)
         colour = COLOURS[CELLS.index(row["cell"])]
         label = row["cell"] if row["seed"] == rows[0]["seed"] else None
-        axes.plot(epochs, np.exp(row["loss"]), color=colour, label=label)
-    floor = rows[0]["perplexity_of_the_grammar"]
-    axes.axhline(floor, color="black", linestyle=":", label="the grammar")
-    axes.set(xlabel="epoch", ylabel="perplexity a character", yscale="log")
+        beyond = np.array(row["loss"]) - np.log(row["perplexity_of_the_grammar"])
+        axes.plot(epochs, beyond, color=colour, label=label)
+    axes.set(xlabel="epoch", ylabel="nats beyond the grammar's", yscale="log")
     figure.legend(loc="outside right center", frameon=False)
     save(figure, path)
 
