@@ -7,7 +7,7 @@ import keras
 from keras_dlparts.backend.basics import name
 
 
-def scan(step, carry, sequences, widths, reverse=False):
+def scan(step, carry, sequences, widths, reverse=False, unroll=1):
     """A loop over the first axis that nothing differentiates through.
 
         step(carry, slices) -> (carry, values)     slices and values of one time
@@ -18,6 +18,7 @@ def scan(step, carry, sequences, widths, reverse=False):
         sequences: tuple of tensors `(time, ...)`, or of values that `scan` gave.
         widths: the last axis of each value, float32 of the shape `(batch, width)`.
         reverse: go from the last time to the first.
+        unroll: how many times a round of JAX' loop takes.
 
     Returns: the last carry, and the values of all times, of which `stacked` makes
     tensors. TensorFlow keeps them apart, and stacking them takes their memory again.
@@ -25,7 +26,7 @@ def scan(step, carry, sequences, widths, reverse=False):
     if name() == "jax":
         import jax
 
-        return jax.lax.scan(step, carry, sequences, reverse=reverse)
+        return jax.lax.scan(step, carry, sequences, reverse=reverse, unroll=unroll)
     if name() == "torch":
         times = range(len(sequences[0]))
         stacked = None
