@@ -8,7 +8,7 @@ A figure is the median over the rounds of the pairwise ratio to Keras' plain lay
 `--grid` runs all shapes of the grid; without it, the two of the goal: time 100, batch
 64, units 256. `--memory` measures the memory of those two instead, each layer in a
 process of its own: its peak, and how far that lies above the peak before training.
-`--only train`, `--only predict` leave the other out.
+`--only train`, `--only predict` leave the other out, `--kinds LSTM` the other layers.
 """
 
 import argparse
@@ -16,13 +16,14 @@ import itertools
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
 
-ROUNDS = 9
+KINDS = "LSTM", "GRU"
 GOAL = [(100, 64, 256, 64), (100, 64, 256, 512)]
 GRID = [*itertools.product((20, 100, 500), (1, 64), (64, 256, 512), (32, 512))]
 
@@ -63,7 +64,7 @@ def timed(function):
     return 1000 * (time.perf_counter() - start)
 
 
-def compare(kind, shape, only=None):
+def compare(kind, shape, rounds, only=None):
     """Milliseconds and ratios to Keras' layer, of a step and of a prediction."""
     import numpy as np
 
@@ -74,14 +75,14 @@ def compare(kind, shape, only=None):
             continue
         for pair in made.values():
             pair[at](), pair[at]()
-        rounds = [
+        took = [
             {name: timed(pair[at]) for name, pair in made.items()}
-            for _ in range(ROUNDS)
+            for _ in range(rounds)
         ]
         for name in made:
-            row[f"{what}_ms_{name}"] = round(np.median([r[name] for r in rounds]), 1)
+            row[f"{what}_ms_{name}"] = round(np.median([t[name] for t in took]), 1)
             if name != "keras":
-                ratios = [r[name] / r["keras"] for r in rounds]
+                ratios = [t[name] / t["keras"] for t in took]
                 spread = np.percentile(ratios, (25, 50, 75)).round(3).tolist()
                 row[f"{what}_ratio_{name}"] = dict(
                     zip(("q1", "median", "q3"), spread, strict=True)
@@ -122,6 +123,8 @@ def main():
     parser.add_argument("--out", type=Path)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--only", choices=("train", "predict"))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS])
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--train", nargs=6, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:
@@ -131,12 +134,12 @@ def main():
 
     backend = keras.backend.backend()
     rows = []
-    for kind in ("LSTM", "GRU"):
+    for kind in options.kinds:
         for shape in GRID if options.grid else GOAL:
             if options.memory:
                 found = memory(kind, shape)
             else:
-                found = compare(kind, shape, options.only)
+                found = compare(kind, shape, options.rounds, options.only)
             named = zip(("time", "batch", "units", "inputs"), shape, strict=True)
             rows.append({"kind": kind, **dict(named), **found})
             medians = {
@@ -148,10 +151,7 @@ def main():
     names = ("keras", "keras-dlparts", "tensorflow-cpu", "jax", "torch", "numpy")
     installed = {d.name.replace("_", "-"): d.version for d in metadata.distributions()}
     result = {
-        "command": f"KERAS_BACKEND={backend} python benchmarks/recurrent.py"
-        + " --grid" * options.grid
-        + " --memory" * options.memory
-        + (f" --only {options.only}" if options.only else ""),
+        "command": f"KERAS_BACKEND={backend} python {shlex.join(sys.argv)}",
         "backend": backend,
         "machine": {
             "cores": os.cpu_count(),
@@ -161,7 +161,7 @@ def main():
             "processor": platform.machine(),
         },
         "versions": {name: installed[name] for name in names if name in installed},
-        **({} if options.memory else {"rounds": ROUNDS}),
+        **({} if options.memory else {"rounds": options.rounds}),
         "rows": rows,
     }
     if options.out:

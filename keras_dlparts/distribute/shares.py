@@ -13,6 +13,8 @@ batch is cut where the samples do not suffice for a whole one:
                 before it, so that no replica is without any
 """
 
+import time
+
 import keras
 import numpy as np
 
@@ -107,7 +109,7 @@ class Share(keras.utils.PyDataset):
         rows = [start + j * (stop - start) // self.replicas for j in (first, last)]
         return self.batches.samples(slice(*rows))
 
-    def to_tf_data(self, class_weight=None):
+    def to_tf_data(self, class_weight=None, fetched=None):
         """A `tf.data.Dataset` of what each own replica reads, one after the other.
 
         A pass over it gives the order of the `epoch` that the batches have when the
@@ -116,6 +118,8 @@ class Share(keras.utils.PyDataset):
         Args:
             class_weight: `{class number: weight}`, or None. `fit` cannot weigh the
                 classes of data that are shared out already.
+            fetched: Called with a step and the time when its fetching began, once all
+                own parts of its batch are there.
         """
         import tensorflow as tf
 
@@ -133,7 +137,13 @@ class Share(keras.utils.PyDataset):
         )
 
         def parts():
-            return (read(i, j) for i in range(len(self)) for j in self.own)
+            for i in range(len(self)):
+                began = time.perf_counter()
+                for j in self.own:
+                    part = read(i, j)
+                    if fetched and j == self.own[-1]:
+                        fetched(i, began)
+                    yield part
 
         dataset = tf.data.Dataset.from_generator(parts, output_signature=signature)
         count = len(self) * len(self.own)
@@ -148,7 +158,7 @@ def _weights(data, class_weight):
     return np.array([class_weight.get(int(c), 1.0) for c in classes], "float32")
 
 
-def share(batches, strategy, even=True, class_weight=None):
+def share(batches, strategy, even=True, class_weight=None, fetched=None):
     """What `fit` or `evaluate` takes under a strategy of several workers.
 
     Args:
@@ -158,6 +168,7 @@ def share(batches, strategy, even=True, class_weight=None):
             Without it, to evaluate, every sample counts; JAX has even cuts only.
         class_weight: `{class number: weight}` for training on TensorFlow; on JAX give
             it to `fit`.
+        fetched: As for `Share.to_tf_data`; not called on JAX.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -172,7 +183,7 @@ def share(batches, strategy, even=True, class_weight=None):
         local = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * local
         own = range(first, first + local)
-        return Share(batches, replicas, own, even).to_tf_data(class_weight)
+        return Share(batches, replicas, own, even).to_tf_data(class_weight, fetched)
 
     # All workers have as many parts, so none need ask the others at every step.
     extended = strategy.extended

@@ -145,7 +145,7 @@ def _fit(made, experiment, path, say, watchers, bars, sharing):
     log.status("running")
     parts = with_figures(model, made.callbacks)
     steps = _steps_a_call(settings, made, saved)
-    items = chunks.prepared(model, sharing.train(data.train), steps)
+    items = chunks.prepared(model, sharing.train(data.train, log.waiting), steps)
     joined = isinstance(items, JoinedBatches)
     if isinstance(items, keras.utils.PyDataset):
         own = steps if joined else 1

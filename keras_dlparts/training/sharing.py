@@ -139,11 +139,17 @@ class Sharing:
                 ("model",),
             )
 
-    def train(self, batches):
-        """The training data as `fit` is to have it."""
+    def train(self, batches, waiting=None):
+        """The training data as `fit` is to have it.
+
+        A `Waiting` times what only the data itself can tell of; a `Feed` can the rest.
+        """
         if self.use == "multi_worker":
             weight = self.settings.fit.class_weight
-            return shares.share(batches, self.strategy, class_weight=weight)
+            fetched = waiting and waiting.fetched
+            return shares.share(
+                batches, self.strategy, class_weight=weight, fetched=fetched
+            )
         if self.use == "tpu":
             return self._of_one_size(batches)
         if self.replicas > 1:

@@ -99,6 +99,7 @@ def test_a_run_of_several_workers_is_that_of_one(backend, workers, tmp_path):
     for ours, theirs in zip(history(run), history(one), strict=True):
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
             np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
+        assert 0 <= ours["data_wait_share"] < 1
     logs = {f"{i}.log" for i in range(1, workers)}
     assert {path.name for path in (run / "workers").iterdir()} == logs
     names = {path.name for path in one.iterdir()}

@@ -1,6 +1,7 @@
 """Data shared out: every example is read once, by one worker."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +68,17 @@ def test_of_several_local_replicas():
     ours, theirs = shares(batches, 2, local=2)
     assert ours[0][0].tolist() == [0, 1, 2, 3]
     assert theirs[0][0].tolist() == [4, 5, 6, 7]
+
+
+def test_each_step_that_was_fetched_is_told_once():
+    told = []
+    part = shares(Batches(np.arange(24), batch_size=8), 2, local=2)[1]
+    started = time.perf_counter()
+    read = [*part.to_tf_data(fetched=lambda *step: told.append(step))]
+    assert [x.numpy().tolist() for (x,) in read][:2] == [[4, 5], [6, 7]]
+    assert [step for step, _ in told] == [0, 1, 2]
+    times = [started, *(began for _, began in told), time.perf_counter()]
+    assert times == sorted(times)
 
 
 def test_a_source_is_shared_out():
