@@ -7,6 +7,10 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What runs on the other backends too.
 ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py)
 FAST = -m "not slow and not study"
+QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
+	JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/jax \
+	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
 .PHONY: demo test test-all test-more test-studies check docs clean
 
@@ -41,11 +45,10 @@ test: $(VENV)/.test
 # Everything: also kills, several processes, a browser, and the other backends.
 test-all: test test-more test-studies
 
-# JAX' tests compile thousands of small steps; optimised less they take two thirds.
+# JAX' tests compile thousands of small steps: less optimised, and equal ones once.
 test-more: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m "slow and not study"
-	JAX_DISABLE_MOST_OPTIMIZATIONS=1 KERAS_BACKEND=jax \
-		$(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
+	$(QUICK_JAX) KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 
 # Each study of the examples once, as short as it goes, and what is slow twice over.

@@ -87,7 +87,12 @@ def history(run):
 
 
 @pytest.mark.parametrize(
-    ("backend", "workers"), [("tensorflow", 2), ("tensorflow", 3), ("jax", 2)]
+    ("backend", "workers"),
+    [
+        pytest.param("tensorflow", 2, marks=pytest.mark.study),
+        ("tensorflow", 3),
+        ("jax", 2),
+    ],
 )
 def test_a_run_of_several_workers_is_that_of_one(backend, workers, tmp_path):
     # 297 samples to train on: three times three batches, and nine more.
@@ -112,6 +117,7 @@ def test_a_run_of_several_workers_is_that_of_one(backend, workers, tmp_path):
     ]
 
 
+@pytest.mark.study
 def test_workers_learn_layer_by_layer_as_one(tmp_path):
     """On JAX, where random draws are those of one device."""
     config = {
@@ -166,7 +172,7 @@ def wait_for_epochs(folder, count, process):
 )
 def test_nothing_is_lost(backend, tmp_path):
     """One worker killed, the launcher stopped, all killed: each time at some moment."""
-    epochs = 40
+    epochs = 24
     config = {**CONFIG, "deterministic": True}
     config["fit"] = {"epochs": epochs, "checkpoint_every": 4}
     config["model"] = [*CONFIG["model"][:2], *DROPOUT, CONFIG["model"][2]]
