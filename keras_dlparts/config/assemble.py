@@ -1,5 +1,7 @@
 """An experiment -> its data, its compiled model and its callbacks, checked together."""
 
+import collections
+import contextlib
 from dataclasses import dataclass
 
 import keras
@@ -39,9 +41,29 @@ def assemble(experiment, data=None):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.dtype_policy)
     try:
-        model = compile_model(experiment, build_model(experiment, spec))
+        with _own_names():
+            model = compile_model(experiment, build_model(experiment, spec))
     finally:
         keras.config.set_dtype_policy(policy)
     if data is not None:
         check_fit(experiment, model, batch)
     return Assembled(data, model, callbacks)
+
+
+@contextlib.contextmanager
+def _own_names():
+    """A context in which Keras' names count from the start: `dense`, `dense_1`, ...
+
+    A config's model then has the same names whatever the process made before, and the
+    same bits: TensorFlow sorts the terms of a sum by name, where `dense_10` comes
+    before `dense_9`.
+    """
+    from keras.src.backend.common import global_state  # Keras exports none
+
+    theirs = global_state.get_global_attribute("object_name_uids")
+    own = collections.defaultdict(int)
+    global_state.set_global_attribute("object_name_uids", own)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", theirs)

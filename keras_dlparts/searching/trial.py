@@ -103,7 +103,7 @@ class Trials:
             oracle.finish(trial, "COMPLETED", **notes)
 
     def _train(self, trial, path, oracle):
-        keras.backend.clear_session()  # names and graphs of the last trial
+        keras.backend.clear_session()  # the graphs of the last trial
         gc.collect()
         for old in ("status.json", "traceback.txt"):
             with contextlib.suppress(FileNotFoundError):

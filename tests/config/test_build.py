@@ -293,10 +293,21 @@ def test_data_takes_the_seed_unless_it_has_one():
 
 
 def test_name_that_keras_gives_another_layer():
-    keras.backend.clear_session()  # the next Flatten is called "flatten"
     with pytest.raises(ConfigError, match=r'"flatten" is used 2 times') as error:
         build({"use": "Dense", "units": 3, "name": "flatten"}, "Flatten")
     assert error.value.problems[0].path == "model"
+
+
+def test_names_do_not_depend_on_what_was_made_before():
+    before = keras.layers.Dense(1).name
+    inner = {"use": "ResidualDenseBlock", "units": 3}
+    models = [build({"use": "Dense", "units": 3}, inner) for _ in "ab"]
+    names = [[v.path for v in model.variables] for model in models]
+    assert names[0] == names[1]
+    assert [layer.name for layer in models[0].layers][1] == "dense"
+    # And whoever makes layers by hand sees nothing of it.
+    count = int(before.removeprefix("dense").lstrip("_") or 0)
+    assert keras.layers.Dense(1).name == f"dense_{count + 1}"
 
 
 @pytest.mark.parametrize("fault", [KeyError("no"), RuntimeError("no")])
