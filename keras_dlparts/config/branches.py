@@ -4,7 +4,6 @@ Each branch of each `one_of` is assembled once, and every part is made with the 
 the most and each listed value that its arguments may take.
 """
 
-import keras
 
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import construct
@@ -50,7 +49,6 @@ def check_opened(document, given):
     for space in spaces:
         for branch in range(len(space.spec.get("of", ()))):
             if (id(space.spec), branch) not in seen:
-                keras.backend.clear_session()
                 choose = assignment(spaces, {id(space.spec): branch})
                 attempt(made.whole, choose)
     for n in range(_most_values(spaces)):

@@ -209,11 +209,11 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
     Example:
 
     >>> import keras, numpy as np
-    >>> layer = BayesianSparsityDropout(keras.layers.Dense(1), warmup=1, ramp=1, seed=0)
+    >>> layer = BayesianSparsityDropout(keras.layers.Dense(1), warmup=5, ramp=5, seed=0)
     >>> model = keras.Sequential([keras.Input((20,)), layer])
-    >>> model.compile(keras.optimizers.Adam(0.01), "mse")
+    >>> model.compile(keras.optimizers.Adam(0.05), "mse")
     >>> x = np.random.default_rng(0).normal(size=(512, 20))
-    >>> _ = model.fit(x, x[:, 0] - x[:, 1], epochs=100, verbose=0)
+    >>> _ = model.fit(x, x[:, 0] - x[:, 1], epochs=20, verbose=0)
     >>> [int(j) for j in np.flatnonzero(layer.posterior_kernel())]
     [0, 1]
     >>> round(layer.sparsity, 2)

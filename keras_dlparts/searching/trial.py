@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import gc
 import json
 import math
 import shutil
@@ -103,8 +102,7 @@ class Trials:
             oracle.finish(trial, "COMPLETED", **notes)
 
     def _train(self, trial, path, oracle):
-        keras.backend.clear_session()  # the graphs of the last trial
-        gc.collect()
+        keras.backend.clear_session()  # what the last trial left, its memory too
         for old in ("status.json", "traceback.txt"):
             with contextlib.suppress(FileNotFoundError):
                 (path / old).unlink()

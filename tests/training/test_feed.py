@@ -79,7 +79,7 @@ CONFIG = {
 
 
 def test_a_run_shows_the_share(tmp_path, monkeypatch):
-    """A source that takes 150 ms a batch keeps a step of a few milliseconds waiting."""
+    """A source that takes 150 ms a batch keeps steps of a few milliseconds waiting."""
     samples = Batches._samples
 
     def slowly(self, rows):
@@ -93,10 +93,10 @@ def test_a_run_shows_the_share(tmp_path, monkeypatch):
         assert all(0 <= share <= 1 for share in run.history["data_wait_share"])
         page = (run.path / "report.html").read_text()
         assert "share of time waiting for data" in page
-    assert slow.history["data_wait_share"][1] > 0.5
     # In seconds: a quick run's steps of a millisecond wait for much of them, too.
     low, high = (
         run.history["data_wait_share"][1] * run.history["seconds"][1]
         for run in (quick, slow)
     )
+    assert high > 0.5 * 5 * 0.15  # half of what the source slept, or more
     assert low < 0.3 * high
