@@ -6,8 +6,11 @@ import keras
 
 from keras_dlparts.backend.basics import name
 
+# Few enough that what is made ahead stays in the processor's cache.
+_AHEAD = 8
 
-def scan(step, carry, sequences, widths, reverse=False, unroll=1):
+
+def scan(step, carry, sequences, widths, reverse=False, unroll=1, ahead=None):
     """A loop over the first axis that nothing differentiates through.
 
         step(carry, slices) -> (carry, values)     slices and values of one time
@@ -19,25 +22,32 @@ def scan(step, carry, sequences, widths, reverse=False, unroll=1):
         widths: the last axis of each value, float32 of the shape `(batch, width)`.
         reverse: go from the last time to the first.
         unroll: how many times a round of JAX' loop takes.
+        ahead: a function `slices -> slices` of what does not depend on the carry, made
+            before `step` gets it. PyTorch makes it for `_AHEAD` times at once.
 
     Returns: the last carry, and the values of all times, of which `stacked` makes
     tensors. TensorFlow keeps them apart, and stacking them takes their memory again.
     """
+    if name() == "torch":
+        length, stacked = len(sequences[0]), None
+        for t, slices in _in_turn(sequences, ahead, reverse):
+            carry, values = step(carry, slices)
+            if stacked is None:
+                stacked = tuple(v.new_empty((length, *v.shape)) for v in values)
+            for whole, value in zip(stacked, values, strict=True):
+                whole[t] = value
+        return carry, stacked
+
+    if ahead is not None:
+        rest = step
+
+        def step(carry, slices):
+            return rest(carry, ahead(slices))
+
     if name() == "jax":
         import jax
 
         return jax.lax.scan(step, carry, sequences, reverse=reverse, unroll=unroll)
-    if name() == "torch":
-        times = range(len(sequences[0]))
-        stacked = None
-        for t in reversed(times) if reverse else times:
-            carry, values = step(carry, tuple(s[t] for s in sequences))
-            if stacked is None:
-                shape = (len(times),)
-                stacked = tuple(v.new_empty(shape + v.shape) for v in values)
-            for whole, value in zip(stacked, values, strict=True):
-                whole[t] = value
-        return carry, stacked
 
     import tensorflow as tf
 
@@ -67,6 +77,17 @@ def scan(step, carry, sequences, widths, reverse=False, unroll=1):
         lambda i, *_: i < length, body, (0, carry, arrays), maximum_iterations=length
     )
     return carry, tuple(arrays)
+
+
+def _in_turn(sequences, ahead, reverse):
+    """Each time and its slices, made ahead for a few times at once."""
+    starts = range(0, len(sequences[0]), _AHEAD)
+    for start in reversed(starts) if reverse else starts:
+        made = tuple(s[start : start + _AHEAD] for s in sequences)
+        made = made if ahead is None else ahead(made)
+        times = range(len(made[0]))
+        for t in reversed(times) if reverse else times:
+            yield start + t, tuple(s[t] for s in made)
 
 
 def stacked(values):

@@ -4,7 +4,6 @@ Each branch of each `one_of` is assembled once, and every part is made with the 
 the most and each listed value that its arguments may take.
 """
 
-
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError

@@ -117,15 +117,13 @@ def run_loop(unit, x, states, weights, training, sequences):
         kernels = unit.norm.centre(kernel), unit.norm.centre(recurrent_kernel)
         return *(ops.cast(k, dtype) for k in kernels), *vectors
 
-    def one_step(states, x_t, kernel, recurrent_kernel, *vectors):
-        q, p = product(x_t, kernel), product(states[0], recurrent_kernel)
-        return unit.forward(q, p, states, *vectors)
-
     def forward(x, *arguments):
         states, weights = arguments[:count], centred(*arguments[count:])
+        kernel, recurrent_kernel, *vectors = weights
 
         def step(before, slices):
-            states, kept = one_step(before, *slices, *weights)
+            q, p = product(*slices, kernel), product(before[0], recurrent_kernel)
+            states, kept = unit.forward(q, p, before, *vectors)
             return states, (*states[:outputs], *before, *keras.tree.flatten(kept))
 
         widths = [s.shape[-1] for s in (*states[:outputs], *states)]
@@ -167,15 +165,19 @@ def run_loop(unit, x, states, weights, training, sequences):
 
     if training:
         return backend.with_gradient(forward, backward)(x, *states, *weights)
-    weights = centred(*weights)
+    kernel, recurrent_kernel, *vectors = centred(*weights)
+
+    def ahead(slices):
+        return (product(slices[0], kernel),)
 
     def step(states, slices):
-        states, _ = one_step(states, *slices, *weights)
+        p = product(states[0], recurrent_kernel)
+        states, _ = unit.forward(*slices, p, states, *vectors)
         return states, states[:outputs]
 
     widths = [s.shape[-1] for s in states[:outputs]]
     # Four times a round is quicker where nothing is kept, and slower in training.
-    last, values = backend.scan(step, states, (x,), widths, unroll=4)
+    last, values = backend.scan(step, states, (x,), widths, unroll=4, ahead=ahead)
     return (*map(backend.stacked, values), *last)
 
 
