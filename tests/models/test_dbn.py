@@ -52,6 +52,7 @@ def test_the_decoder_starts_from_the_transposed_weights():
     assert not np.array_equal(model.hidden[0].get_weights()[0].T, top.get_weights()[0])
 
 
+@pytest.mark.slow
 def test_deep_autoencoder_starts_better_after_pretraining():
     """Two patterns with noise: the unrolled machines reconstruct them untrained."""
     random = np.random.default_rng(0)
@@ -110,6 +111,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.slow
 def test_a_config_pretrains_and_resumes_with_the_layers_it_has(tmp_path, monkeypatch):
     whole = train(CONFIG, out=tmp_path / "whole")
     with (whole.path / "pretraining.csv").open() as file:
