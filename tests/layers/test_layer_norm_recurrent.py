@@ -93,7 +93,7 @@ REFERENCE = dict(zip(LAYERS, [lstm, gru, simple], strict=True))
 @each_layer
 def test_it_is_the_formula(layer_class, training, unroll):
     layer = made(layer_class, return_state=True, unroll=unroll)
-    x = data(time=11)  # PyTorch predicts eight times at once
+    x = data(time=35)  # PyTorch makes 32 input products at once
     zeros = [np.zeros((3, UNITS), "f") for _ in layer.state_size]
     weights = [w.numpy() for w in layer.trainable_weights]
     expected = REFERENCE[layer_class](x, *zeros, *weights)
@@ -447,7 +447,7 @@ def test_a_cell_in_keras_rnn_is_the_layer(cell, layer):
     loop = keras.layers.RNN(cell(UNITS), return_sequences=True)
     loop.build((None, 7, 5))
     loop.cell.set_weights([w.numpy() for w in layer.cell.weights])
-    x = data(time=19)
+    x = data(time=35)
     np.testing.assert_allclose(numpy(loop(x)), numpy(layer(x)), atol=1e-6)
 
 
