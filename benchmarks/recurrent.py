@@ -8,7 +8,8 @@ A figure is the median over the rounds of the pairwise ratio to Keras' plain lay
 `--grid` runs all shapes of the grid; without it, the two of the goal: time 100, batch
 64, units 256. `--memory` measures the memory of those two instead, each layer in a
 process of its own: its peak, and how far that lies above the peak before training.
-`--only train`, `--only predict` leave the other out, `--kinds LSTM` the other layers.
+`--only train`, `--only predict` leave the other out, `--kinds LSTM` the other layers;
+`--shape TIME BATCH UNITS INPUTS`, once or more, takes the place of the two shapes.
 """
 
 import argparse
@@ -120,6 +121,7 @@ def train_and_print_peak(kind, name, *shape):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--grid", action="store_true")
+    parser.add_argument("--shape", nargs=4, type=int, action="append")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--only", choices=("train", "predict"))
@@ -135,7 +137,7 @@ def main():
     backend = keras.backend.backend()
     rows = []
     for kind in options.kinds:
-        for shape in GRID if options.grid else GOAL:
+        for shape in GRID if options.grid else options.shape or GOAL:
             if options.memory:
                 found = memory(kind, shape)
             else:

@@ -301,7 +301,7 @@ def test_name_that_keras_gives_another_layer():
 def test_names_do_not_depend_on_what_was_made_before():
     before = keras.layers.Dense(1).name
     inner = {"use": "ResidualDenseBlock", "units": 3}
-    models = [build({"use": "Dense", "units": 3}, inner) for _ in "ab"]
+    models = [build({"use": "Dense", "units": 3}, inner) for _ in range(2)]
     names = [[v.path for v in model.variables] for model in models]
     assert names[0] == names[1]
     assert [layer.name for layer in models[0].layers][1] == "dense"
