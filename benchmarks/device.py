@@ -277,7 +277,7 @@ def work(model, family):
     import keras
     import numpy as np
 
-    from keras_dlparts import planning
+    from keras_dlparts.config import planning
 
     forward = 0
     for layer, inputs, outputs in planning.calls(model, BATCH)[1]:

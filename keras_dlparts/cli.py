@@ -224,7 +224,7 @@ def plan(
 ):
     """What training on several replicas holds and moves: arithmetic, no training."""
     _start_backend()
-    from keras_dlparts.planning import plan as plan_config
+    from keras_dlparts.config.planning import plan as plan_config
 
     planned = plan_config(config, sets or (), replicas)
     if as_json:

@@ -15,7 +15,7 @@ import warnings
 
 import numpy as np
 
-from keras_dlparts.checks import check_count
+from keras_dlparts.support.checks import check_count
 
 try:
     from sklearn.base import (

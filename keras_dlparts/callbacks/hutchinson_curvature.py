@@ -16,7 +16,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.callbacks.measuring import Measuring
-from keras_dlparts.checks import check_count
+from keras_dlparts.support.checks import check_count
 
 CASES = {
     "HutchinsonCurvature": (

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_dlparts.checks import check_count
+from keras_dlparts.support.checks import check_count
 
 
 class Measuring(keras.callbacks.Callback):

@@ -19,8 +19,8 @@ import numpy as np
 
 from keras_dlparts import backend
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
-from keras_dlparts.checks import check_count
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
+from keras_dlparts.support.checks import check_count
 
 CASES = {
     "RelaxedSmoothnessClipping": (

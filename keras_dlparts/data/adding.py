@@ -13,8 +13,8 @@ arXiv:1504.00941.
 
 import numpy as np
 
-from keras_dlparts.checks import check_count
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_count
 
 
 class Adding(Source):

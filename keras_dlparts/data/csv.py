@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.checks import check_flag, check_path
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_flag, check_path
 
 
 def example(folder):

@@ -7,8 +7,8 @@ The first 1500 samples train (and validate), the last 297 test, always the same.
 Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI.
 """
 
-from keras_dlparts.checks import check_flag
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_flag
 
 TRAIN_SAMPLES = 1500
 

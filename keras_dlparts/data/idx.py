@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.checks import check_flag, check_path
 from keras_dlparts.data.images import prepare_images
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_flag, check_path
 
 DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.checks import check_path
 from keras_dlparts.data.idx import read_idx
 from keras_dlparts.data.images import prepare_images
 from keras_dlparts.data.npz import Npz
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_path
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -18,8 +18,8 @@ convolutional network 94 % (paper: 32, 68, 94).
 
 import numpy as np
 
-from keras_dlparts.checks import check_count, check_number
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_count, check_number
 
 POINTS = 40
 TEMPLATES = np.array(

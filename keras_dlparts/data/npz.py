@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.checks import check_path
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_path
 
 
 def example(folder):

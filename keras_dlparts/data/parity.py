@@ -9,8 +9,8 @@ with few bits the test repeats patterns of the training data.
 Minsky & Papert 1969, "Perceptrons".
 """
 
-from keras_dlparts.checks import check_count
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_count
 
 
 class Parity(Source):

@@ -18,8 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_dlparts.checks import check_count, check_flag, check_number, check_word
 from keras_dlparts.data.batches import Batches, map_arrays
+from keras_dlparts.support.checks import (
+    check_count,
+    check_flag,
+    check_number,
+    check_word,
+)
 
 
 class Splits(NamedTuple):

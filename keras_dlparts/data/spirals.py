@@ -11,8 +11,8 @@ Lang & Witbrock 1988, "Learning to tell two spirals apart".
 
 import numpy as np
 
-from keras_dlparts.checks import check_count, check_number
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_count, check_number
 
 
 def arms(t, c, classes, turns):

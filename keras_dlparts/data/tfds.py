@@ -11,10 +11,10 @@ import re
 
 import numpy as np
 
-from keras_dlparts.checks import check_path
 from keras_dlparts.data.batches import map_arrays
 from keras_dlparts.data.images import prepare_images
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_path
 
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
 

@@ -1,7 +1,7 @@
 """The devices that a strategy is to use: checked, and on a processor made."""
 
 from keras_dlparts import backend
-from keras_dlparts.checks import check_count
+from keras_dlparts.support.checks import check_count
 
 
 def check_backend(name, *wanted):

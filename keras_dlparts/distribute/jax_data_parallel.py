@@ -8,8 +8,8 @@ import contextlib
 
 import keras
 
-from keras_dlparts.checks import check_count
 from keras_dlparts.distribute.devices import check_backend, named
+from keras_dlparts.support.checks import check_count
 
 
 def strategy(devices=None):

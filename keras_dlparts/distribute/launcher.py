@@ -28,8 +28,8 @@ import time
 import traceback
 from pathlib import Path
 
-from keras_dlparts.processes import ending, environment
-from keras_dlparts.writing import write_json
+from keras_dlparts.support.files import write_json
+from keras_dlparts.support.processes import ending, environment
 
 # Where a worker finds the launcher's folder.
 _FOLDER = "DLPARTS_LAUNCHER"

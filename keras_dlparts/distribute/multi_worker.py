@@ -10,9 +10,9 @@ Who the workers are says the environment: see `keras_dlparts.distribute.cluster`
 
 import keras
 
-from keras_dlparts.checks import check_count, check_word
 from keras_dlparts.distribute import cluster, remedy
 from keras_dlparts.distribute.devices import check_backend
+from keras_dlparts.support.checks import check_count, check_word
 
 _COMMUNICATION = ("auto", "ring", "nccl")
 

@@ -21,9 +21,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend, feeding
-from keras_dlparts.layers.boltzmann import VISIBLE
-from keras_dlparts.layers.rbm import RBM
+from keras_dlparts import backend
+from keras_dlparts.backend import feeding
+from keras_dlparts.layers.energy.boltzmann import VISIBLE
+from keras_dlparts.layers.energy.rbm import RBM
 
 CASES = {
     "DBN": (

@@ -19,9 +19,9 @@ He et al. 2016, "Deep residual learning for image recognition", arXiv:1512.03385
 
 import keras
 
-from keras_dlparts.checks import check_word
-from keras_dlparts.layers.residual_block import ResidualBlock
-from keras_dlparts.layers.shortcuts import channel_axis
+from keras_dlparts.layers.residual.residual_block import ResidualBlock
+from keras_dlparts.layers.residual.shortcuts import channel_axis
+from keras_dlparts.support.checks import check_word
 
 _IMAGENET = {
     18: ("basic", (2, 2, 2, 2)),

@@ -14,11 +14,11 @@ import math
 import keras
 from keras import ops
 
-from keras_dlparts.checks import check_number
 from keras_dlparts.optimizers.clipping_rule import (
     ClippingRule,
     global_norm,
 )
+from keras_dlparts.support.checks import check_number
 
 CASES = {"AdaptiveUnit": ({"arguments": {"clip_factor": 0.01}},)}
 

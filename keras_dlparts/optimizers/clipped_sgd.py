@@ -14,9 +14,9 @@ nu = 0.7 and beta = 0.999.
 
 import keras
 
-from keras_dlparts.checks import check_number
 from keras_dlparts.optimizers.clipping_rule import clip_by, global_norm
 from keras_dlparts.optimizers.directed_sgd import DirectedSGD
+from keras_dlparts.support.checks import check_number
 
 CASES = {
     "ClippedSGD": (

@@ -8,8 +8,8 @@ recurrent neural networks", arXiv:1211.5063.
 
 import keras
 
-from keras_dlparts.checks import check_number
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
+from keras_dlparts.support.checks import check_number
 
 CASES = {"FixedNorm": ({"arguments": {"threshold": 0.1}},)}
 

@@ -11,9 +11,9 @@ Zhang, He, Sra & Jadbabaie 2019, arXiv:1905.11881.
 
 import keras
 
-from keras_dlparts.checks import check_number
 from keras_dlparts.optimizers.clipping_rule import global_norm
 from keras_dlparts.optimizers.directed_sgd import DirectedSGD
+from keras_dlparts.support.checks import check_number
 
 CASES = {"NormalizedSGD": ({"arguments": {"learning_rate": 0.1, "beta": 0.5}},)}
 

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts.checks import check_count, check_number
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
+from keras_dlparts.support.checks import check_count, check_number
 
 CASES = {"Percentile": ({"arguments": {"percentile": 50.0, "window": 4}},)}
 

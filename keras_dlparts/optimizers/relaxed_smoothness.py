@@ -16,8 +16,8 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.checks import check_number
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
+from keras_dlparts.support.checks import check_number
 
 CASES = {"RelaxedSmoothness": ({"arguments": {"L0": 1.0, "L1": 2.0}},)}
 

@@ -16,8 +16,8 @@ pre-training", arXiv:2504.02507.
 import keras
 from keras import ops
 
-from keras_dlparts.checks import check_count, check_number
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
+from keras_dlparts.support.checks import check_count, check_number
 
 CASES = {"ZScore": ({"arguments": {"threshold": 1.0, "warmup": 2}},)}
 

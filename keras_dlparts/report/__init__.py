@@ -9,7 +9,7 @@ offers a method
     def figures(self, run):
         '''{title: picture}, a picture being a matplotlib Figure or a list of dicts.'''
 
-where `run` is a `keras_dlparts.training.run.Run`. A list of dicts becomes a table, a
+where `run` is a `keras_dlparts.runs.Run`. A list of dicts becomes a table, a
 dict a row. The page gives each part with figures a section of its own; if the
 method raises, the section shows the error and the rest of the page stands. What a
 callback adds to `logs` is in `run.history` later, and what it writes into
@@ -20,8 +20,8 @@ Make a Figure by `matplotlib.figure.Figure()`: unlike pyplot it has no global st
 from pathlib import Path
 
 from keras_dlparts.report import page
-from keras_dlparts.training.run import Run
-from keras_dlparts.writing import whole
+from keras_dlparts.runs import Run
+from keras_dlparts.support.files import whole
 
 __all__ = ["write"]
 

@@ -9,7 +9,7 @@ import math
 import re
 
 from keras_dlparts.report import html
-from keras_dlparts.training.run import BOOKKEEPING, higher_is_better
+from keras_dlparts.runs import BOOKKEEPING, higher_is_better
 
 MUTED, RULE, TRAIN, VAL, PAPER = (f"#0a0b{i:02x}" for i in range(5))
 VARIABLES = {

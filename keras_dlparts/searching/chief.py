@@ -12,11 +12,11 @@ The chief never waits for a worker: it looks around a few times a second. What i
 import socket
 import time
 
-from keras_dlparts import processes
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.searching.channel import Server, fingerprint
 from keras_dlparts.searching.crew import Crew
 from keras_dlparts.searching.worker import CHIEF_GONE, ONE_DONE, OVER, WRONG
+from keras_dlparts.support import processes
 
 SILENCE = 120.0  # seconds after which a worker counts as lost
 _GOODBYE = 3.0

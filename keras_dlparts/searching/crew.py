@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from keras_dlparts.processes import environment
+from keras_dlparts.support.processes import environment
 
 _GIVE_UP = 3  # starts in a row that came to nothing
 _STOP_SECONDS = 10

@@ -22,10 +22,10 @@ import threading
 import warnings
 from pathlib import Path
 
+from keras_dlparts.runs import higher_is_better
 from keras_dlparts.searching import kerastuner
 from keras_dlparts.searching.space import declare
 from keras_dlparts.training.folder import write_json
-from keras_dlparts.training.run import higher_is_better
 
 ENDED = ("COMPLETED", "FAILED")
 

@@ -16,13 +16,13 @@ from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import settled
 from keras_dlparts.config.parts import written
+from keras_dlparts.runs import BOOKKEEPING
 from keras_dlparts.searching import tensorboard
 from keras_dlparts.searching.oracles import direction_of
 from keras_dlparts.searching.space import chooser
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.log import NonFiniteError
 from keras_dlparts.training.loop import carry_out
-from keras_dlparts.training.run import BOOKKEEPING
 
 _SECONDS_IDLE = 0.5  # until a worker asks again
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from keras_dlparts.config.document import Document
 from keras_dlparts.config.whole_space import whole_space
+from keras_dlparts.runs import Run, higher_is_better
 from keras_dlparts.searching.folder import read
 from keras_dlparts.searching.space import shown_value
-from keras_dlparts.training.run import Run, higher_is_better
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_dlparts.training.run import Run
+from keras_dlparts.runs import Run
 
 _HOME = {
     "NonFiniteError": "log",

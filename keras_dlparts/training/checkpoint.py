@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_dlparts import backend
-from keras_dlparts.writing import read_arrays, write_arrays
+from keras_dlparts.support.files import read_arrays, write_arrays
 
 _KEPT = 2
 

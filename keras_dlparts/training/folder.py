@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from keras_dlparts import backend
-from keras_dlparts.writing import write_json, write_text
+from keras_dlparts.support.files import write_json, write_text
 
 _PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
 _PACKAGES += ("jax", "torch")

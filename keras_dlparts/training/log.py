@@ -14,9 +14,9 @@ import keras
 
 from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
+from keras_dlparts.runs import higher_is_better
+from keras_dlparts.support.files import room, whole, write_json, write_text
 from keras_dlparts.training.feed import Waiting
-from keras_dlparts.training.run import higher_is_better
-from keras_dlparts.writing import room, whole, write_json, write_text
 
 
 class NonFiniteError(RuntimeError):

@@ -3,9 +3,9 @@
 from keras_dlparts import report
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.experiment import load
+from keras_dlparts.runs import Run
 from keras_dlparts.training.checkpoint import Checkpoints, restore_callbacks
 from keras_dlparts.training.loop import with_figures
-from keras_dlparts.training.run import Run
 
 
 def evaluate(path, split="test"):

@@ -5,13 +5,16 @@ import contextlib
 import keras
 import numpy as np
 
-from keras_dlparts import backend, feeding, report
+from keras_dlparts import backend, report
+from keras_dlparts.backend import feeding
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
 from keras_dlparts.data.batches import JoinedBatches
 from keras_dlparts.distribute import shares
+from keras_dlparts.runs import Run
+from keras_dlparts.support.files import DiskFull, sweep
 from keras_dlparts.training import chunks, pretraining, several
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.checkpoint import Checkpoints, restore, restore_generators
@@ -20,9 +23,7 @@ from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
 from keras_dlparts.training.nonfinite import first_bad
 from keras_dlparts.training.progress import Progress
 from keras_dlparts.training.resuming import FromStep, Restore
-from keras_dlparts.training.run import Run
 from keras_dlparts.training.sharing import Sharing
-from keras_dlparts.writing import DiskFull, sweep
 
 
 class _Epoch(keras.callbacks.Callback):

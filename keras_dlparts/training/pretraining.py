@@ -12,8 +12,8 @@ import numpy as np
 
 from keras_dlparts import backend
 from keras_dlparts.data.batches import Batches
+from keras_dlparts.support.files import read_arrays, write_arrays, write_text
 from keras_dlparts.training import chunks
-from keras_dlparts.writing import read_arrays, write_arrays, write_text
 
 
 def check(experiment, made):

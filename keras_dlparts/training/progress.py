@@ -15,7 +15,7 @@ from rich import progress
 from rich.console import Console
 from rich.table import Column
 
-from keras_dlparts.training.run import BOOKKEEPING
+from keras_dlparts.runs import BOOKKEEPING
 
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 

@@ -162,7 +162,7 @@ def test_unused_output_may_come_of_a_layer_with_several():
         (
             {"use": "RandomDropout", "rate": 0.25},
             lambda one: type(one).__module__,
-            "keras_dlparts.layers.random_dropout",
+            "keras_dlparts.layers.dropout.random_dropout",
         ),
     ],
 )

@@ -133,7 +133,7 @@ def as_one():
     """Training, validation, evaluation and prediction, all without randomness."""
     import keras
 
-    from keras_dlparts import feeding
+    from keras_dlparts.backend import feeding
     from keras_dlparts.data.batches import Batches
     from keras_dlparts.distribute.shares import share
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from keras_dlparts import report
 from keras_dlparts.report import curves, html
-from keras_dlparts.training.run import Run
+from keras_dlparts.runs import Run
 
 ENVIRONMENT = {
     "started": "2025-01-02T03:04:05",

@@ -12,9 +12,9 @@ from rich.console import Console
 import keras_dlparts
 from keras_dlparts import ConfigError, SearchFailed, search, train
 from keras_dlparts.data import Spirals
+from keras_dlparts.runs import Run
 from keras_dlparts.searching import hypermodel, report
 from keras_dlparts.searching.fork import beside
-from keras_dlparts.training.run import Run
 
 
 def refused(*args, **kwargs):

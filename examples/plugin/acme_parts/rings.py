@@ -10,8 +10,8 @@ No line parts one ring from another, so a linear model stays near chance.
 
 import numpy as np
 
-from keras_dlparts.checks import check_count, check_number
 from keras_dlparts.data import Source, Splits
+from keras_dlparts.support.checks import check_count, check_number
 
 
 def points(c, a, e, classes):

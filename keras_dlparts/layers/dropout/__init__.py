@@ -1,0 +1,1 @@
+"""Layers that drop, or add noise to, what passes through them."""

@@ -1,0 +1,1 @@
+"""Machines defined by an energy: restricted Boltzmann machines."""

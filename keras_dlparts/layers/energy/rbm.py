@@ -1,0 +1,327 @@
+"""A restricted Boltzmann machine that trains inside any Keras model.
+
+    E(v, h) = -b v - c h - v W h            Bernoulli units
+    F(v)    = -b v - sum_j softplus(x_j),   x = c + v W,   p(v) = exp(-F(v)) / Z
+    loss    = mean F(v) - mean F(stop(v_k))
+
+v_k are samples after k Gibbs steps: from the data (contrastive divergence, CD-k) or
+from chains that go on from batch to batch (persistent CD). The gradient of the loss is
+the CD-k gradient, so any Keras optimizer trains it. With a sparsity target p each
+hidden unit's running mean activity q_j is pulled to it: the gradient with respect to
+x_ij gains sparsity_cost (q_j - p) / batch.
+Shapes: v (batch, visible) -> (batch, units), or (batch,) for the free energy. Training
+adds the loss; inference gives the same output, without draws.
+What it can be asked besides: `boltzmann_machine.py`.
+Hinton 2002, "Training products of experts by minimizing contrastive divergence";
+Tieleman 2008, "Training RBMs using approximations to the likelihood gradient".
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dlparts import backend
+from keras_dlparts.layers.energy import boltzmann, rbm_figures
+from keras_dlparts.layers.energy.boltzmann_machine import BoltzmannMachine
+from keras_dlparts.layers.energy.rbm_monitor import Monitor
+from keras_dlparts.support.checks import check_count, check_number, check_word
+
+_ALONE = "the units are drawn at random in every step of learning"
+CASES = {
+    "RBM": (
+        {
+            "arguments": {"units": 5, "seed": 1, "sparsity_target": 0.1},
+            "input_shape": (4, 6),
+            "alone": _ALONE,
+            "input_dtype": "int32",
+        },
+        {
+            "arguments": {
+                "units": 5,
+                "visible": "gaussian",
+                "hidden": "relu",
+                "persistent": True,
+                "chains": 4,
+                "output": "samples",
+            },
+            "input_shape": (4, 6),
+            "alone": _ALONE,
+        },
+        {
+            "arguments": {"units": 3, "output": "free_energy", "monitor": False},
+            "input_shape": (4, 6),
+            "alone": _ALONE,
+            "input_dtype": "int32",
+        },
+    )
+}
+OUTPUTS = ("probabilities", "samples", "free_energy")
+_DECAY = 0.9  # of the running mean activity
+
+
+@keras.saving.register_keras_serializable("dlparts")
+class RBM(BoltzmannMachine):
+    """Restricted Boltzmann machine; contrastive divergence by plain `fit`.
+
+    The loss needs no targets: `model.compile(optimizer)` without a loss and
+    `model.fit(x)`. Its value says little, only its gradient counts; the logs also have
+    `free_energy`, `reconstruction_error` (mean squared, after one mean-field step) and,
+    for Bernoulli visible units, `pseudo_likelihood` (by one flipped unit a row). In
+    training these are taken from at most 32 rows of every fourth batch. The validation
+    loss is minus the pseudo-likelihood, or else the reconstruction error. With
+    `trainable=False` there is no loss at all.
+
+    On several replicas each draws for its share of the batch, and steps its own rows
+    of the persistent chains, which are put together when they are read. The mean
+    activities are the mean over replicas, what the logs count adds up over them.
+
+    Args:
+        units: Integer, `>= 1`. The hidden units.
+        visible: `"bernoulli"`, for values in [0, 1] that are states or probabilities,
+            or `"gaussian"` of variance 1: standardise the data.
+        hidden: `"bernoulli"` or `"relu"`, noisy rectified linear units.
+        k: Integer, `>= 1`. Gibbs steps a training step.
+        persistent: Whether the chains go on from batch to batch.
+        chains: Integer, `>= 1`. How many persistent chains. Replicas of a strategy
+            share them evenly.
+        sparsity_target: Float between 0 and 1, the wanted mean activity of a Bernoulli
+            hidden unit; None for no such pull.
+        sparsity_cost: Float. The strength of that pull.
+        output: `"probabilities"` (the mean of h), `"samples"` (h, through which a
+            gradient passes as if it were the mean; in inference the mean) or
+            `"free_energy"` (F, one number a row).
+        monitor: Whether to note the figures above, for the logs.
+        kernel_initializer: Of W; None for normal draws of deviation 0.01.
+        visible_bias_initializer: Of b.
+        hidden_bias_initializer: Of c.
+        kernel_regularizer: Of W.
+        kernel_constraint: Of W.
+        seed: Optional integer, for draws that repeat.
+
+    Call arguments:
+        inputs: Tensor of shape `(batch, visible)`.
+        training: Boolean. Whether to add the contrastive loss.
+
+    Output shape: `(batch, units)`, or `(batch,)` for `"free_energy"`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((6,)), RBM(4, seed=0)])
+    >>> model.compile(keras.optimizers.SGD(0.1))
+    >>> x = np.repeat([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], 50, axis=0)
+    >>> history = model.fit(x, batch_size=10, epochs=30, verbose=0).history
+    >>> history["reconstruction_error"][-1] < history["reconstruction_error"][0]
+    True
+    >>> model.layers[-1].sample(5, steps=100).shape == (5, 6)
+    True
+
+    Reference: Hinton 2012, "A practical guide to training RBMs"
+    """
+
+    def __init__(
+        self,
+        units,
+        visible="bernoulli",
+        hidden="bernoulli",
+        k=1,
+        persistent=False,
+        chains=100,
+        sparsity_target=None,
+        sparsity_cost=0.1,
+        output="probabilities",
+        monitor=True,
+        kernel_initializer=None,
+        visible_bias_initializer="zeros",
+        hidden_bias_initializer="zeros",
+        kernel_regularizer=None,
+        kernel_constraint=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(
+            units,
+            visible,
+            hidden,
+            kernel_initializer,
+            visible_bias_initializer,
+            hidden_bias_initializer,
+            kernel_regularizer,
+            kernel_constraint,
+            seed,
+            **kwargs,
+        )
+        check_count("k", k)
+        check_count("chains", chains)
+        check_word("output", output, OUTPUTS)
+        if sparsity_target is not None:
+            _check_sparsity(sparsity_target, hidden)
+        self.k = k
+        self.persistent = persistent
+        self.chains = chains
+        self.sparsity_target = sparsity_target
+        self.sparsity_cost = sparsity_cost
+        self.output_kind = output
+        self.monitor = monitor
+        self.monitored = None
+        if monitor:
+            self.sums = backend.RunningSums(5)
+            self.monitored = Monitor(self.sums, visible)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        common = {
+            "dtype": "float32",
+            "autocast": False,
+            "trainable": False,
+            "synchronization": "on_read",
+        }
+        start = 0.0 if self.sparsity_target is None else self.sparsity_target
+        self.activity = keras.Variable(
+            keras.initializers.Constant(start),
+            (self.units,),
+            aggregation="mean",
+            name="activity",
+            **common,
+        )
+        if self.persistent:
+            # A replica writes its own rows and leaves the others zero, so that the
+            # sum over replicas is all of them; `share` tells its rows' scale.
+            common["aggregation"] = "sum"
+            self.particles = keras.Variable(
+                "zeros", (self.chains, self.units), name="particles", **common
+            )
+            self.share = keras.Variable(
+                "ones", (self.chains, 1), name="share", **common
+            )
+
+    def call(self, inputs, training=False):
+        v = self._states(inputs, self.compute_dtype)
+        W, b, c = self._tensors()
+        if self.trainable and training:
+            self._learn(ops.stop_gradient(v), W, b, c)
+        x = boltzmann.to_hidden(v, W, c)
+        if self.trainable and not training and self.monitor:
+            self.add_loss(self.monitored.note(self, v, x, W, b, c))
+        if self.output_kind == "free_energy":
+            output = boltzmann.free_energy(v, x, b, self.visible, self.hidden)
+        else:
+            output = boltzmann.hidden_mean(x, self.hidden)
+        if self.output_kind == "samples" and training:
+            h = self._sample_hidden(x, self.seed_generator.next())
+            output = output + ops.stop_gradient(h - output)
+        return ops.cast(output, self.compute_dtype)
+
+    def _learn(self, v, W, b, c):
+        """Add the contrastive loss, and step the chains on."""
+        seed = self.seed_generator.next()
+        fixed = [*map(ops.stop_gradient, (W, b, c))]
+        if self.persistent:
+            h = self._own_particles()
+        else:
+            h = self._sample_hidden(boltzmann.to_hidden(v, fixed[0], fixed[2]), seed)
+        v_k = self._walk(h, seed, *fixed)
+        # One product for both, and so one in the gradient, where small ones cost most.
+        both = ops.concatenate([v, v_k])
+        x = boltzmann.to_hidden(both, W, c)
+        energy = boltzmann.free_energy(both, x, b, self.visible, self.hidden)
+        rows = ops.shape(v)[0]
+        x, x_k = x[:rows], x[rows:]
+        loss = ops.mean(energy[:rows]) - ops.mean(energy[rows:])
+        # What no compiled step can raise as an error is to be seen in the loss.
+        loss += ops.where(self._fits(v), 0.0, np.nan)
+        if self.persistent:
+            self._keep_particles(self._sample_hidden(x_k, seed, 2 * self.k))
+        mean = ops.mean(ops.stop_gradient(boltzmann.hidden_mean(x, self.hidden)), 0)
+        activity = _DECAY * self.activity + (1 - _DECAY) * mean
+        self.activity.assign(activity)
+        if self.sparsity_target is not None:
+            pull = ops.stop_gradient(activity) - self.sparsity_target
+            loss += self.sparsity_cost * ops.sum(pull * ops.mean(x, 0))
+        self.add_loss(loss)
+        if self.monitor:
+            noise = backend.draw("uniform", (), seed, 2 * self.k + 1)
+            self.monitored.sample(self, v, ops.stop_gradient(x), *fixed, noise)
+
+    def _sample_hidden(self, x, seed, step=0):
+        x = ops.stop_gradient(x)
+        noise = "uniform" if self.hidden == "bernoulli" else "normal"
+        noise = backend.draw(noise, ops.shape(x), seed, step)
+        return boltzmann.hidden_sample(x, noise, self.hidden)
+
+    def _walk(self, h, seed, W, b, c):
+        """v_k after k - 1 whole Gibbs steps from h."""
+        noise = "uniform" if self.visible == "bernoulli" else "normal"
+
+        def to_visible(h, i):
+            y = boltzmann.to_visible(h, W, b)
+            drawn = backend.draw(noise, ops.shape(y), seed, 2 * i + 1)
+            v = boltzmann.visible_sample(y, drawn, self.visible)
+            return ops.cast(v, self.compute_dtype)
+
+        def body(i, h):
+            x = boltzmann.to_hidden(to_visible(h, i), W, c)
+            return ops.cast(self._sample_hidden(x, seed, 2 * i + 2), h.dtype)
+
+        h = ops.cast(h, self.compute_dtype)
+        if self.k > 1:
+            h = ops.fori_loop(0, self.k - 1, body, h)
+        return to_visible(h, self.k - 1)
+
+    def _own_rows(self):
+        """Where this replica's particles are: the first row, and how many."""
+        replica, count = backend.replica()
+        if self.chains % count:
+            raise ValueError(
+                f"`chains` must be divisible by the {count} replicas, which share the "
+                f"chains. Received: chains={self.chains}"
+            )
+        rows = self.chains // count
+        return replica * rows, rows
+
+    def _own_particles(self):
+        first, rows = self._own_rows()
+        h, share = map(ops.convert_to_tensor, (self.particles, self.share))
+        if rows == self.chains:
+            return h
+        h = ops.slice(h, (first, 0), (rows, self.units))
+        return h / ops.slice(share, (first, 0), (rows, 1))
+
+    def _keep_particles(self, h):
+        first, rows = self._own_rows()
+        if rows == self.chains:
+            self.particles.assign(h)
+            return
+        for variable, own in ((self.particles, h), (self.share, ops.ones((rows, 1)))):
+            others = ops.zeros(variable.shape)
+            variable.assign(ops.slice_update(others, (first, 0), own))
+
+    def figures(self, run):
+        """Filters, fantasies, activities and the free energy by epoch."""
+        return rbm_figures.figures(self, run)
+
+    def compute_output_shape(self, input_shape):
+        if self.output_kind == "free_energy":
+            return (input_shape[0],)
+        return (input_shape[0], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "k": self.k,
+            "persistent": self.persistent,
+            "chains": self.chains,
+            "sparsity_target": self.sparsity_target,
+            "sparsity_cost": self.sparsity_cost,
+            "output": self.output_kind,
+            "monitor": self.monitor,
+        }
+
+
+def _check_sparsity(target, hidden):
+    if hidden != "bernoulli":
+        raise ValueError(
+            "`sparsity_target` is the chance that a Bernoulli hidden unit is on. "
+            f"Received: sparsity_target={target}, hidden={hidden!r}"
+        )
+    check_number("sparsity_target", target, above=0, below=1)

@@ -1,0 +1,85 @@
+"""What the logs say of a restricted Boltzmann machine beside its loss.
+
+    free energy             mean F(v)
+    reconstruction error    mean (v - E[v given E[h given v]])^2
+    pseudo-likelihood       mean n log p(v_i given the others), one unit i a row
+
+All are means over the rows of an epoch that were looked at.
+"""
+
+import keras
+from keras import ops
+
+from keras_dlparts import backend
+from keras_dlparts.layers.energy import boltzmann
+
+_EVERY = 4
+_ROWS = 32
+
+
+class Monitor(keras.metrics.Metric):
+    """Reads `sums` that the layer adds to: three figures, how many
+    rows, and how many batches went by.
+
+    The layer adds, not the metric: on JAX what a `call` tells a metric is lost. There
+    the logs of single batches have the figures of the epoch before.
+    """
+
+    def __init__(self, sums, visible):
+        super().__init__(name="rbm")
+        self.sums = sums
+        self.names = ["free_energy", "reconstruction_error"]
+        if visible == "bernoulli":
+            self.names.append("pseudo_likelihood")
+        self.before = self.add_variable((5,), "zeros", dtype="float32", name="before")
+
+    def note(self, layer, v, x, W, b, c):
+        """Add the figures of all rows; returns their validation loss."""
+        figures = self.figures(layer, v, x, W, b, c, 0.0)
+        self.sums.add(figures)
+        loss = -figures[2] if layer.visible == "bernoulli" else figures[1]
+        return loss / figures[3]
+
+    def sample(self, layer, v, x, W, b, c, noise):
+        """Add the figures of a few rows of every fourth batch, for they cost time."""
+
+        def yes():
+            return self.figures(layer, v[:_ROWS], x[:_ROWS], W, b, c, noise)
+
+        batch = self.sums.state[4]
+        due = ops.equal(batch % _EVERY, 0)
+        figures = backend.cond(due, yes, lambda: ops.zeros((5,)))
+        self.sums.add(figures + ops.one_hot(4, 5) * (1 - figures[4]))
+
+    def figures(self, layer, v, x, W, b, c, noise):
+        """Sums over the rows of the three figures, how many rows, and 1 batch."""
+        rows, units = ops.shape(v)[0], v.shape[1]
+        y = boltzmann.to_visible(boltzmann.hidden_mean(x, layer.hidden), W, b)
+        error = ops.cast(v, "float32") - boltzmann.visible_mean(y, layer.visible)
+        energy = boltzmann.free_energy(v, x, b, layer.visible, layer.hidden)
+        likelihood = ops.zeros(())
+        if layer.visible == "bernoulli":
+            chosen = boltzmann.units_to_flip(noise, rows, units)
+            change = boltzmann.flip_difference(v, x, W, b, chosen, layer.hidden)
+            likelihood = ops.sum(boltzmann.pseudo_log_likelihood(change, units))
+        return ops.stack(
+            [
+                ops.sum(energy),
+                ops.sum(ops.square(error)) / units,
+                likelihood,
+                ops.cast(rows, "float32"),
+                ops.ones(()),
+            ]
+        )
+
+    def update_state(self, *args, **kwargs):
+        """Nothing: the layer notes the figures."""
+
+    def result(self):
+        sums = self.sums.read(self.before)
+        means = sums / ops.maximum(sums[3], 1.0)
+        return {name: means[i] for i, name in enumerate(self.names)}
+
+    def reset_state(self):
+        self.before.assign(self.sums.state)
+        self.sums.reset()

@@ -1,0 +1,214 @@
+"""Weight normalisation: the length of a weight vector learnt apart from its direction.
+
+    w_u = g_u v_u / ||v_u||                      one vector v_u and one g_u an output u
+
+    at first          g_u = ||v_u||, so the layer is what it was without the wrapper
+    adapt(data)       g_u <- g_u / s_u           m, s: mean and standard deviation of
+                      b_u <- (b_u - m_u) / s_u   the outputs before the activation
+
+Shapes: those of the wrapped layer. Training and inference are the same.
+Salimans & Kingma 2016, "Weight normalization", arXiv:1602.07868.
+"""
+
+import keras
+import numpy as np
+from keras import layers as kl
+from keras import ops
+
+from keras_dlparts.layers.preprocessing.adapting import Moments, batches
+
+CASES = {
+    "WeightNormalization": (
+        {
+            "arguments": lambda folder: {"layer": kl.Dense(3, "tanh")},
+            "input_shape": (4, 5),
+        },
+        {
+            "arguments": lambda folder: {
+                "layer": kl.SeparableConv1D(4, 2),
+                "data_init": True,
+            },
+            "input_shape": (2, 5, 3),
+        },
+        {
+            "arguments": lambda folder: {"layer": kl.LSTM(3, return_sequences=True)},
+            "input_shape": (2, 4, 3),
+        },
+    )
+}
+_KERNELS = ("kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel")
+_TRANSPOSED = (kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose)
+_DEPTHWISE = (kl.DepthwiseConv1D, kl.DepthwiseConv2D)
+
+
+def normalised(v, g, axes):
+    """g v / ||v||, the norm over all axes but those of the outputs."""
+    inner = [axis for axis in range(len(v.shape)) if axis not in axes]
+    square = ops.sum(ops.square(v), axis=inner, keepdims=True)
+    # A vector of zeros stays one, with a finite gradient.
+    return v * ops.rsqrt(ops.maximum(square, 1e-24)) * ops.reshape(g, square.shape)
+
+
+def output_axes(layer, kernel):
+    """Which axes of a layer's kernel count its outputs."""
+    last = len(kernel.shape) - 1
+    if isinstance(layer, kl.EinsumDense):
+        operand, _, output = layer.equation.partition(",")[2].partition("->")
+        return tuple(i for i, letter in enumerate(operand) if letter in output)
+    if isinstance(layer, _TRANSPOSED):
+        return (last - 1,)
+    if isinstance(layer, _DEPTHWISE) or kernel.name == "depthwise_kernel":
+        return (last - 1, last)
+    return (last,)
+
+
+@keras.saving.register_keras_serializable("dlparts")
+class WeightNormalization(keras.layers.Wrapper):
+    """A layer whose weight vectors are learnt as a length and a direction.
+
+    It wraps any layer that has a kernel: Dense, EinsumDense, convolutions of all
+    kinds, and recurrent layers, where both kernels are normalised, once a call and
+    not once a time step. The wrapped layer's own kernel is the direction v, so its
+    `kernel_regularizer` and `kernel_constraint` act on v. The bias stays as it is.
+
+    Args:
+        layer: The layer to wrap, with a kernel of its own.
+        data_init: Whether `adapt(data)` sets length and bias so that the outputs
+            before the activation have mean 0 and variance 1 over the data. A run of
+            `dlparts train` calls `adapt` by itself; elsewhere call it, layer by
+            layer, before `fit`. Not for recurrent layers.
+
+    Call arguments:
+        inputs: What the wrapped layer takes.
+        **kwargs: Handed to the wrapped layer.
+
+    Output shape: that of the wrapped layer. Masks pass where it passes them.
+
+    Example:
+
+    >>> layer = WeightNormalization(keras.layers.Dense(2), data_init=True)
+    >>> x = np.random.default_rng(0).normal(3, 5, (1000, 4))
+    >>> layer.adapt(x)
+    >>> y = keras.ops.convert_to_numpy(layer(x))
+    >>> y.std(axis=0).round(2).tolist()
+    [1.0, 1.0]
+
+    Reference: Salimans & Kingma 2016, https://arxiv.org/abs/1602.07868
+    """
+
+    def __init__(self, layer, data_init=False, **kwargs):
+        super().__init__(layer, **kwargs)
+        if not isinstance(data_init, bool):
+            raise TypeError(
+                f"`data_init` must be True or False. Received: data_init={data_init!r}"
+            )
+        if data_init and isinstance(layer, kl.RNN):
+            raise ValueError(
+                "A recurrent layer has no outputs before its activation to initialise "
+                f"from. Received: data_init=True for a {type(layer).__name__}; "
+                "leave it False"
+            )
+        self.data_init = data_init
+        self.supports_masking = layer.supports_masking
+        self.autocast = False  # norms are taken in float32; the layer casts by itself
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        holder = getattr(self.layer, "cell", self.layer)
+        own = holder._trainable_variables + holder._non_trainable_variables
+        self.directions = [v for v in own if v.name in _KERNELS]
+        if not self.directions:
+            raise ValueError(
+                "`layer` must have a kernel of its own, as Dense, EinsumDense, the "
+                f"convolutions and the recurrent layers have. Received: a "
+                f"{type(self.layer).__name__}; wrap the layers inside it instead"
+            )
+        self._axes = [output_axes(self.layer, v) for v in self.directions]
+        self.lengths = [
+            self._length(v, axes)
+            for v, axes in zip(self.directions, self._axes, strict=True)
+        ]
+
+    def _length(self, v, axes):
+        inner = tuple(axis for axis in range(len(v.shape)) if axis not in axes)
+        return self.add_weight(
+            name=f"g_{v.name}",
+            shape=tuple(v.shape[axis] for axis in axes),
+            initializer=lambda shape, dtype: ops.sqrt(
+                ops.sum(ops.square(ops.cast(v, dtype)), axis=inner)
+            ),
+            trainable=v.trainable,
+        )
+
+    def call(self, inputs, **kwargs):
+        kernels = {
+            id(v): normalised(ops.convert_to_tensor(v), ops.convert_to_tensor(g), axes)
+            for v, g, axes in zip(
+                self.directions, self.lengths, self._axes, strict=True
+            )
+        }
+        # All of the layer's variables: inside one such scope no outer one is seen.
+        before = [
+            (v, kernels.get(id(v), ops.convert_to_tensor(v)))
+            for v in self.layer.variables
+        ]
+        with keras.StatelessScope(before, collect_losses=True) as scope:
+            outputs = self.layer(inputs, **kwargs)
+        for variable, value in before:  # seeds, and states of recurrent layers
+            new = scope.get_current_value(variable)
+            if not variable.trainable and new is not value:
+                variable.assign(new)
+        for loss in scope.losses:
+            self.layer.add_loss(loss)
+        # The wrapped layer has a dtype of its own.
+        return keras.tree.map_structure(
+            lambda y: ops.cast(y, self.compute_dtype), outputs
+        )
+
+    def adapt(self, data):
+        """Set lengths and bias from data; nothing happens unless `data_init` is set.
+
+        Args:
+            data: Inputs of this layer: an array or tensor, a `tf.data.Dataset` or a
+                `keras.utils.PyDataset` of batches, or an iterable of batches.
+        """
+        if not self.data_init:
+            return
+        moments = Moments()
+        activation = getattr(self.layer, "activation", None)
+        self.layer.activation = None
+        try:
+            for x in batches(data):
+                y = ops.convert_to_numpy(self(x.astype("float32")))
+                if getattr(self.layer, "data_format", None) == "channels_first":
+                    y = np.moveaxis(y, 1, -1)
+                moments.add(y.reshape(-1, self._outputs()).astype("float64"))
+        finally:
+            self.layer.activation = activation
+        mean, deviation = moments.mean, np.sqrt(moments.variance + 1e-10)
+        g = self.lengths[-1]
+        g.assign(g.numpy() / deviation.reshape(g.shape))
+        bias = getattr(self.layer, "bias", None)
+        if bias is not None:
+            old = bias.numpy().reshape(-1)
+            bias.assign(((old - mean) / deviation).reshape(bias.shape))
+
+    def _outputs(self):
+        """How many numbers are one output: one of g, and one of the bias, for each."""
+        count = self.lengths[-1].numpy().size
+        bias = getattr(self.layer, "bias", None)
+        if bias is not None and bias.numpy().size != count:
+            raise ValueError(
+                "`data_init` needs a bias an output. Received: "
+                f"{count} outputs and a bias of shape {tuple(bias.shape)}"
+            )
+        return count
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def compute_mask(self, inputs, previous_mask):
+        return self.layer.compute_mask(inputs, previous_mask)
+
+    def get_config(self):
+        return {**super().get_config(), "data_init": self.data_init}

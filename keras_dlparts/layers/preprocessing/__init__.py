@@ -1,0 +1,1 @@
+"""Layers that adapt to the training data before the training begins."""

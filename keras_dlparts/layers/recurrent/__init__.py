@@ -1,0 +1,1 @@
+"""Layer-normalised recurrent layers and their cells."""

@@ -1,0 +1,1 @@
+"""Layers that learn which weights a model can do without."""

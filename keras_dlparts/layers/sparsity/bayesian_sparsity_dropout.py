@@ -1,0 +1,412 @@
+"""Bayesian sparsity dropout: the data decide which weights to drop, and which for good.
+
+The deck's model of a layer, with a scale tau_j of its own for each weight w_j:
+
+    p(y_next | x, W) = N(f(W x), sigma^2 I)    p(sigma^2) ~ const
+    p(W | tau)       = prod_j N(w_j | 0, tau_j)
+    p(tau_j | gamma) = gamma/2 exp(-gamma tau_j / 2)     "laplace"
+    p(tau_j)         ~ 1 / tau_j                         "jeffreys"
+
+A window is an epoch of B mini-batches. W_b are the weights that the optimizer's step on
+mini-batch b leaves; a step is rho long, as a root mean square over steps and weights.
+
+    Monte-Carlo   m_j = 1/B sum_b w_bj              the deck's E[W | data]
+                  v_j = 1/B sum_b (w_bj - m_j)^2    its spread
+    E-step        e_j = E[1/tau_j | w_j / s]        s^2 = mean_j m_j^2 after the warm-up
+                      = sqrt(gamma) s / |w_j|       "laplace"
+                      = s^2 / w_j^2                 "jeffreys"
+    M-step        w_j <- w_j / (1 + c e_j)          c = strength/s rho/sqrt(B)
+    drop          p_j = N(0 | m_j, s_j^2) / N(m_j | m_j, s_j^2)
+                      = exp(-m_j^2 / (2 s_j^2))     s_j^2 = v_j + mean_i v_i
+    training      y = f((W z) x)                    z_j = 0 with probability p_j, else 1
+    inference     y = f(E[W z] x)                   E[w_j z_j] = (1 - p_j) m_j
+    shut down     for good, if |m_j| < level s_j at the end of a window
+
+In the deck's estimate of E[W | data] each mini-batch's weights count by likelihood and
+prior. Here they are not drawn blindly and weighed after: the optimizer's steps follow
+the likelihood and the M-step the prior, and so what arrives is counted once each. The
+deck's sigma^2, one a layer, is the noise of the steps: rho/sqrt(B) is the error that it
+leaves in what an epoch of B of them says about a weight. With it no learning rate is
+needed, and neither the batch size nor the unit of the weights changes what gamma and
+`strength` mean; the more data, the less the prior counts. The M-step is the ridge
+1/2 e_j w_j^2, as a shrink after the optimizer's step rather than a term of the loss,
+which an optimizer like Adam would rescale. After `warmup` windows c and p_j grow from
+nothing to the above in `ramp` windows; then shutting down begins.
+Shapes: those of the layer inside. Figueiredo 2003, "Adaptive sparseness for supervised
+learning", has the EM of both priors.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_dlparts import backend
+from keras_dlparts.layers.sparsity.sparsity_figures import figures_of
+from keras_dlparts.layers.sparsity.weights_left import WeightsLeft
+from keras_dlparts.support.checks import check_count, check_number
+
+# What a layer notes, and what it begins with: first five matrices, then numbers.
+_STATE = {
+    "pulled": "zeros",  # all that the prior took: w = kernel - pulled
+    "last": "zeros",  # the kernel at the last step
+    "mean": "zeros",
+    "square": "zeros",  # the sum of (w_b - mean)^2
+    "keep": "ones",  # 1 - p, and 0 for what is shut down
+    "n": "zeros",  # mini-batches in the window so far
+    "window": "zeros",
+    "batches": "ones",  # in the last window
+    "way": "zeros",  # the sum of the mean squares of the steps in the window
+    "rho": "zeros",  # of the last window
+    "scale": "zeros",
+}
+_MATRICES = ("pulled", "last", "mean", "square", "keep")
+PRIORS = ("jeffreys", "laplace")
+_KINDS = (
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Embedding,
+)
+_TINY = 1e-30  # against 0 / 0; a normal float32, as denormal ones count as 0
+
+CASES = {
+    "BayesianSparsityDropout": (
+        {
+            "arguments": lambda folder: {
+                "layer": keras.layers.Dense(5, name="inner"),
+                "every": 1,
+                "warmup": 1,
+                "ramp": 1,
+                "seed": 3,
+            },
+            "input_shape": (4, 8),
+            "still": {"warmup": 1000},
+        },
+        {
+            "arguments": lambda folder: {
+                "layer": keras.layers.Conv2D(4, 3, activation="relu", name="inner"),
+                "prior": "laplace",
+                "seed": 1,
+            },
+            "input_shape": (2, 6, 5, 3),
+            "still": {"warmup": 1000},
+        },
+        {
+            "arguments": lambda folder: {
+                "layer": keras.layers.EinsumDense("abc,cd->abd", (3, 4), name="inner"),
+                "seed": 1,
+            },
+            "input_shape": (2, 3, 5),
+            "still": {"warmup": 1000},
+        },
+    )
+}
+
+
+def shrunk(w, a, s, prior, gamma):
+    """w / (1 + a/s E[1/tau | w/s]), written so that 0 stays 0."""
+    size = ops.abs(w)
+    if prior == "jeffreys":
+        return w * ops.square(size) / (ops.square(size) + a * s + _TINY)
+    return w * size / (size + a * gamma**0.5 + _TINY)
+
+
+def counted_in(w, n, mean, square):
+    """Mean and sum of squared deviations with w as the n-th value (Welford)."""
+    square = ops.where(n > 1, square, 0.0)
+    new_mean = ops.where(n > 1, mean + (w - mean) / n, w)
+    return new_mean, square + (w - mean) * (w - new_mean) * ops.cast(n > 1, w.dtype)
+
+
+def over_left(values, keep):
+    """The mean over the weights left."""
+    left = ops.cast(keep > 0, values.dtype)
+    return ops.sum(values * left) / ops.maximum(ops.sum(left), 1.0)
+
+
+def judged(mean, variance, keep, part, level):
+    """1 - part p_j for each weight, 0 for those that are shut down."""
+    spread = ops.sqrt(variance + over_left(variance, keep)) + _TINY
+    ratio = ops.abs(mean) / spread
+    kept = 1 - part * ops.exp(-0.5 * ops.square(ratio))
+    over = ops.logical_or(ratio < level, ops.equal(keep, 0))
+    return ops.where(over, 0.0, kept)
+
+
+def check_kind(layer):
+    """Say what cannot be wrapped, and what to do about it."""
+    if not isinstance(layer, keras.layers.Layer):
+        raise TypeError(
+            "`layer` must be a layer with a kernel. "
+            f"Received: layer={layer!r} of type {type(layer).__name__}"
+        )
+    if not isinstance(layer, _KINDS):
+        names = ", ".join(kind.__name__ for kind in _KINDS)
+        raise ValueError(
+            f"`layer` must be one of {names}. Received: a {type(layer).__name__}, "
+            f"{layer.name!r}; wrap those of its layers that are"
+        )
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", 0):
+        raise ValueError(
+            "`layer` must have its own weights in full. Received: "
+            f"{layer.name!r}, which is quantised or has LoRA weights; do that after "
+            "`keras_dlparts.strip`"
+        )
+    for kind in ("regularizer", "constraint"):
+        for weight in ("kernel", "embeddings"):
+            if getattr(layer, f"{weight}_{kind}", None) is not None:
+                raise ValueError(
+                    f"`layer` must have no `{weight}_{kind}`: the prior takes its "
+                    f"place. Received: {layer.name!r}, which has one; leave it out"
+                )
+
+
+@keras.saving.register_keras_serializable("dlparts")
+class BayesianSparsityDropout(keras.layers.Wrapper):
+    """Learns which weights of a layer to drop, and shuts down those it can do without.
+
+    It is used under plain `compile` and `fit`, with any optimizer. In training each
+    weight is dropped at random with a probability that follows from where the weight
+    went over the last epoch. Meanwhile a prior pulls all weights towards zero, the
+    small ones most. At the end of each epoch, which is when `fit` resets the metrics,
+    weights that cannot be told from zero are shut down: they stay exactly zero from
+    there on. In inference the layer uses the mean of the weights over the epoch.
+
+    The fraction of weights left is a metric of the model, `<name>_left`, so `evaluate`
+    gives it too; `callbacks.SparsityLog` logs that of the whole model.
+    `keras_dlparts.strip` makes a plain model of the result, `keras_dlparts.compact` a
+    smaller one.
+
+    Five numbers a weight are kept besides the weight and the optimizer's own. The
+    optimizer's variable is the weight without the prior's pull, so leave out weight
+    decay: it would see another weight.
+
+    Args:
+        layer: A Dense, EinsumDense, Conv1D, Conv2D, Conv3D or Embedding layer. Its bias
+            is left alone.
+        prior: `"jeffreys"`, sparser, or `"laplace"`.
+        gamma: Float, > 0. The rate of the exponential distribution of tau under
+            `"laplace"`, in units of the layer's own weights; `"jeffreys"` has none.
+        level: Float, > 0. A weight is shut down when its mean is below so many times
+            the spread.
+        strength: Float, >= 0. How much the prior counts: the higher, the fewer weights
+            are left, and the less accurate the model.
+        warmup: Integer, >= 1. Epochs that only measure.
+        ramp: Integer, >= 1. Epochs after those in which pull and dropping grow.
+        every: None for windows that are epochs, or the steps in a window. Give it with
+            `train_on_batch`, and where an epoch is a single step.
+        seed: Optional integer, for draws that repeat.
+
+    Call arguments:
+        inputs: What the layer inside takes.
+        training: Boolean. Whether to drop, measure and pull. A layer that is not
+            `trainable` does as in inference.
+
+    Output shape: that of the layer inside. Masks pass as they do there.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> layer = BayesianSparsityDropout(keras.layers.Dense(1), warmup=5, ramp=5, seed=0)
+    >>> model = keras.Sequential([keras.Input((20,)), layer])
+    >>> model.compile(keras.optimizers.Adam(0.05), "mse")
+    >>> x = np.random.default_rng(0).normal(size=(512, 20))
+    >>> _ = model.fit(x, x[:, 0] - x[:, 1], epochs=20, verbose=0)
+    >>> [int(j) for j in np.flatnonzero(layer.posterior_kernel())]
+    [0, 1]
+    >>> round(layer.sparsity, 2)
+    0.9
+
+    Reference: Figueiredo 2003, "Adaptive sparseness for supervised learning"
+    """
+
+    def __init__(
+        self,
+        layer,
+        prior="jeffreys",
+        gamma=1.0,
+        level=1.0,
+        strength=2.0,
+        warmup=2,
+        ramp=5,
+        every=None,
+        seed=None,
+        **kwargs,
+    ):
+        check_kind(layer)
+        kwargs.setdefault("name", f"sparse_{layer.name}")
+        super().__init__(layer, **kwargs)
+        if prior not in PRIORS:
+            raise ValueError(
+                f"`prior` must be 'jeffreys' or 'laplace'. Received: prior={prior!r}"
+            )
+        check_number("gamma", gamma, above=0)
+        check_number("level", level, above=0)
+        check_number("strength", strength, least=0)
+        check_count("warmup", warmup, 1)
+        check_count("ramp", ramp, 1)
+        if every is not None:
+            check_count("every", every, 1)
+        self.prior = prior
+        self.gamma = gamma
+        self.level = level
+        self.strength = strength
+        self.warmup = warmup
+        self.ramp = ramp
+        self.every = every
+        self.seed = seed
+        self.seed_generator = backend.SeedGenerator(seed)
+        self.supports_masking = layer.supports_masking
+        self.weights_left = WeightsLeft(self, name=f"{self.name}_left")
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        shape = self._written().shape
+        for name, initial in _STATE.items():
+            matrix = name in _MATRICES
+            setattr(
+                self,
+                name,
+                backend.running_variable(shape if matrix else (), name, initial),
+            )
+        self.epoch_over = backend.running_variable((), "epoch_over")
+        self.began = backend.running_variable(
+            (), "began"
+        )  # n when the metrics were last reset
+
+    def end_epoch(self):
+        """Called when the metrics are reset: the next step begins another window.
+
+        That is so before each epoch, but also before each `train_on_batch` and before
+        a validation. So it counts if two steps have been made since the last time.
+        """
+        n = float(ops.convert_to_numpy(self.n))
+        if n - float(ops.convert_to_numpy(self.began)) >= 2:
+            self.epoch_over.assign(1.0)
+        self.began.assign(n)
+
+    def _written(self):
+        """The variable that the optimizer writes."""
+        inner = self.layer
+        return inner.kernel if hasattr(inner, "kernel") else inner.embeddings
+
+    def call(self, inputs, training=False):
+        learns = training and self.trainable and self.layer.trainable
+        with backend.full_precision():
+            kernel = self._sampled() if learns else self.posterior_kernel()
+        outputs = self._inner(inputs, ops.cast(kernel, self.layer.compute_dtype))
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _inner(self, inputs, kernel):
+        """The layer's outputs with another kernel than its own."""
+        inner, written = self.layer, self._written()
+        name = next(name for name, value in vars(inner).items() if value is written)
+        # Past Keras' attribute tracking: the layer itself is not to change.
+        object.__setattr__(inner, name, kernel)
+        try:
+            return inner(inputs)
+        finally:
+            object.__setattr__(inner, name, written)
+
+    def posterior_kernel(self):
+        """E[W z], the kernel of inference: of the last epoch, or of this one so far."""
+        mean = ops.convert_to_tensor(self.mean)
+        start = ops.convert_to_tensor(self._written()) - self.pulled
+        return ops.where(self.window + self.n > 0, mean, start) * self.keep
+
+    def _sampled(self):
+        """The weights after the last step, some dropped; the state moves on."""
+        written = ops.convert_to_tensor(self._written())
+        k = ops.stop_gradient(written)
+        # Unchanged if gradients are being accumulated, or in a second call of a step.
+        stepped = ops.any(ops.not_equal(k, self.last))
+        self._move(stepped, lambda s: self._look(k, s), "pulled mean square way n")
+        self.last.assign(k)
+        over = self.epoch_over > 0 if self.every is None else self.n >= self.every
+        over = ops.logical_and(over, self.n > 0)
+        self._move(over, self._judge, "keep rho scale batches window n way")
+        self.began.assign(ops.minimum(self.began, self.n))
+        self.epoch_over.assign(0.0)
+        u = keras.random.uniform(k.shape, dtype="float32", seed=self.seed_generator)
+        w = (k - self.pulled) + (written - k)  # the gradient of w is that of `written`
+        return w * ops.cast(u < self.keep, "float32")
+
+    def _move(self, condition, update, names):
+        """Where the condition holds, give the named state the values of `update`."""
+        state = {name: ops.convert_to_tensor(getattr(self, name)) for name in _STATE}
+        names = names.split()
+        values = ops.cond(
+            condition,
+            lambda: update(state),
+            lambda: tuple(state[name] for name in names),
+        )
+        for name, value in zip(names, values, strict=True):
+            getattr(self, name).assign(value)
+
+    def _look(self, k, s):
+        """One more mini-batch: count its weights in, then let the prior pull."""
+        w, n = k - s["pulled"], s["n"] + 1.0
+        mean, square = counted_in(w, n, s["mean"], s["square"])
+        first = s["window"] + s["n"] == 0  # where the weights begin is no step
+        step = over_left(ops.square(k - s["last"]), s["keep"])
+        way = s["way"] + ops.where(first, 0.0, step)
+        a = self.strength * self._part(s["window"]) * s["rho"] / ops.sqrt(s["batches"])
+        w = shrunk(w, a, s["scale"], self.prior, self.gamma)
+        return k - ops.where(s["keep"] > 0, w, 0.0), mean, square, way, n
+
+    def _judge(self, s):
+        """The end of a window: what its mini-batches say about each weight."""
+        window, n = s["window"] + 1.0, s["n"]
+        rho = ops.sqrt(s["way"] / n)
+        size = ops.sqrt(ops.mean(ops.square(s["mean"])))
+        scale = ops.where(window <= self.warmup, size, s["scale"])
+        level = ops.where(self._part(s["window"]) >= 1, float(self.level), 0.0)
+        part = self._part(window)
+        keep = judged(s["mean"], s["square"] / n, s["keep"], part, level)
+        zero = ops.zeros_like(n)
+        return keep, rho, scale, n, window, zero, zero
+
+    def _part(self, window):
+        """How far the ramp has come in a window, the first one being 0."""
+        return ops.clip((window - self.warmup + 1.0) / self.ramp, 0.0, 1.0)
+
+    @property
+    def sparsity(self):
+        """The fraction of the kernel's weights that are shut down."""
+        left, all_of_them = self.counts()
+        return 1 - left / all_of_them
+
+    def counts(self):
+        """(weights left, weights) of the kernel."""
+        keep = ops.convert_to_numpy(self.keep)
+        return int(np.count_nonzero(keep)), keep.size
+
+    def notes(self):
+        """The variables that a plain layer does without."""
+        inner = {id(weight) for weight in self.layer.weights}
+        return [weight for weight in self.weights if id(weight) not in inner]
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return self.layer.compute_mask(inputs, previous_mask)
+
+    def compute_output_shape(self, input_shape):
+        return self.layer.compute_output_shape(input_shape)
+
+    def figures(self, run):
+        """Weights left by epoch and layer, and the kernel before and after."""
+        return figures_of(self, run)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "prior": self.prior,
+            "gamma": self.gamma,
+            "level": self.level,
+            "strength": self.strength,
+            "warmup": self.warmup,
+            "ramp": self.ramp,
+            "every": self.every,
+            "seed": self.seed,
+        }

@@ -1,0 +1,1 @@
+"""Single kinds of units: linear pieces, steps."""

@@ -1,0 +1,1 @@
+"""What every room leans on: checks of arguments, files, processes. Needs no backend."""

@@ -1,0 +1,1 @@
+"""A trained model -> another one: folded, recalibrated, stripped, compacted."""

@@ -1,0 +1,289 @@
+"""Compacting: units and channels that are dead leave a model, which gets smaller.
+
+A unit j between two linear layers, y = W' g(W x + b) + b', is dead if
+
+    W_j = 0     it is always g(b_j): b' <- b' + W'_j g(b_j), and it goes
+    W'_j = 0    nobody listens to it: it goes
+
+where g stands for all that works on each channel alone: activations, batch
+normalisation, pooling, flattening, dropout. One that goes may leave others dead.
+"""
+
+import keras
+import numpy as np
+from keras import layers as kl
+from keras import ops
+
+from keras_dlparts.surgery.stripping import check_built, strip
+
+_LINEAR = (kl.Dense, kl.Conv1D, kl.Conv2D, kl.Conv3D)
+# What works on each channel alone, or only moves positions.
+_BETWEEN = (
+    kl.Activation,
+    kl.AveragePooling1D,
+    kl.AveragePooling2D,
+    kl.AveragePooling3D,
+    kl.BatchNormalization,
+    kl.Dropout,
+    kl.ELU,
+    kl.Flatten,
+    kl.GlobalAveragePooling1D,
+    kl.GlobalAveragePooling2D,
+    kl.GlobalAveragePooling3D,
+    kl.GlobalMaxPooling1D,
+    kl.GlobalMaxPooling2D,
+    kl.GlobalMaxPooling3D,
+    kl.LeakyReLU,
+    kl.MaxPooling1D,
+    kl.MaxPooling2D,
+    kl.MaxPooling3D,
+    kl.ReLU,
+    kl.SpatialDropout1D,
+    kl.SpatialDropout2D,
+    kl.SpatialDropout3D,
+)
+_BY_ELEMENT = {
+    getattr(keras.activations, name)
+    for name in [
+        "elu",
+        "exponential",
+        "gelu",
+        "hard_sigmoid",
+        "hard_silu",
+        "leaky_relu",
+        "linear",
+        "mish",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "silu",
+        "softplus",
+        "softsign",
+        "tanh",
+    ]
+}
+
+
+def compact(model):
+    """A smaller model with the same outputs in inference: dead units are taken out.
+
+    It is stripped first, see `strip`. Between two Dense or convolution layers with only
+    activations, batch normalisation, pooling, flattening and dropout in between, units
+    and channels go that are constant or that nothing listens to; what they always gave
+    moves into the next bias. Nested Sequential and Functional models are compacted
+    inside. What feeds a sum, several layers, or the output keeps its width, and so does
+    what is used more than once.
+
+    Args:
+        model: A built Sequential or Functional model, trained or loaded. It stays as
+            it is.
+
+    Returns:
+        A new model, not compiled.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), kl.Dense(4, "relu"), kl.Dense(2)])
+    >>> kernel = model.layers[0].kernel
+    >>> _ = kernel.assign(kernel.numpy() * [1, 0, 0, 1])
+    >>> compact(model).layers[0].units
+    2
+    """
+    check_built(model)
+    if not _has_graph(model):
+        raise TypeError(
+            "`model` must be a Sequential or Functional model: the order of another "
+            f"one's layers is in its code. Received: {type(model).__name__}; "
+            "`keras_dlparts.strip` may do"
+        )
+    return _compacted(strip(model))
+
+
+def _has_graph(layer):
+    functional = isinstance(layer, keras.Model) and hasattr(layer, "_nodes_by_depth")
+    return isinstance(layer, keras.Sequential) or functional
+
+
+def _compacted(model):
+    """A compacted model of a plain one, with its layers' names."""
+    weights = _Weights(model)
+    while any(weights.shrink(link) for link in weights.links):
+        pass
+    made = {}
+
+    def clone(layer):
+        if id(layer) not in made:
+            new = (
+                _compacted(layer)
+                if _has_graph(layer)
+                else type(layer).from_config(weights.config(layer))
+            )
+            made[id(layer)] = layer, new
+        return made[id(layer)][1]
+
+    if isinstance(model, keras.Sequential):
+        layers = [keras.Input(batch_shape=model.input_shape), *map(clone, model.layers)]
+        new = keras.Sequential(layers, name=model.name)
+    else:
+        new = keras.models.clone_model(model, clone_function=clone)
+    for layer, copy in made.values():
+        if not _has_graph(layer):
+            copy.set_weights(weights.values(layer))
+    return new
+
+
+class _Link:
+    """Two linear layers, and what stands between them."""
+
+    def __init__(self, first, between, second):
+        self.first, self.between, self.second = first, between, second
+
+
+class _Weights:
+    """The weights of a model's linear layers, and which of their units are left."""
+
+    def __init__(self, model):
+        self.links = _links(model)
+        linear = [layer for layer in model.layers if isinstance(layer, _LINEAR)]
+        self.kernel = {id(a): ops.convert_to_numpy(a.kernel) + 0.0 for a in linear}
+        self.bias = {
+            id(a): ops.convert_to_numpy(a.bias).astype("float64")
+            if a.use_bias
+            else np.zeros(a.kernel.shape[-1])
+            for a in linear
+        }
+        # The inputs and outputs that a layer keeps.
+        self.outputs = {id(a): np.ones(a.kernel.shape[-1], bool) for a in linear}
+        self.inputs = {id(a): np.ones(a.kernel.shape[-2], bool) for a in linear}
+        self.norms = {
+            id(layer): self.outputs[id(link.first)]
+            for link in self.links
+            for layer in link.between
+            if isinstance(layer, kl.BatchNormalization)
+        }
+
+    def shrink(self, link):
+        """Take out what is dead between two layers; whether there was something."""
+        first, second = id(link.first), id(link.second)
+        kernel, after = self.kernel[first], self.kernel[second]
+        left, width = self.outputs[first], kernel.shape[-1]
+        silent = ~kernel.any(axis=tuple(range(kernel.ndim - 1)))
+        # Flattened, a unit of the first layer is many inputs of the second.
+        rows = after.reshape(*after.shape[:-2], -1, width, after.shape[-1])
+        unheard = ~rows.any(axis=(*range(rows.ndim - 2), rows.ndim - 1))
+        if not (left & (unheard | silent)).any():
+            return False
+        # What each input of the second layer sees where the units give constants.
+        seen = self._constant(link).reshape(-1, after.shape[-2])
+        even = np.ptp(seen, axis=0) <= 1e-6 * np.abs(seen).max(axis=0)
+        if not isinstance(link.second, kl.Dense) and link.second.padding != "valid":
+            even &= seen[0] == 0  # at the rim it sees zeros in place of the constant
+        told = left & silent & ~unheard & even.reshape(-1, width).all(axis=0)
+        dead = left & (unheard | told)
+        dead[np.flatnonzero(left)[0]] &= not dead[left].all()  # no layer without units
+        if not dead.any():
+            return False
+        said = seen[0] * np.tile(told & dead, len(seen[0]) // width)
+        self.bias[second] += said @ after.reshape(-1, *after.shape[-2:]).sum(axis=0)
+        kernel[..., dead], self.bias[first][dead] = 0, 0
+        rows[..., dead, :] = 0
+        self.kernel[second] = rows.reshape(after.shape)
+        left &= ~dead
+        self.inputs[second] = np.tile(left, rows.shape[-3])
+        return True
+
+    def _constant(self, link):
+        """What comes out between the layers if each unit of the first is its bias."""
+        shape = [size or 32 for size in link.first.output.shape[1:-1]]
+        bias = self.bias[id(link.first)]
+        x = np.broadcast_to(bias, (1, *shape, len(bias))).astype("float32")
+        x = link.first.activation(ops.convert_to_tensor(x))
+        for layer in link.between:
+            x = layer(x, training=False) if layer._call_has_training_arg else layer(x)
+        return ops.convert_to_numpy(x).astype("float64")
+
+    def config(self, layer):
+        """The config of a layer with fewer units."""
+        config = layer.get_config()
+        if id(layer) in self.outputs:
+            units = "units" if isinstance(layer, kl.Dense) else "filters"
+            config[units] = int(self.outputs[id(layer)].sum())
+            config["use_bias"] = layer.use_bias or bool(self.bias[id(layer)].any())
+        return config
+
+    def values(self, layer):
+        """Its weights, as `set_weights` takes them."""
+        if id(layer) in self.norms:
+            left = self.norms[id(layer)]
+            return [value[left] for value in layer.get_weights()]
+        if id(layer) not in self.outputs:
+            return layer.get_weights()
+        inputs, outputs = self.inputs[id(layer)], self.outputs[id(layer)]
+        values = [self.kernel[id(layer)][..., inputs, :][..., outputs]]
+        bias = self.bias[id(layer)][outputs]
+        return [*values, bias] if layer.use_bias or bias.any() else values
+
+
+def _links(model):
+    """The pairs of linear layers that units may go between, in order."""
+    nexts = _only_next(model)
+    found = []
+    for layer in model.layers:
+        if not (_is_linear(layer) and layer.activation in _BY_ELEMENT):
+            continue
+        between, after = [], nexts.get(id(layer))
+        while after is not None and _stands_between(after):
+            between.append(after)
+            after = nexts.get(id(after))
+        single = {id(one) for one in (layer, *between, after)} <= nexts.keys()
+        if single and _is_linear(after):
+            found.append(_Link(layer, between, after))
+    return found
+
+
+def _is_linear(layer):
+    plain = isinstance(layer, _LINEAR) and type(layer) in _LINEAR
+    if not plain or getattr(layer, "quantization_mode", None):
+        return False
+    return isinstance(layer, kl.Dense) or (
+        layer.groups == 1 and layer.data_format == "channels_last"
+    )
+
+
+def _stands_between(layer):
+    if type(layer) not in _BETWEEN:
+        return False
+    if isinstance(layer, kl.BatchNormalization):
+        return layer.axis % len(layer.output.shape) == len(layer.output.shape) - 1
+    if isinstance(layer, kl.Activation):
+        return layer.activation in _BY_ELEMENT
+    return getattr(layer, "data_format", "channels_last") == "channels_last"
+
+
+def _only_next(model):
+    """{id of a layer that is used once: the one layer that takes its output}."""
+    if isinstance(model, keras.Sequential):
+        times = [id(layer) for layer in model.layers]
+        pairs = zip(model.layers, [*model.layers[1:], None], strict=True)
+        return {id(a): b for a, b in pairs if times.count(id(a)) == 1}
+    nodes = [node for same in model._nodes_by_depth.values() for node in same]
+    kept = {id(tensor) for tensor in model.outputs}
+    times = [id(node.operation) for node in nodes]
+    users = {}
+    for node in nodes:
+        for tensor in node.input_tensors:
+            users.setdefault(id(tensor), []).append(node.operation)
+    found = {}
+    for node in nodes:
+        if times.count(id(node.operation)) == 1:
+            taken = [
+                user
+                for tensor in node.output_tensors
+                for user in users.get(id(tensor), [])
+            ]
+            out = any(id(tensor) in kept for tensor in node.output_tensors)
+            found[id(node.operation)] = (
+                taken[0] if len(taken) == 1 and not out else None
+            )
+    return found
