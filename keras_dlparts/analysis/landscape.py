@@ -24,6 +24,7 @@ from keras_dlparts.analysis.unchanged import (
     tracked,
     unchanged,
 )
+from keras_dlparts.backend import keras_private
 
 _DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
 _TRANSPOSED = (
@@ -45,8 +46,8 @@ def filter_normalised(direction, weight, axes):
 def filter_axes(model):
     """The axes over which a filter extends, for each trainable variable."""
     found = {}
-    for layer in model._flatten_layers():
-        for variable in getattr(layer, "_trainable_variables", ()):
+    for layer in keras_private.layers_in(model):
+        for variable in keras_private.own_trainable_variables(layer):
             axes = tuple(range(len(variable.shape) - 1))
             if isinstance(layer, keras.layers.Embedding):
                 axes = (1,)  # a row is what one input makes

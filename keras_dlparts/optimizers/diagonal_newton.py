@@ -17,6 +17,8 @@ steps are from Liu et al. 2023, "Sophia", arXiv:2305.14342.
 import keras
 from keras import ops
 
+from keras_dlparts.backend import keras_private
+
 CASES = {
     "DiagonalNewton": (
         {"arguments": {}},
@@ -120,7 +122,7 @@ class DiagonalNewton(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         rate = ops.cast(learning_rate, variable.dtype)
-        index = self._get_variable_index(variable)
+        index = keras_private.variable_index(self, variable)
         m, s = self.momentums[index], self.curvatures[index]
         gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
         self.assign(m, self.beta_1 * m + (1 - self.beta_1) * gradient)

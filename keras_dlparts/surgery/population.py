@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers as kl
 
 from keras_dlparts import backend
-from keras_dlparts.backend import feeding
+from keras_dlparts.backend import feeding, keras_private
 
 
 def recalibrate(model, data, batch_size=32):
@@ -44,7 +44,7 @@ def recalibrate(model, data, batch_size=32):
     """
     norms = {
         id(layer): layer
-        for layer in model._flatten_layers()
+        for layer in keras_private.layers_in(model)
         if isinstance(layer, kl.BatchNormalization)
         and layer.trainable
         and not layer.renorm
