@@ -13,6 +13,7 @@ neural networks".
 
 import contextlib
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -61,7 +62,7 @@ class GradientFlow(Measuring):
     [0, 2, 4, 6]
     """
 
-    def __init__(self, every=100, data=None):
+    def __init__(self, every: int = 100, data: tuple[Any, ...] | None = None):
         super().__init__(every, data)
         self._forget()
 

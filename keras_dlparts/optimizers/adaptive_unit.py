@@ -62,7 +62,12 @@ class AdaptiveUnit(ClippingRule):
     >>> optimizer = Clipped(keras.optimizers.SGD(0.1, momentum=0.9), by=rule)
     """
 
-    def __init__(self, clip_factor=0.01, epsilon=1e-3, exclude=None):
+    def __init__(
+        self,
+        clip_factor: float = 0.01,
+        epsilon: float = 1e-3,
+        exclude: list[str] | tuple[str, ...] | None = None,
+    ):
         self.clip_factor = check_number("clip_factor", clip_factor, above=0)
         self.epsilon = check_number("epsilon", epsilon, above=0)
         if isinstance(exclude, str):

@@ -58,7 +58,12 @@ class Clipped(keras.optimizers.Optimizer):
     ['clip_threshold', 'clipped_fraction', 'gradient_norm']
     """
 
-    def __init__(self, optimizer, by, name=None):
+    def __init__(
+        self,
+        optimizer: str | keras.optimizers.Optimizer,
+        by: ClippingRule,
+        name: str | None = None,
+    ):
         optimizer = keras.optimizers.get(optimizer)
         if isinstance(by, dict):
             by = keras.saving.deserialize_keras_object(by)
@@ -124,7 +129,7 @@ class Clipped(keras.optimizers.Optimizer):
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         self.optimizer.exclude_from_weight_decay(var_list, var_names)
 
-    def logs(self):
+    def logs(self) -> dict[str, float]:
         """Figures since the last call, for the logs of an epoch."""
         return self.by.logs()
 
