@@ -611,6 +611,17 @@ def test_a_rule_serves_one_optimizer():
         Clipped("sgd", by=rule)
 
 
+def test_a_weight_that_is_one_number_is_one_unit():
+    """Of w = 3 and g = 10, clip_factor 0.1: limit 0.3, g is cut to 0.3."""
+    weight = keras.Variable(3.0, name="scale")
+    rule = AdaptiveUnit(0.1)
+    optimizer = Clipped(keras.optimizers.SGD(1.0), by=rule)
+    optimizer.build([weight])
+    apply(optimizer, [np.array(10.0)])
+    assert weight.numpy() == pytest.approx(2.7, rel=1e-6)
+    assert rule.logs()["clipped_fraction"] == 1
+
+
 def test_exclude_must_name_a_weight():
     optimizer = Clipped("sgd", by=AdaptiveUnit(exclude=["logits"]))
     with pytest.raises(ValueError, match="'logits'; the weights are: w, w"):
