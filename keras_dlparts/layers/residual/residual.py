@@ -20,6 +20,7 @@ differ only where the body, `dropout` and `stochastic_depth` do.
 He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -164,12 +165,12 @@ class Residual(keras.layers.Layer):
 
     def __init__(
         self,
-        body: keras.layers.Layer | list[keras.layers.Layer],
+        body: keras.layers.Layer | Sequence[keras.layers.Layer],
         shortcut: Literal[
             "identity", "scale", "gate", "projection", "dropout", "pad", "none"
         ]
         | keras.layers.Layer
-        | list[keras.layers.Layer] = "identity",
+        | Sequence[keras.layers.Layer] = "identity",
         shortcut_scale: float = 1.0,
         branch_scale: float = 1.0,
         gate_branch: bool = True,
