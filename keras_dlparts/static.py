@@ -11,6 +11,8 @@ import re
 import sys
 from dataclasses import dataclass
 
+from keras_dlparts.backend.keras_private import BASE_OPTIMIZER
+
 
 @dataclass(frozen=True)
 class Description:
@@ -136,7 +138,7 @@ def _class_arguments(node, module):
         if name in ("Layer", "Model", "ABC"):
             continue
         if name == "Optimizer":  # whose bases depend on the backend
-            base_module, name = "keras.src.optimizers.base_optimizer", "BaseOptimizer"
+            base_module, name = BASE_OPTIMIZER
         try:
             base_node, base_module, _ = _definition(base_module, name)
         except (LookupError, ImportError, SyntaxError):

@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers as kl
 
 from keras_dlparts import backend, graphs
+from keras_dlparts.backend import keras_private
 
 _KERAS = (kl.Dropout, kl.AlphaDropout, kl.GaussianDropout, kl.GaussianNoise)
 _RATES = ("dropout", "recurrent_dropout", "zoneout")
@@ -91,7 +92,7 @@ def dropping(layers):
 
     def as_in_training(layer, call):
         def forced(*arguments, **more):
-            if layer._call_has_training_arg:
+            if keras_private.takes_training(layer):
                 more["training"] = True
             return call(*arguments, **more)
 
@@ -102,7 +103,7 @@ def dropping(layers):
 
 def reseed(model, seed):
     """Set all random seeds that a model's layers draw from, by one number."""
-    generators = [v for v in model.variables if v.name == "seed_generator_state"]
+    generators = keras_private.seed_states(model)
     words = np.random.SeedSequence(seed).generate_state(len(generators) + 1)
     for variable, word in zip(generators, words[1:], strict=True):
         variable.assign(np.array([word >> 1, 0]))  # signed on PyTorch

@@ -13,6 +13,7 @@ trainers, and `searching/kerastuner.py`, for KerasTuner.
 
 import collections
 import contextlib
+import importlib
 
 # The versions that the tests ran with: at least the first, and before the second.
 TESTED = (3, 15), (3, 16)
@@ -154,10 +155,12 @@ def seed_states(model):
 
 @contextlib.contextmanager
 def names_from_the_start():
-    """A context in which Keras numbers names anew: `dense`, `dense_1`, ...
+    """A context in which Keras numbers names from the start: `dense`, `dense_1`, ...
 
-    `keras.utils.clear_session` does so for good, and throws away the state of others.
-    Since 3.0.
+    A config's model then has the same names whatever the process made before, and so
+    the same bits: TensorFlow sorts the terms of a sum by name, where `dense_10` comes
+    before `dense_9`. `keras.utils.clear_session` numbers anew for good, and throws
+    away what others made. Since 3.0.
     """
     from keras.src.backend.common import global_state
 
@@ -315,3 +318,9 @@ def test_case():
     from keras.src.testing import TestCase
 
     return TestCase
+
+
+def layer_tests(module):
+    """The module with Keras' tests of a kind of layer, such as `"rnn.lstm_test"`. It
+    has `layers`, where its tests look layers up. Since 3.0."""
+    return importlib.import_module(f"keras.src.layers.{module}")

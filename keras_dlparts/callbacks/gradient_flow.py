@@ -20,6 +20,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend, graphs
+from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.measuring import Measuring
 
 CASES = {
@@ -159,7 +160,7 @@ class _Norms(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         gradient = ops.cast(ops.convert_to_tensor(gradient), "float32")
-        square = self.squares[self._get_variable_index(variable)]
+        square = self.squares[keras_private.variable_index(self, variable)]
         self.assign(square, ops.sum(ops.square(gradient)))
 
 

@@ -5,6 +5,7 @@ import functools
 import inspect
 import textwrap
 
+from keras_dlparts.backend.keras_private import LAYER_MODULE
 from keras_dlparts.static import handed_on
 
 REQUIRED = inspect.Parameter.empty
@@ -46,7 +47,7 @@ def own_arguments(target):
 
 
 def _is_keras_layer(base):
-    return base.__module__ == "keras.src.layers.layer"
+    return base.__module__ == LAYER_MODULE
 
 
 def _named(signature):

@@ -3,6 +3,7 @@
 import contextlib
 
 from keras_dlparts import backend, distribute, graphs
+from keras_dlparts.backend import keras_private
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.distribute import shares
@@ -130,7 +131,7 @@ class Sharing:
         the wrong ones, and the weights are wrong without a word."""
         layers = graphs.layers(model)
         waits = [layer for layer in layers if getattr(layer, "synchronized", False)]
-        adds = [layer for layer in layers if layer._losses]
+        adds = [layer for layer in layers if keras_private.own_losses(layer)]
         if waits and adds:
             self.refuse(
                 "replicas of tf.distribute cannot train a layer with synchronized=True "
