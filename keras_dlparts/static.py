@@ -25,6 +25,9 @@ class Argument:
     doc: str = ""  # what that one's `Args:` say of it
 
 
+from keras_dlparts.backend.keras_private import BASE_OPTIMIZER
+
+
 @dataclass(frozen=True)
 class Description:
     """What a source file says of one class or function."""
@@ -222,7 +225,7 @@ def _class_arguments(node, module):
         if name in ("Layer", "Model", "ABC"):
             continue
         if name == "Optimizer":  # whose bases depend on the backend
-            base_module, name = "keras.src.optimizers.base_optimizer", "BaseOptimizer"
+            base_module, name = BASE_OPTIMIZER
         try:
             base_node, base_module, _ = _definition(base_module, name)
         except (LookupError, ImportError, SyntaxError):

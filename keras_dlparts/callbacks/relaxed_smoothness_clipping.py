@@ -13,11 +13,14 @@ m = 10, for the worst case; the rule itself is `optimizers.RelaxedSmoothness`.
 """
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
 from keras_dlparts.support.checks import check_count
@@ -129,12 +132,12 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
 
     def __init__(
         self,
-        every=50,
-        window=100,
-        adapt_learning_rate=False,
-        margin=3.0,
-        deltas=(0.5, 1.0),
-        data=None,
+        every: int = 50,
+        window: int = 100,
+        adapt_learning_rate: bool = False,
+        margin: float = 3.0,
+        deltas: Sequence[float] = (0.5, 1.0),
+        data: tuple[Any, ...] | None = None,
     ):
         super().__init__(every, deltas, data)
         if check_count("window", window) < _FEWEST:
@@ -217,12 +220,12 @@ def clipped_by(model, make):
         )
     clipped = Clipped(optimizer, by=make())
     if optimizer.built:
-        clipped.build(optimizer._trainable_variables)
+        clipped.build(keras_private.trained_by(optimizer))
     if scaled:
         outer.inner_optimizer = clipped
     else:
         model.optimizer = clipped
     # What a saved model compiles itself with, and the step traced without the rule.
-    model._compile_config.config["optimizer"] = clipped
+    keras_private.set_compiled_optimizer(model, clipped)
     model.train_function = None
     return clipped.by

@@ -9,6 +9,7 @@ import functools
 import inspect
 import textwrap
 
+from keras_dlparts.backend.keras_private import LAYER_MODULE
 from keras_dlparts.config import keras_types, types
 from keras_dlparts.static import handed_on
 
@@ -35,7 +36,8 @@ def types_of(target):
         if annotation is REQUIRED and _is_keras(module):
             default = ... if one.default is REQUIRED else one.default
             annotation = keras_types.annotation(owner.__name__, name, default)
-        if annotation is REQUIRED or (annotation is None and _is_keras(module)):
+            annotation = REQUIRED if annotation is None else annotation
+        if annotation is REQUIRED:
             found[name] = types.ANY
         else:
             found[name] = types.usable(types.of_annotation(annotation, module))
@@ -45,7 +47,7 @@ def types_of(target):
 def type_of(argument):
     """The `types.Type` of a `static.Argument`, and its default or REQUIRED.
 
-    A default that is no literal is REQUIRED's like: unknown, and returned as `...`.
+    A default that is no literal, as `2.0**15`, is `...`: the source does not tell it.
     """
     try:
         text = argument.default
@@ -101,7 +103,7 @@ def own_arguments(target):
 
 
 def _is_keras_layer(base):
-    return base.__module__ == "keras.src.layers.layer"
+    return base.__module__ == LAYER_MODULE
 
 
 def _named(signature):

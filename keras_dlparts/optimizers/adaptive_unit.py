@@ -5,8 +5,9 @@
     G_j <- G_j min(1, limit_j / ||G_j||)
 
 Shapes: the units of a weight are its last axis; a weight of one axis (a bias, a gain)
-is one unit. Brock, De, Smith & Simonyan 2021, "High-performance large-scale image
-recognition without normalization", arXiv:2102.06171.
+or of none (a single number) is one unit.
+Brock, De, Smith & Simonyan 2021, "High-performance large-scale image recognition
+without normalization", arXiv:2102.06171.
 """
 
 import math
@@ -14,6 +15,7 @@ import math
 import keras
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.optimizers.clipping_rule import (
     ClippingRule,
     global_norm,
@@ -25,9 +27,10 @@ CASES = {"AdaptiveUnit": ({"arguments": {"clip_factor": 0.01}},)}
 
 def unit_norms(w):
     """The norm of each unit, of a shape that broadcasts with w."""
-    axes = tuple(range(max(len(w.shape) - 1, 1)))
+    rank = len(w.shape)
+    axes = tuple(range(rank - 1 if rank > 1 else rank))
     square = ops.square(ops.cast(w, "float32"))
-    return ops.sqrt(ops.sum(square, axis=axes or None, keepdims=True))
+    return ops.sqrt(ops.sum(square, axis=axes, keepdims=True) if axes else square)
 
 
 def clip_units(g, w, clip_factor, epsilon):
@@ -62,7 +65,12 @@ class AdaptiveUnit(ClippingRule):
     >>> optimizer = Clipped(keras.optimizers.SGD(0.1, momentum=0.9), by=rule)
     """
 
-    def __init__(self, clip_factor=0.01, epsilon=1e-3, exclude=None):
+    def __init__(
+        self,
+        clip_factor: float = 0.01,
+        epsilon: float = 1e-3,
+        exclude: list[str] | tuple[str, ...] | None = None,
+    ):
         self.clip_factor = check_number("clip_factor", clip_factor, above=0)
         self.epsilon = check_number("epsilon", epsilon, above=0)
         if isinstance(exclude, str):
@@ -87,7 +95,7 @@ class AdaptiveUnit(ClippingRule):
     def clip(self, gradients, variables):
         stepped, counts, units = [], [], 0
         for g, w in zip(gradients, variables, strict=True):
-            if not self._excluded[self._optimizer._get_variable_index(w)]:
+            if not self._excluded[keras_private.variable_index(self._optimizer, w)]:
                 g, clipped = clip_units(g, w, self.clip_factor, self.epsilon)
                 counts.append(ops.sum(clipped))
                 units += math.prod(clipped.shape)

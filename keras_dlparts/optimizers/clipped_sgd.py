@@ -12,8 +12,11 @@ non-convex optimization", arXiv:2010.02519, whose gamma is ours times eta. There
 nu = 0.7 and beta = 0.999.
 """
 
+from collections.abc import Callable
+
 import keras
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.optimizers.clipping_rule import clip_by, global_norm
 from keras_dlparts.optimizers.directed_sgd import DirectedSGD
 from keras_dlparts.support.checks import check_number
@@ -61,11 +64,13 @@ class ClippedSGD(DirectedSGD):
 
     def __init__(
         self,
-        learning_rate=0.01,
-        gamma=1.0,
-        momentum=0.0,
-        mix=0.7,
-        name=None,
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule
+        | Callable = 0.01,
+        gamma: float = 1.0,
+        momentum: float = 0.0,
+        mix: float = 0.7,
+        name: str | None = None,
         **kwargs,
     ):
         super().__init__(learning_rate, name, **kwargs)
@@ -90,7 +95,8 @@ class ClippedSGD(DirectedSGD):
     def direction(self, gradients, variables):
         if not self.momentum:
             return clip(gradients, self.gamma)
-        slots = [self._momenta[self._get_variable_index(v)] for v in variables]
+        at = [keras_private.variable_index(self, v) for v in variables]
+        slots = [self._momenta[i] for i in at]
         momenta, direction = mixed(
             gradients, slots, self.gamma, self.momentum, self.mix
         )

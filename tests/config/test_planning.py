@@ -83,6 +83,10 @@ def test_a_recurrent_layer_holds_gates_and_states_of_each_step(layer):
     found = dict(plan(config, replicas=1)["activations"])
     assert found["r"] == 4 * 10 * 30 * (4 * 7 + 2 * 7)
     assert found["input"] == 4 * 10 * 30 * 2
+    config["model"][0]["trainable"] = False  # its gates pass a gradient on all the same
+    frozen = plan(config, replicas=1)
+    assert dict(frozen["activations"]) == found
+    assert frozen["trainable_parameters"] == 7 + 1
 
 
 @pytest.mark.parametrize("remat", [False, True])

@@ -10,11 +10,14 @@ Shapes: those of the wrapped layer. Training and inference are the same.
 Salimans & Kingma 2016, "Weight normalization", arXiv:1602.07868.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers as kl
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.preprocessing.adapting import Moments, batches
 
 CASES = {
@@ -96,7 +99,7 @@ class WeightNormalization(keras.layers.Wrapper):
     Reference: Salimans & Kingma 2016, https://arxiv.org/abs/1602.07868
     """
 
-    def __init__(self, layer, data_init=False, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, data_init: bool = False, **kwargs):
         super().__init__(layer, **kwargs)
         if not isinstance(data_init, bool):
             raise TypeError(
@@ -115,7 +118,7 @@ class WeightNormalization(keras.layers.Wrapper):
     def build(self, input_shape):
         super().build(input_shape)
         holder = getattr(self.layer, "cell", self.layer)
-        own = holder._trainable_variables + holder._non_trainable_variables
+        own = keras_private.own_variables(holder)
         self.directions = [v for v in own if v.name in _KERNELS]
         if not self.directions:
             raise ValueError(
@@ -165,7 +168,7 @@ class WeightNormalization(keras.layers.Wrapper):
             lambda y: ops.cast(y, self.compute_dtype), outputs
         )
 
-    def adapt(self, data):
+    def adapt(self, data: Any):
         """Set lengths and bias from data; nothing happens unless `data_init` is set.
 
         Args:

@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.support.checks import check_rate
 
 CASES = {
@@ -63,14 +64,14 @@ class StochasticDepth(keras.layers.Layer):
 
     dropout_like = True  # keras_dlparts.monte_carlo samples it
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         check_rate("rate", rate)
         self.rate = rate
         self.seed = seed
         self.seed_generator = backend.SeedGenerator(seed) if rate else None
         self.supports_masking = True
-        self._build_at_init()
+        keras_private.build_at_init(self)
 
     def call(self, inputs, training=False):
         if not training or not self.rate:
