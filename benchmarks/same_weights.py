@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 CONFIGS = ("digits", "dbn", "clipping", "sparsity", "autoencoder", "diagonal_newton")
-TIMES = ("seconds", "waiting", "memory")
+TIMES = {"seconds", "ms_per_step", "data_wait_share", "memory_mb"}
 
 
 def main():
@@ -102,7 +102,7 @@ def history(run):
     with open(run / "history.csv", encoding="utf-8") as file:
         rows = [*csv.DictReader(file)]
     return [
-        {k: v for k, v in row.items() if not any(word in k for word in TIMES)}
+        {column: cell for column, cell in row.items() if column not in TIMES}
         for row in rows
     ]
 
