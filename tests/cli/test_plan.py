@@ -1,4 +1,4 @@
-"""`dlparts plan` prints what `keras_dlparts.plan` counts; tests/config has the counts."""
+"""`dlparts plan` prints what `keras_dlparts.plan` counts; that is in tests/config."""
 
 import json
 
