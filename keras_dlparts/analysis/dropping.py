@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
 from keras_dlparts.backend import keras_private
 
 _KERAS = (kl.Dropout, kl.AlphaDropout, kl.GaussianDropout, kl.GaussianNoise)
@@ -60,7 +60,7 @@ def find(model, layers=None):
             "`model` must be built, or its layers are not known yet. "
             f"Received: {model.name!r}; call it on data first"
         )
-    inner = keras_private.layers_in(model)
+    inner = graphs.layers(model)
     if layers is None:
         found = [layer for layer in inner if is_dropout_like(layer)]
         if not found:

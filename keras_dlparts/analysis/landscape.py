@@ -18,6 +18,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_dlparts import graphs
 from keras_dlparts.analysis.unchanged import (
     check_compiled,
     in_batches,
@@ -46,7 +47,7 @@ def filter_normalised(direction, weight, axes):
 def filter_axes(model):
     """The axes over which a filter extends, for each trainable variable."""
     found = {}
-    for layer in keras_private.layers_in(model):
+    for layer in graphs.layers(model):
         for variable in keras_private.own_trainable_variables(layer):
             axes = tuple(range(len(variable.shape) - 1))
             if isinstance(layer, keras.layers.Embedding):

@@ -13,12 +13,13 @@ neural networks".
 
 import contextlib
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
 from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.measuring import Measuring
 
@@ -62,7 +63,7 @@ class GradientFlow(Measuring):
     [0, 2, 4, 6]
     """
 
-    def __init__(self, every=100, data=None):
+    def __init__(self, every: int = 100, data: tuple[Any, ...] | None = None):
         super().__init__(every, data)
         self._forget()
 
@@ -171,11 +172,12 @@ class _Probe(keras.Model):
         measured = [layer for layer in model.layers if layer.trainable_weights]
         self.measured = measured
         self.net, self.activations = model, None
-        plain = isinstance(model, keras.Sequential)
-        if plain or hasattr(model, "_nodes_by_depth"):
+        hidden = graphs.outputs(model) if graphs.has_graph(model) else {}
+        if hidden:
+            plain = isinstance(model, keras.Sequential)
             x = model.inputs[0] if plain else model.input
             y = model.outputs[0] if plain else model.output
-            self.net = keras.Model(x, [y, [layer.output for layer in measured]])
+            self.net = keras.Model(x, [y, [hidden[id(one)][0] for one in measured]])
             self.activations = self.add_weight(
                 shape=(len(measured),),
                 initializer="zeros",

@@ -11,6 +11,8 @@ Hutchinson 1990, "A stochastic estimator of the trace of the influence matrix";
 Bekas et al. 2007, "An estimator for the diagonal of a matrix".
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -71,7 +73,13 @@ class HutchinsonCurvature(Measuring):
     4
     """
 
-    def __init__(self, every=10, draws=1, data=None, seed=0):
+    def __init__(
+        self,
+        every: int = 10,
+        draws: int = 1,
+        data: tuple[Any, ...] | None = None,
+        seed: int = 0,
+    ):
         super().__init__(every, data)
         self.draws = check_count("draws", draws)
         self.seed = check_count("seed", seed, least=0)

@@ -1,5 +1,7 @@
 """What callbacks that measure on a batch, every few steps, have in common."""
 
+from typing import Any
+
 import keras
 
 from keras_dlparts.support.checks import check_count
@@ -17,7 +19,7 @@ class Measuring(keras.callbacks.Callback):
         data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
     """
 
-    def __init__(self, every, data=None):
+    def __init__(self, every: int, data: tuple[Any, ...] | None = None):
         super().__init__()
         self.every = check_count("every", every)
         if data is not None and not (isinstance(data, tuple | list) and len(data) > 1):
@@ -30,7 +32,7 @@ class Measuring(keras.callbacks.Callback):
         # Steps of the epochs before this one, and the step to measure at next.
         self.past = self.next = self.last = 0
 
-    def set_data(self, batches):
+    def set_data(self, batches: keras.utils.PyDataset):
         """The training data, a `keras.utils.PyDataset`; called before training."""
         self._batches = batches
 

@@ -13,6 +13,8 @@ m = 10, for the worst case; the rule itself is `optimizers.RelaxedSmoothness`.
 """
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -130,12 +132,12 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
 
     def __init__(
         self,
-        every=50,
-        window=100,
-        adapt_learning_rate=False,
-        margin=3.0,
-        deltas=(0.5, 1.0),
-        data=None,
+        every: int = 50,
+        window: int = 100,
+        adapt_learning_rate: bool = False,
+        margin: float = 3.0,
+        deltas: Sequence[float] = (0.5, 1.0),
+        data: tuple[Any, ...] | None = None,
     ):
         super().__init__(every, deltas, data)
         if check_count("window", window) < _FEWEST:

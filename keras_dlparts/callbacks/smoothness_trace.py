@@ -14,6 +14,8 @@ arXiv:1905.11881; their published code uses delta = 1/2 only.
 """
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -98,7 +100,12 @@ class SmoothnessTrace(Measuring):
     8.0
     """
 
-    def __init__(self, every=50, deltas=(0.5, 1.0), data=None):
+    def __init__(
+        self,
+        every: int = 50,
+        deltas: Sequence[float] = (0.5, 1.0),
+        data: tuple[Any, ...] | None = None,
+    ):
         super().__init__(every, data)
         self.deltas = [*deltas] if isinstance(deltas, tuple | list) else []
         if not self.deltas or not all(

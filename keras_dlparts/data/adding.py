@@ -32,7 +32,7 @@ class Adding(Source):
     ((2, 10, 2), True)
     """
 
-    def __init__(self, length=100, samples=10000, **kwargs):
+    def __init__(self, length: int = 100, samples: int = 10000, **kwargs):
         super().__init__(**kwargs)
         check_count("length", length, 2)
         check_count("samples", samples, 4)

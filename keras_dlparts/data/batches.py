@@ -8,12 +8,13 @@ is one indexing operation on each array; the last one of an epoch may be smaller
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 
 
-def order(n, seed, epoch):
+def order(n: int, seed: int, epoch: int) -> np.ndarray:
     """The permutation of `n` samples in one epoch.
 
     >>> order(5, seed=1, epoch=0).tolist() == order(5, seed=1, epoch=0).tolist()
@@ -67,7 +68,14 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, x, y=None, batch_size=32, shuffle=False, seed=0, rows=None, **kwargs
+        self,
+        x: Any,
+        y: Any = None,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        rows: Any = None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.x = x
@@ -91,7 +99,7 @@ class Batches(keras.utils.PyDataset):
         start = index * self.batch_size
         return self._samples(rows[start : start + self.batch_size])
 
-    def samples(self, places):
+    def samples(self, places: Any) -> tuple:
         """The samples at some places of the epoch's order, a slice or indices."""
         return self._samples(self._order()[places])
 
@@ -114,7 +122,7 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self):
         self.epoch += 1
 
-    def arrays(self):
+    def arrays(self) -> tuple[Any, Any]:
         """All samples as `(x, y)` in the order of the data, unshuffled.
 
         >>> Batches(np.arange(3), np.zeros(3), shuffle=True).arrays()
@@ -122,7 +130,7 @@ class Batches(keras.utils.PyDataset):
         """
         return (*self._samples(self.rows), None)[:2]
 
-    def to_tf_data(self, drop_remainder=False):
+    def to_tf_data(self, drop_remainder: bool = False):
         """The same batches as a `tf.data.Dataset`, for a `tf.distribute` strategy.
 
         Each pass over it gives the order of the `epoch` that is set when the pass
@@ -173,7 +181,7 @@ class JoinedBatches(keras.utils.PyDataset):
     [[0, 1, 2, 3], [4], []]
     """
 
-    def __init__(self, batches, steps):
+    def __init__(self, batches: Batches, steps: int):
         super().__init__()
         self.batches, self.steps = batches, steps
 

@@ -11,6 +11,8 @@ nan are errors that name the line: what to put there is not ours to guess.
 """
 
 import csv
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +78,12 @@ class Csv(Source):
 
     def __init__(
         self,
-        path,
-        target,
-        features=None,
-        test_path=None,
-        header=True,
-        delimiter=",",
+        path: str | os.PathLike,
+        target: str | int | Sequence[str | int] | None,
+        features: str | int | Sequence[str | int] | None = None,
+        test_path: str | os.PathLike | None = None,
+        header: bool = True,
+        delimiter: str = ",",
         **kwargs,
     ):
         super().__init__(**kwargs)

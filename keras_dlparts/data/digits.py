@@ -29,7 +29,7 @@ class Digits(Source):
     (27, 3, 6)
     """
 
-    def __init__(self, flatten=True, **kwargs):
+    def __init__(self, flatten: bool = True, **kwargs):
         super().__init__(**kwargs)
         check_flag("flatten", flatten)
         self.flatten = flatten

@@ -16,6 +16,7 @@ LeCun, Cortes & Burges 1998, "The MNIST database".
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -94,7 +95,7 @@ class Idx(Source):
     (Spec(shape=(4, 4, 1), dtype='float32'), Spec(shape=(), dtype='int32'))
     """
 
-    def __init__(self, path, channel_axis=True, **kwargs):
+    def __init__(self, path: str | os.PathLike, channel_axis: bool = True, **kwargs):
         super().__init__(**kwargs)
         check_path("path", path)
         check_flag("channel_axis", channel_axis)

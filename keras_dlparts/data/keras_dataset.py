@@ -10,6 +10,7 @@ what is missing or damaged; here nothing is, so the files are read without it.
 import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -142,7 +143,14 @@ class KerasDataset(Source):
     (Spec(shape=(4, 4, 1), dtype='float32'), Spec(shape=(), dtype='int32'))
     """
 
-    def __init__(self, name, folder=None, **kwargs):
+    def __init__(
+        self,
+        name: Literal[
+            "mnist", "fashion_mnist", "cifar10", "cifar100", "california_housing"
+        ],
+        folder: str | os.PathLike | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if name not in DATA_SETS:
             raise ValueError(

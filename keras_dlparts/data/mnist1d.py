@@ -74,7 +74,7 @@ class Mnist1d(Source):
     (Spec(shape=(40,), dtype='float32'), Spec(shape=(), dtype='int32'))
     """
 
-    def __init__(self, samples=4000, noise=0.15, **kwargs):
+    def __init__(self, samples: int = 4000, noise: float = 0.15, **kwargs):
         super().__init__(**kwargs)
         check_count("samples", samples, 4)
         check_number("noise", noise, least=0)

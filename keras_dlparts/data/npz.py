@@ -6,8 +6,10 @@ or just `<x>` and `<y>`, which then are the training data. Samples lie along the
 first axis. Arrays of Python objects are refused: they would run code.
 """
 
+import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,13 @@ class Npz(Source):
     (Spec(shape=(4,), dtype='float64'), Spec(shape=(), dtype='float64'))
     """
 
-    def __init__(self, path, x="x", y="y", **kwargs):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        x: str | Sequence[str] = "x",
+        y: str | Sequence[str] | None = "y",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_path("path", path)
         for name, value in {"x": x, "y": y}.items():

@@ -28,7 +28,7 @@ class Parity(Source):
     ((2, 3), True)
     """
 
-    def __init__(self, bits=16, samples=4000, **kwargs):
+    def __init__(self, bits: int = 16, samples: int = 4000, **kwargs):
         super().__init__(**kwargs)
         check_count("bits", bits, 1)
         check_count("samples", samples, 4)

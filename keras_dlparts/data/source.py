@@ -14,7 +14,7 @@ the order of each epoch.
 import abc
 import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -81,11 +81,11 @@ class Source(abc.ABC):
 
     def __init__(
         self,
-        batch_size=32,
-        shuffle=True,
-        validation_split=0.1,
-        seed=0,
-        targets=None,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        validation_split: float = 0.1,
+        seed: int = 0,
+        targets: Literal["inputs"] | None = None,
     ):
         check_count("batch_size", batch_size, 1)
         check_flag("shuffle", shuffle)
@@ -100,10 +100,10 @@ class Source(abc.ABC):
         self.targets = targets
 
     @abc.abstractmethod
-    def load(self):
+    def load(self) -> Splits:
         """Read or make the data and return it as `Splits`."""
 
-    def generator(self, stream):
+    def generator(self, stream: int) -> np.random.Generator:
         """A numpy generator of this seed; streams are independent of each other."""
         # The last word keeps clear of (seed, epoch), which orders the batches.
         return np.random.default_rng([self.seed, stream, 1])
@@ -154,23 +154,23 @@ class Source(abc.ABC):
         return Batches(*pair, self.batch_size, shuffle, self.seed, rows)
 
     @functools.cached_property
-    def train(self):
+    def train(self) -> Batches:
         return self._batches(self._splits[0].train, self._cut[0], self.shuffle)
 
     @functools.cached_property
-    def validation(self):
+    def validation(self) -> Batches | None:
         splits, (_, rows) = self._splits[0], self._cut
         if splits.validation is not None:
             return self._batches(splits.validation)
         return None if rows is None else self._batches(splits.train, rows)
 
     @functools.cached_property
-    def test(self):
+    def test(self) -> Batches | None:
         pair = self._splits[0].test
         return None if pair is None else self._batches(pair)
 
     @property
-    def element_spec(self):
+    def element_spec(self) -> tuple[Any, Any]:
         return self._splits[1]
 
 

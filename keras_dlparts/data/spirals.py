@@ -39,7 +39,14 @@ class Spirals(Source):
     (Spec(shape=(2,), dtype='float32'), Spec(shape=(), dtype='int32'))
     """
 
-    def __init__(self, classes=2, turns=1.5, noise=0.02, samples=2000, **kwargs):
+    def __init__(
+        self,
+        classes: int = 2,
+        turns: float = 1.5,
+        noise: float = 0.02,
+        samples: int = 2000,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_count("classes", classes, 2)
         check_number("turns", turns, least=0)

@@ -8,6 +8,7 @@ kind `Image`) become float32 in [0, 1], 64-bit integers int32.
 
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -77,13 +78,13 @@ class Tfds(Source):
 
     def __init__(
         self,
-        name,
-        data_dir=None,
-        x=None,
-        y=None,
-        train="train",
-        validation=None,
-        test="test",
+        name: str,
+        data_dir: str | os.PathLike | None = None,
+        x: str | Sequence[str] | None = None,
+        y: str | Sequence[str] | None = None,
+        train: str = "train",
+        validation: str | None = None,
+        test: str | None = "test",
         **kwargs,
     ):
         super().__init__(**kwargs)

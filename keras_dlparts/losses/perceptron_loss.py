@@ -7,6 +7,8 @@ number of wrong ones. With `layers.Perceptron` its gradient descent is Rosenblat
 rule; Keras' mean squared error has twice that gradient, over the number of units.
 """
 
+from typing import Literal
+
 import keras
 from keras import ops
 
@@ -34,7 +36,13 @@ class PerceptronLoss(keras.losses.Loss):
     """
 
     def __init__(
-        self, reduction="sum_over_batch_size", name="perceptron_loss", **kwargs
+        self,
+        reduction: Literal[
+            "sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"
+        ]
+        | None = "sum_over_batch_size",
+        name: str | None = "perceptron_loss",
+        **kwargs,
     ):
         super().__init__(reduction=reduction, name=name, **kwargs)
 

@@ -16,6 +16,8 @@ Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks".
 
 import math
 import random
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -77,12 +79,12 @@ class DBN(keras.Model):
 
     def __init__(
         self,
-        units=(256, 128),
-        classes=None,
-        visible="bernoulli",
-        dropout=0.0,
-        input_shape=None,
-        seed=None,
+        units: Sequence[int] = (256, 128),
+        classes: int | None = None,
+        visible: Literal["bernoulli", "gaussian"] = "bernoulli",
+        dropout: float = 0.0,
+        input_shape: Sequence[int] | None = None,
+        seed: int | None = None,
         **kwargs,
     ):
         several = isinstance(units, list | tuple) and units
@@ -156,7 +158,7 @@ class DBN(keras.Model):
             h = layer(h)
         return h
 
-    def features(self, x, batch_size=1024):
+    def features(self, x: Any, batch_size: int = 1024) -> np.ndarray:
         """h_L of all rows of x, an array `(rows, units[-1])`."""
         return self._through(self.hidden, self._flat(x), batch_size)
 
@@ -175,14 +177,14 @@ class DBN(keras.Model):
 
     def pretrain(
         self,
-        x,
-        epochs=10,
-        batch_size=100,
-        learning_rate=0.1,
-        momentum=0.5,
-        fit=None,
+        x: Any,
+        epochs: int = 10,
+        batch_size: int = 100,
+        learning_rate: float = 0.1,
+        momentum: float = 0.5,
+        fit: Callable | None = None,
         **options,
-    ):
+    ) -> list[dict[str, list[float]]]:
         """Learn the machines one on another, and take their weights.
 
         Args:

@@ -7,6 +7,9 @@ Shapes: x (batch, ...) -> y (batch, outputs). Training and inference differ in
 dropout and batch normalisation.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Literal
+
 import keras
 
 from keras_dlparts import backend
@@ -33,17 +36,17 @@ CASES = {
 
 
 def MLP(
-    hidden=(256, 256),
-    outputs=10,
-    activation="relu",
-    norm=None,
-    dropout=0.0,
-    kernel_initializer="glorot_uniform",
-    kernel_regularizer=None,
-    input_shape=None,
-    seed=None,
-    name="mlp",
-):
+    hidden: Sequence[int] = (256, 256),
+    outputs: int = 10,
+    activation: str | Callable = "relu",
+    norm: Literal["batch", "layer"] | None = None,
+    dropout: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+    kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+    input_shape: Sequence[int] | None = None,
+    seed: int | None = None,
+    name: str = "mlp",
+) -> keras.Model:
     """Dense layers in a row, with norm, activation and dropout after each.
 
     Args:

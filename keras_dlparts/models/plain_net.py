@@ -6,6 +6,11 @@ Shapes: x (batch, ..., channels) -> logits (batch, classes).
 He et al. 2016, "Deep residual learning for image recognition", arXiv:1512.03385.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import keras
+
 from keras_dlparts.models.resnet import ResNet
 
 CASES = {
@@ -25,22 +30,24 @@ CASES = {
 
 
 def PlainNet(
-    depth=20,
-    input_shape=(32, 32, 3),
-    classes=10,
-    layout="cifar",
-    kind=None,
-    order="original",
-    filters=None,
-    activation="relu",
-    use_bias=False,
-    momentum=0.99,
-    epsilon=1e-3,
-    kernel_initializer="he_normal",
-    kernel_regularizer=None,
-    remat=False,
-    name="plain_net",
-):
+    depth: int = 20,
+    input_shape: Sequence[int] = (32, 32, 3),
+    classes: int = 10,
+    layout: Literal["cifar", "imagenet"] = "cifar",
+    kind: Literal["basic", "bottleneck"] | None = None,
+    order: Literal[
+        "original", "bn_after_add", "relu_before_add", "relu_only", "full_preactivation"
+    ] = "original",
+    filters: int | None = None,
+    activation: str | Callable = "relu",
+    use_bias: bool = False,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+    kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+    remat: bool = False,
+    name: str = "plain_net",
+) -> keras.Model:
     """`ResNet` without its shortcuts, to compare it with.
 
     Here too batch normalisation takes the statistics of a replica's share of the batch.

@@ -17,6 +17,9 @@ Shapes: x (batch, ..., channels) -> logits (batch, classes).
 He et al. 2016, "Deep residual learning for image recognition", arXiv:1512.03385.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
 import keras
 
 from keras_dlparts.layers.residual.residual_block import ResidualBlock
@@ -68,28 +71,32 @@ def blocks_of(depth, layout, kind):
 
 
 def ResNet(
-    depth=20,
-    input_shape=(32, 32, 3),
-    classes=10,
-    layout="cifar",
-    kind=None,
-    order="original",
-    shortcut="identity",
-    resize=None,
-    filters=None,
-    activation="relu",
-    use_bias=False,
-    momentum=0.99,
-    epsilon=1e-3,
-    kernel_initializer="he_normal",
-    kernel_regularizer=None,
-    stochastic_depth=0.0,
-    zero_init=False,
-    residual=None,
-    remat=False,
-    seed=None,
-    name="resnet",
-):
+    depth: int = 20,
+    input_shape: Sequence[int] = (32, 32, 3),
+    classes: int = 10,
+    layout: Literal["cifar", "imagenet"] = "cifar",
+    kind: Literal["basic", "bottleneck"] | None = None,
+    order: Literal[
+        "original", "bn_after_add", "relu_before_add", "relu_only", "full_preactivation"
+    ] = "original",
+    shortcut: Literal[
+        "identity", "scale", "gate", "projection", "dropout", "pad", "none"
+    ] = "identity",
+    resize: Literal["pad", "projection"] | None = None,
+    filters: int | None = None,
+    activation: str | Callable = "relu",
+    use_bias: bool = False,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+    kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+    stochastic_depth: float = 0.0,
+    zero_init: bool = False,
+    residual: dict[str, Any] | None = None,
+    remat: bool = False,
+    seed: int | None = None,
+    name: str = "resnet",
+) -> keras.Model:
     """A residual net for images, sequences or volumes.
 
     With `layout="imagenet"`, `use_bias=True` and `epsilon=1.001e-5` a depth of 50,

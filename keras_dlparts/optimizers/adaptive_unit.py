@@ -5,8 +5,9 @@
     G_j <- G_j min(1, limit_j / ||G_j||)
 
 Shapes: the units of a weight are its last axis; a weight of one axis (a bias, a gain)
-is one unit. Brock, De, Smith & Simonyan 2021, "High-performance large-scale image
-recognition without normalization", arXiv:2102.06171.
+or of none (a single number) is one unit.
+Brock, De, Smith & Simonyan 2021, "High-performance large-scale image recognition
+without normalization", arXiv:2102.06171.
 """
 
 import math
@@ -26,9 +27,10 @@ CASES = {"AdaptiveUnit": ({"arguments": {"clip_factor": 0.01}},)}
 
 def unit_norms(w):
     """The norm of each unit, of a shape that broadcasts with w."""
-    axes = tuple(range(max(len(w.shape) - 1, 1)))
+    rank = len(w.shape)
+    axes = tuple(range(rank - 1 if rank > 1 else rank))
     square = ops.square(ops.cast(w, "float32"))
-    return ops.sqrt(ops.sum(square, axis=axes or None, keepdims=True))
+    return ops.sqrt(ops.sum(square, axis=axes, keepdims=True) if axes else square)
 
 
 def clip_units(g, w, clip_factor, epsilon):
@@ -63,7 +65,12 @@ class AdaptiveUnit(ClippingRule):
     >>> optimizer = Clipped(keras.optimizers.SGD(0.1, momentum=0.9), by=rule)
     """
 
-    def __init__(self, clip_factor=0.01, epsilon=1e-3, exclude=None):
+    def __init__(
+        self,
+        clip_factor: float = 0.01,
+        epsilon: float = 1e-3,
+        exclude: list[str] | tuple[str, ...] | None = None,
+    ):
         self.clip_factor = check_number("clip_factor", clip_factor, above=0)
         self.epsilon = check_number("epsilon", epsilon, above=0)
         if isinstance(exclude, str):

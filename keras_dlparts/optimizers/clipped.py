@@ -29,6 +29,20 @@ CASES = {
 }
 
 
+def _of_the_wrapped(name):
+    """A property that is the wrapped optimizer's attribute of that name."""
+
+    def get(self):
+        return getattr(self.optimizer, name)
+
+    def set(self, value):
+        # Keras' constructor assigns its defaults before there is a wrapped optimizer.
+        if "optimizer" in vars(self):
+            setattr(self.optimizer, name, value)
+
+    return property(get, set)
+
+
 @keras.saving.register_keras_serializable("dlparts")
 class Clipped(keras.optimizers.Optimizer):
     """Makes any optimizer step by a gradient that a rule has clipped.
@@ -59,10 +73,13 @@ class Clipped(keras.optimizers.Optimizer):
     ['clip_threshold', 'clipped_fraction', 'gradient_norm']
     """
 
-    def __init__(self, optimizer, by, name=None):
+    def __init__(
+        self,
+        optimizer: str | keras.optimizers.Optimizer,
+        by: ClippingRule,
+        name: str | None = None,
+    ):
         optimizer = keras.optimizers.get(optimizer)
-        if isinstance(by, dict):
-            by = keras.saving.deserialize_keras_object(by)
         if not isinstance(by, ClippingRule):
             raise TypeError(
                 "`by` must be a clipping rule, such as FixedNorm(1.0). "
@@ -78,6 +95,16 @@ class Clipped(keras.optimizers.Optimizer):
         self.optimizer = optimizer
         self.by = by
         backend.before_step(optimizer, by.clip, by.rate)
+
+    # What is set on the wrapped optimizer is seen from outside as well: Keras'
+    # LossScaleOptimizer and its callback SwapEMAWeights look for it here.
+    weight_decay = _of_the_wrapped("weight_decay")
+    use_ema = _of_the_wrapped("use_ema")
+    ema_momentum = _of_the_wrapped("ema_momentum")
+    ema_overwrite_frequency = _of_the_wrapped("ema_overwrite_frequency")
+    loss_scale_factor = _of_the_wrapped("loss_scale_factor")
+    gradient_accumulation_steps = _of_the_wrapped("gradient_accumulation_steps")
+    _model_variables_moving_average = _of_the_wrapped("_model_variables_moving_average")
 
     @property
     def variables(self):
@@ -126,7 +153,7 @@ class Clipped(keras.optimizers.Optimizer):
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         self.optimizer.exclude_from_weight_decay(var_list, var_names)
 
-    def logs(self):
+    def logs(self) -> dict[str, float]:
         """Figures since the last call, for the logs of an epoch."""
         return self.by.logs()
 
@@ -142,6 +169,15 @@ class Clipped(keras.optimizers.Optimizer):
             "by": keras.saving.serialize_keras_object(self.by),
             "name": self.name,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # Not `keras.optimizers.get`, which does not know all of Keras' optimizers.
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("optimizer", "by")
+        }
+        return cls(**{**config, **parts})
 
 
 def _check_wrapped(optimizer):

@@ -12,6 +12,8 @@ non-convex optimization", arXiv:2010.02519, whose gamma is ours times eta. There
 nu = 0.7 and beta = 0.999.
 """
 
+from collections.abc import Callable
+
 import keras
 
 from keras_dlparts.backend import keras_private
@@ -62,11 +64,13 @@ class ClippedSGD(DirectedSGD):
 
     def __init__(
         self,
-        learning_rate=0.01,
-        gamma=1.0,
-        momentum=0.0,
-        mix=0.7,
-        name=None,
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule
+        | Callable = 0.01,
+        gamma: float = 1.0,
+        momentum: float = 0.0,
+        mix: float = 0.7,
+        name: str | None = None,
         **kwargs,
     ):
         super().__init__(learning_rate, name, **kwargs)

@@ -12,6 +12,7 @@ gradients are. A norm that is not finite moves none of them.
 """
 
 import math
+from typing import Any
 
 from keras import ops
 
@@ -57,18 +58,20 @@ class ClippingRule:
     # `build` may run inside a trace, where nothing can be assigned: so this is told.
     first_threshold = float("inf")
 
-    def state(self, shapes):
+    def state(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
         """What the rule remembers: the first values by name, numbers or arrays.
 
         `shapes` are those of the trainable variables, by their paths.
         """
         return {}
 
-    def limit(self, norm, state, learning_rate):
+    def limit(
+        self, norm: Any, state: dict[str, Any], learning_rate: Any
+    ) -> tuple[Any, dict[str, Any]]:
         """The threshold for a norm, and the state after this step."""
         raise NotImplementedError
 
-    def rate(self, learning_rate):
+    def rate(self, learning_rate: Any) -> Any:
         """The learning rate of the step; the optimizer's own, if not overridden."""
         return learning_rate
 
@@ -113,7 +116,7 @@ class ClippingRule:
         for variable, value in moves:
             variable.assign(ops.where(fine, value, ops.convert_to_tensor(variable)))
 
-    def logs(self):
+    def logs(self) -> dict[str, float]:
         """Figures since the last call, for the logs of an epoch."""
         steps, clipped = backend.number(self.steps), backend.number(self.clipped)
         self.steps.assign(0.0)

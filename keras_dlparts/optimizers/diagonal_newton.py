@@ -14,6 +14,8 @@ Yao et al. 2021, "AdaHessian", arXiv:2006.00719; the bound and estimates at ever
 steps are from Liu et al. 2023, "Sophia", arXiv:2305.14342.
 """
 
+from collections.abc import Callable, Sequence
+
 import keras
 from keras import ops
 
@@ -70,12 +72,14 @@ class DiagonalNewton(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.1,
-        beta_1=0.9,
-        beta_2=0.99,
-        epsilon=1e-7,
-        clip=1.0,
-        name="diagonal_newton",
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule
+        | Callable = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        epsilon: float = 1e-7,
+        clip: float | None = 1.0,
+        name: str = "diagonal_newton",
         **kwargs,
     ):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
@@ -103,7 +107,7 @@ class DiagonalNewton(keras.optimizers.Optimizer):
         )
         self.estimates = self.add_variable((), dtype="int32", name="estimates")
 
-    def update_curvature(self, diagonal):
+    def update_curvature(self, diagonal: Sequence):
         """Take a new estimate of the Hessian's diagonal into the mean.
 
         Args:

@@ -6,6 +6,8 @@ Shapes: as the variables. Keras hands an optimizer one gradient at a time; here 
 direction sees all of them at once, summed over the replicas.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -15,7 +17,14 @@ from keras_dlparts import backend
 class DirectedSGD(keras.optimizers.Optimizer):
     """Base of optimizers that give `direction(gradients, variables)`."""
 
-    def __init__(self, learning_rate, name=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule
+        | Callable,
+        name: str | None = None,
+        **kwargs,
+    ):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         backend.before_step(self, self.direction)
 

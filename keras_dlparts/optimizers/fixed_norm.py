@@ -30,7 +30,7 @@ class FixedNorm(ClippingRule):
     >>> optimizer = Clipped(keras.optimizers.SGD(0.1), by=FixedNorm(1.0))
     """
 
-    def __init__(self, threshold=1.0):
+    def __init__(self, threshold: float = 1.0):
         self.first_threshold = check_number("threshold", threshold, above=0)
 
     def limit(self, norm, state, learning_rate):

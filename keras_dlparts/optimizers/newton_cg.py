@@ -16,6 +16,10 @@ Nocedal & Wright 2006, "Numerical Optimization", algorithm 7.1; the damping is f
 Martens 2010, "Deep learning via Hessian-free optimization".
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
 import numpy as np
 from keras import ops
 
@@ -53,17 +57,17 @@ def conjugate_gradients(product, g, tolerance, iterations):
 
 
 def newton(
-    model,
-    x,
-    y,
-    sample_weight=None,
-    iterations=100,
-    tolerance=1e-6,
-    damping=0.0,
-    cg_iterations=100,
-    cg_tolerance=1e-6,
-    say=None,
-):
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    iterations: int = 100,
+    tolerance: float = 1e-6,
+    damping: float = 0.0,
+    cg_iterations: int = 100,
+    cg_tolerance: float = 1e-6,
+    say: Callable | None = None,
+) -> dict[str, Any]:
     """Train a small compiled model by Newton's method, on all its data at once.
 
     The loss is the one that the model was compiled with, in training mode; random
@@ -93,7 +97,6 @@ def newton(
 
     Example:
 
-    >>> import keras
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(loss="mse")
     >>> x = np.array([[1.0, 0.0], [0.0, 100.0], [0.0, 0.0]], "float32")

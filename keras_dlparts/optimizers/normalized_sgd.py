@@ -9,6 +9,8 @@ h_c / 2 <= h <= h_c.
 Zhang, He, Sra & Jadbabaie 2019, arXiv:1905.11881.
 """
 
+from collections.abc import Callable
+
 import keras
 
 from keras_dlparts.optimizers.clipping_rule import global_norm
@@ -41,7 +43,15 @@ class NormalizedSGD(DirectedSGD):
     >>> model.compile(NormalizedSGD(learning_rate=0.01, beta=0.1), "mse")
     """
 
-    def __init__(self, learning_rate=0.01, beta=1.0, name=None, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule
+        | Callable = 0.01,
+        beta: float = 1.0,
+        name: str | None = None,
+        **kwargs,
+    ):
         super().__init__(learning_rate, name, **kwargs)
         self.beta = check_number("beta", beta, above=0)
 

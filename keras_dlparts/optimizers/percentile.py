@@ -47,7 +47,7 @@ class Percentile(ClippingRule):
     >>> optimizer = Clipped(keras.optimizers.Adam(1e-3), by=Percentile(10))
     """
 
-    def __init__(self, percentile=10.0, window=1000):
+    def __init__(self, percentile: float = 10.0, window: int = 1000):
         if not check_number("percentile", percentile, least=0) <= 100:
             raise ValueError(
                 "`percentile` must be between 0 and 100. "

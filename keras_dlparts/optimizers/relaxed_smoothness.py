@@ -53,7 +53,13 @@ class RelaxedSmoothness(ClippingRule):
     >>> optimizer = Clipped(keras.optimizers.SGD(0.1), by=rule)
     """
 
-    def __init__(self, L0=None, L1=None, adapt_learning_rate=False, margin=10.0):
+    def __init__(
+        self,
+        L0: float | None = None,
+        L1: float | None = None,
+        adapt_learning_rate: bool = False,
+        margin: float = 10.0,
+    ):
         for name, value in (("L0", L0), ("L1", L1)):
             if value is not None:
                 check_number(name, value, least=0)

@@ -49,7 +49,9 @@ class ZScore(ClippingRule):
     >>> optimizer = Clipped(keras.optimizers.Adam(1e-3), by=ZScore())
     """
 
-    def __init__(self, threshold=2.5, momentum=0.97, warmup=25):
+    def __init__(
+        self, threshold: float = 2.5, momentum: float = 0.97, warmup: int = 25
+    ):
         self.z_threshold = check_number("threshold", threshold, above=0)
         if not 0 <= momentum < 1:
             raise ValueError(

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-from keras_dlparts import backend
-from keras_dlparts.backend import feeding, keras_private
+from keras_dlparts import backend, graphs
+from keras_dlparts.backend import feeding
 
 
 def recalibrate(model, data, batch_size=32):
@@ -44,7 +44,7 @@ def recalibrate(model, data, batch_size=32):
     """
     norms = {
         id(layer): layer
-        for layer in keras_private.layers_in(model)
+        for layer in graphs.layers(model)
         if isinstance(layer, kl.BatchNormalization)
         and layer.trainable
         and not layer.renorm

@@ -11,8 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend
-from keras_dlparts.backend import keras_private
+from keras_dlparts import backend, graphs
 from keras_dlparts.optimizers import Clipped
 from keras_dlparts.testing.cases import Case
 
@@ -81,7 +80,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
     # Keras leaves PyTorch uncompiled too, unless told: it would need a compiler.
     if jit_compile is None:
         jit_compile = backend.can_compile() and all(
-            layer.supports_jit for layer in keras_private.layers_in(model)
+            layer.supports_jit for layer in graphs.layers(model)
         )
     model.compile(**compiled, jit_compile=jit_compile)
     return Example(model, x, _targets(model, x), callbacks)

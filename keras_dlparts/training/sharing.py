@@ -2,7 +2,7 @@
 
 import contextlib
 
-from keras_dlparts import backend, distribute
+from keras_dlparts import backend, distribute, graphs
 from keras_dlparts.backend import keras_private
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.data.batches import Batches
@@ -129,7 +129,7 @@ class Sharing:
     def _check_losses(self, model):
         """A layer that waits for other replicas gives the losses that layers add to
         the wrong ones, and the weights are wrong without a word."""
-        layers = keras_private.layers_in(model)
+        layers = graphs.layers(model)
         waits = [layer for layer in layers if getattr(layer, "synchronized", False)]
         adds = [layer for layer in layers if keras_private.own_losses(layer)]
         if waits and adds:

@@ -340,6 +340,84 @@ def test_saved_in_mid_training_it_goes_on_the_same(make, tmp_path):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
+KERAS_OPTIMIZERS = sorted(
+    name
+    for name, cls in vars(keras.optimizers).items()
+    if isinstance(cls, type)
+    and issubclass(cls, keras.optimizers.Optimizer)
+    and cls is not keras.optimizers.Optimizer
+    and cls.apply is keras.optimizers.Optimizer.apply  # a wrapper has its own
+)
+
+
+@pytest.mark.parametrize("name", KERAS_OPTIMIZERS)
+def test_every_optimizer_of_keras_comes_back_from_a_file(name, tmp_path):
+    inner = getattr(keras.optimizers, name)(learning_rate=0.01)
+    model, x, y = regression(Clipped(inner, by=FixedNorm(0.5)), run_eagerly=True)
+    model.train_on_batch(x, y)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again.optimizer.optimizer) is type(inner)
+    assert again.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    for each in (model, again):
+        each.train_on_batch(x, y)
+    for ours, theirs in zip(
+        [*model.get_weights(), *everything(model.optimizer)],
+        [*again.get_weights(), *everything(again.optimizer)],
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_keras_has_the_optimizers_that_are_tried_here():
+    assert {"Adam", "Lamb", "Muon", "SGD"} < {*KERAS_OPTIMIZERS}
+    assert not {"LossScaleOptimizer", "MultiOptimizer"} & {*KERAS_OPTIMIZERS}
+
+
+def test_settings_of_the_wrapped_optimizer_are_seen_and_set_from_outside():
+    settings = {
+        "weight_decay": 0.3,
+        "use_ema": True,
+        "ema_momentum": 0.5,
+        "ema_overwrite_frequency": 7,
+        "loss_scale_factor": 8.0,
+        "gradient_accumulation_steps": 2,
+    }
+    inner = keras.optimizers.SGD(0.1, **settings)
+    optimizer = Clipped(inner, by=FixedNorm())
+    assert {name: getattr(optimizer, name) for name in settings} == settings
+    optimizer.weight_decay = 0.1
+    assert inner.weight_decay == 0.1
+    keras.optimizers.LossScaleOptimizer(optimizer)  # scales by itself instead
+    assert inner.loss_scale_factor is None
+
+
+def weights_when_validated(optimizer):
+    """The weights that validation sees after an epoch with `SwapEMAWeights`."""
+    seen = []
+
+    class Note(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            seen[:] = self.model.get_weights()
+
+    model, x, y = regression(optimizer)
+    callbacks = [keras.callbacks.SwapEMAWeights(), Note()]
+    settings = {"batch_size": 8, "verbose": 0, "shuffle": False}
+    model.fit(x, y, validation_data=(x, y), callbacks=callbacks, **settings)
+    return seen
+
+
+def test_moving_average_of_the_wrapped_optimizer_is_swapped_in():
+    def sgd():
+        return keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+
+    clipped = weights_when_validated(Clipped(sgd(), by=FixedNorm(1e9)))
+    for one, other in zip(clipped, weights_when_validated(sgd()), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+    with pytest.raises(ValueError, match="use_ema=False"):
+        weights_when_validated(Clipped("sgd", by=FixedNorm()))
+
+
 def test_mixed_precision_clips_as_float32_does():
     """Weights after fit agree as far as float16's rounding lets them."""
 
@@ -532,6 +610,17 @@ def test_a_rule_serves_one_optimizer():
     stepped(Clipped("sgd", by=rule), gradients(1))
     with pytest.raises(ValueError, match="belongs to one optimizer"):
         Clipped("sgd", by=rule)
+
+
+def test_a_weight_that_is_one_number_is_one_unit():
+    """Of w = 3 and g = 10, clip_factor 0.1: limit 0.3, g is cut to 0.3."""
+    weight = keras.Variable(3.0, name="scale")
+    rule = AdaptiveUnit(0.1)
+    optimizer = Clipped(keras.optimizers.SGD(1.0), by=rule)
+    optimizer.build([weight])
+    apply(optimizer, [np.array(10.0)])
+    assert weight.numpy() == pytest.approx(2.7, rel=1e-6)
+    assert rule.logs()["clipped_fraction"] == 1
 
 
 def test_exclude_must_name_a_weight():

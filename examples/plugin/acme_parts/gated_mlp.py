@@ -7,6 +7,8 @@ Shapes: x (batch, ..., n) -> y (batch, ..., n). The same in training and inferen
 Shazeer 2020, "GLU variants improve Transformer", arXiv:2002.05202.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -49,7 +51,7 @@ class GatedMLP(keras.layers.Layer):
     Reference: Shazeer 2020, https://arxiv.org/abs/2002.05202
     """
 
-    def __init__(self, units, activation="silu", **kwargs):
+    def __init__(self, units: int, activation: str | Callable = "silu", **kwargs):
         super().__init__(**kwargs)
         if isinstance(units, bool) or not isinstance(units, int):
             raise TypeError(

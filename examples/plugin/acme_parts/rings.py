@@ -35,7 +35,9 @@ class Rings(Source):
     (Spec(shape=(2,), dtype='float32'), Spec(shape=(), dtype='int32'))
     """
 
-    def __init__(self, classes=2, noise=0.05, samples=2000, **kwargs):
+    def __init__(
+        self, classes: int = 2, noise: float = 0.05, samples: int = 2000, **kwargs
+    ):
         super().__init__(**kwargs)
         check_count("classes", classes, 2)
         check_number("noise", noise, least=0)

@@ -86,15 +86,15 @@ class NoisyBatchNormalization(keras.layers.Layer):
 
     def __init__(
         self,
-        shift=0.5,
-        stretch=1.25,
-        jitter=0.1,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        seed=None,
+        shift: float = 0.5,
+        stretch: float = 1.25,
+        jitter: float = 0.1,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

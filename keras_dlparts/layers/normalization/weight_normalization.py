@@ -10,6 +10,8 @@ Shapes: those of the wrapped layer. Training and inference are the same.
 Salimans & Kingma 2016, "Weight normalization", arXiv:1602.07868.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers as kl
@@ -97,7 +99,7 @@ class WeightNormalization(keras.layers.Wrapper):
     Reference: Salimans & Kingma 2016, https://arxiv.org/abs/1602.07868
     """
 
-    def __init__(self, layer, data_init=False, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, data_init: bool = False, **kwargs):
         super().__init__(layer, **kwargs)
         if not isinstance(data_init, bool):
             raise TypeError(
@@ -166,7 +168,7 @@ class WeightNormalization(keras.layers.Wrapper):
             lambda y: ops.cast(y, self.compute_dtype), outputs
         )
 
-    def adapt(self, data):
+    def adapt(self, data: Any):
         """Set lengths and bias from data; nothing happens unless `data_init` is set.
 
         Args:

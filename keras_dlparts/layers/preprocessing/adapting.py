@@ -10,6 +10,7 @@ Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance".
 
 import abc
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -100,7 +101,7 @@ class AdaptingLayer(keras.layers.Layer, abc.ABC):
     built, drawn and saved before there is data.
     """
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: int | list[int] | tuple[int, ...] | None = -1, **kwargs):
         super().__init__(**kwargs)
         axes = () if axis is None else (axis,) if isinstance(axis, int) else axis
         if (
@@ -139,7 +140,7 @@ class AdaptingLayer(keras.layers.Layer, abc.ABC):
         self._shape = [input_shape[a] if a in kept else 1 for a in range(rank)]
         self._add_statistics(math.prod(self._sizes))
 
-    def adapt(self, data):
+    def adapt(self, data: Any):
         """Compute the statistics of `data` anew; those from before are dropped.
 
         Args:

@@ -61,7 +61,14 @@ class MinMaxNormalization(AdaptingLayer):
     [[-0.5, 0.0]]
     """
 
-    def __init__(self, low=0.0, high=1.0, axis=-1, invert=False, **kwargs):
+    def __init__(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        axis: int | list[int] | tuple[int, ...] | None = -1,
+        invert: bool = False,
+        **kwargs,
+    ):
         super().__init__(axis=axis, **kwargs)
         for name, value in {"low": low, "high": high}.items():
             check_number(name, value)

@@ -56,7 +56,7 @@ class SoftmaxScaling(AdaptingLayer):
     Reference: Pyle 1999, "Data Preparation for Data Mining", chapter 7.
     """
 
-    def __init__(self, axis=-1, **kwargs):
+    def __init__(self, axis: int | list[int] | tuple[int, ...] | None = -1, **kwargs):
         super().__init__(axis=axis, **kwargs)
 
     def _add_statistics(self, features):

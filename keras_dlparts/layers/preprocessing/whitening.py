@@ -17,6 +17,8 @@ Bell & Sejnowski 1997, "The independent components of natural scenes are edge
 filters"; Krizhevsky 2009, "Learning multiple layers of features", appendix A.
 """
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import ops
@@ -79,7 +81,14 @@ class Whitening(AdaptingLayer):
     images", appendix A.
     """
 
-    def __init__(self, kind="pca", epsilon=1e-5, axis=-1, invert=False, **kwargs):
+    def __init__(
+        self,
+        kind: Literal["pca", "zca"] = "pca",
+        epsilon: float = 1e-5,
+        axis: int | list[int] | tuple[int, ...] = -1,
+        invert: bool = False,
+        **kwargs,
+    ):
         super().__init__(axis=axis, **kwargs)
         if kind not in ("pca", "zca"):
             raise ValueError(f"`kind` must be 'pca' or 'zca'. Received: kind={kind!r}")

@@ -20,6 +20,9 @@ differ only where the body, `dropout` and `stochastic_depth` do.
 He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 import keras
 from keras import ops
 
@@ -162,17 +165,21 @@ class Residual(keras.layers.Layer):
 
     def __init__(
         self,
-        body,
-        shortcut="identity",
-        shortcut_scale=1.0,
-        branch_scale=1.0,
-        gate_branch=True,
-        gate_bias=-6.0,
-        dropout=0.5,
-        stochastic_depth=0.0,
-        zero_init=False,
-        learn_scale=None,
-        seed=None,
+        body: keras.layers.Layer | Sequence[keras.layers.Layer],
+        shortcut: Literal[
+            "identity", "scale", "gate", "projection", "dropout", "pad", "none"
+        ]
+        | keras.layers.Layer
+        | Sequence[keras.layers.Layer] = "identity",
+        shortcut_scale: float = 1.0,
+        branch_scale: float = 1.0,
+        gate_branch: bool = True,
+        gate_bias: float = -6.0,
+        dropout: float = 0.5,
+        stochastic_depth: float = 0.0,
+        zero_init: bool = False,
+        learn_scale: float | None = None,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

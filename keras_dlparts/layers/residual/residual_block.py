@@ -20,6 +20,9 @@ He et al. 2016, arXiv:1512.03385, and "Identity mappings in deep residual
 networks", arXiv:1603.05027.
 """
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import keras
 
 from keras_dlparts.layers.residual.orders import ORDERS, Chain, arranged
@@ -106,24 +109,32 @@ class ResidualBlock(Chain):
 
     def __init__(
         self,
-        filters,
-        kind="basic",
-        order="original",
-        strides=1,
-        shortcut="identity",
-        resize="projection",
-        kernel_size=3,
-        activation="relu",
-        use_bias=False,
-        momentum=0.99,
-        epsilon=1e-3,
-        kernel_initializer="he_normal",
-        kernel_regularizer=None,
-        stochastic_depth=0.0,
-        zero_init=False,
-        residual=None,
-        remat=False,
-        seed=None,
+        filters: int,
+        kind: Literal["basic", "bottleneck"] = "basic",
+        order: Literal[
+            "original",
+            "bn_after_add",
+            "relu_before_add",
+            "relu_only",
+            "full_preactivation",
+        ] = "original",
+        strides: int = 1,
+        shortcut: Literal[
+            "identity", "scale", "gate", "projection", "dropout", "pad", "none"
+        ] = "identity",
+        resize: Literal["projection", "pad"] = "projection",
+        kernel_size: int = 3,
+        activation: str | Callable = "relu",
+        use_bias: bool = False,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        stochastic_depth: float = 0.0,
+        zero_init: bool = False,
+        residual: dict[str, Any] | None = None,
+        remat: bool = False,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -10,6 +10,9 @@ differ in batch normalisation and dropout.
 He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027.
 """
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import keras
 
 from keras_dlparts import backend
@@ -80,20 +83,28 @@ class ResidualDenseBlock(Chain):
 
     def __init__(
         self,
-        units,
-        width=None,
-        order="original",
-        norm="batch",
-        activation="relu",
-        dropout=0.0,
-        shortcut="identity",
-        resize="projection",
-        kernel_initializer="he_normal",
-        kernel_regularizer=None,
-        stochastic_depth=0.0,
-        zero_init=False,
-        residual=None,
-        seed=None,
+        units: int,
+        width: int | None = None,
+        order: Literal[
+            "original",
+            "bn_after_add",
+            "relu_before_add",
+            "relu_only",
+            "full_preactivation",
+        ] = "original",
+        norm: Literal["batch", "layer"] | None = "batch",
+        activation: str | Callable = "relu",
+        dropout: float = 0.0,
+        shortcut: Literal[
+            "identity", "scale", "gate", "projection", "dropout", "pad", "none"
+        ] = "identity",
+        resize: Literal["projection", "pad"] = "projection",
+        kernel_initializer: str | keras.initializers.Initializer = "he_normal",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        stochastic_depth: float = 0.0,
+        zero_init: bool = False,
+        residual: dict[str, Any] | None = None,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

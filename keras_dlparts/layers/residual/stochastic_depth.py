@@ -64,7 +64,7 @@ class StochasticDepth(keras.layers.Layer):
 
     dropout_like = True  # keras_dlparts.monte_carlo samples it
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         check_rate("rate", rate)
         self.rate = rate

@@ -58,7 +58,7 @@ class Maxout(keras.layers.Layer):
     Reference: Goodfellow et al. 2013, https://arxiv.org/abs/1302.4389
     """
 
-    def __init__(self, units, axis=-1, **kwargs):
+    def __init__(self, units: int, axis: int = -1, **kwargs):
         super().__init__(**kwargs)
         check_count("units", units)
         if isinstance(axis, bool) or not isinstance(axis, int):

@@ -65,10 +65,10 @@ class Perceptron(keras.layers.Layer):
 
     def __init__(
         self,
-        units,
-        use_bias=True,
-        kernel_initializer="zeros",
-        bias_initializer="zeros",
+        units: int,
+        use_bias: bool = True,
+        kernel_initializer: str | keras.initializers.Initializer = "zeros",
+        bias_initializer: str | keras.initializers.Initializer = "zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
