@@ -12,6 +12,8 @@ import re
 import sys
 from dataclasses import dataclass, replace
 
+from keras_dlparts.backend.keras_private import BASE_OPTIMIZER
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -23,9 +25,6 @@ class Argument:
     module: str  # where the two stand
     owner: str  # the class or function that defines it
     doc: str = ""  # what that one's `Args:` say of it
-
-
-from keras_dlparts.backend.keras_private import BASE_OPTIMIZER
 
 
 @dataclass(frozen=True)
