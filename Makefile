@@ -58,6 +58,7 @@ test-studies: $(VENV)/.all
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/lint_private.py
 	$(BIN)/python docs/generate.py --check
 
 docs: $(VENV)/.test

@@ -2,17 +2,18 @@
 
     python benchmarks/device.py [--backends jax torch] [--steps 10] [--out FILE]
 
-A process for each backend that is installed. It first measures what the device can do:
+A process for each model on each backend that is installed. The model takes two steps,
+and the weights are compared with those after the same steps on the processor; without
+an accelerator, with those after the same steps run operation by operation, not compiled
+(PyTorch compiles nothing: there it shows only that a run repeats). Both take their
+products in full float32, since an accelerator's own choice, such as TF32, would be all
+that is seen. What is told is the norm of the difference over that of the two steps.
+Where a backend draws other random numbers on the device than on the processor only the
+loss is compared, loosely. Then the steps are timed, in `fit`, with the precision that
+the backend chooses by itself, the data coming from the host. Last it is measured what
+the device can do:
 
     product = 2 n^3 / seconds of an n x n matrix product       copy = 2 bytes / seconds
-
-Then each model takes two steps, and the weights are compared with those after the same
-steps on the processor; without an accelerator, with those after the same steps run
-operation by operation, not compiled (PyTorch compiles nothing: there it shows only that
-a run repeats). What is told is the norm of the difference over that of the two steps.
-Where a backend draws other random numbers on the device than on the processor only the
-loss is compared, loosely. Last the steps are timed, in `fit`, the data coming from the
-host.
 
 The achieved shares are of what a step needs at least. Its products are counted as three
 times the forward pass' (2 x kernel x places where it acts); its bytes as activations
@@ -22,6 +23,7 @@ so their share may exceed one. Without an accelerator it is all the processor's.
 """
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -43,26 +45,30 @@ def main():
     parser.add_argument("--families", nargs="+", choices=FAMILIES)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=FAMILIES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     families = asked.families or [*FAMILIES]
     if asked.child:
-        measure(families, asked.steps)
+        measure(asked.child, asked.steps)
         return
     backends = asked.backends or [b for b in BACKENDS if importlib.util.find_spec(b)]
     results, failed = [], []
     for backend in backends:
-        command = [sys.executable, *sys.orig_argv[1:], "--child"]
         environment = {**os.environ, "KERAS_BACKEND": backend}
         environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        child = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, text=True
-        )
-        if child.returncode:
-            failed.append(backend)
-            continue
-        results.append(json.loads(child.stdout.splitlines()[-1]))
-        print_result(results[-1])
+        found = []
+        for family in families:
+            command = [sys.executable, *sys.orig_argv[1:], "--child", family]
+            child = subprocess.run(
+                command, env=environment, stdout=subprocess.PIPE, text=True
+            )
+            if child.returncode:
+                failed.append(f"{backend}: {family}")
+            else:
+                found.append(json.loads(child.stdout.splitlines()[-1]))
+        if found:
+            results.append(merged(found))
+            print_result(results[-1])
     if asked.out:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         machine = {"cores": os.cpu_count(), "memory_gib": round(memory)}
@@ -73,6 +79,19 @@ def main():
     bad = [name for name, ok in zip(bad, agreements(results), strict=True) if not ok]
     if failed or bad:
         sys.exit(f"failed: {', '.join(failed) or '-'}; disagree: {', '.join(bad)}")
+
+
+def merged(found):
+    """One result of several models': the device at its best, and shares of that."""
+    product = max(one["product_flops"] for one in found)
+    copy = max(one["copy_bytes"] for one in found)
+    models = [one.pop("model") for one in found]
+    for model in models:
+        seconds = model["ms_per_step"] / 1000
+        model["product_share"] = model.pop("flops") / seconds / product
+        model["copy_share"] = model.pop("bytes") / seconds / copy
+    rates = {"product_flops": product, "copy_bytes": copy}
+    return {**found[0], **rates, "models": models}
 
 
 def agreements(results):
@@ -161,7 +180,6 @@ def made(family):
     import keras
     import numpy as np
 
-    keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model, shape, targets, options = FAMILIES[family]()
     loss = None
@@ -183,41 +201,37 @@ def steps_taken(model, data):
     return history["loss"][-1], model.get_weights()
 
 
-def measure(families, steps):
+def measure(family, steps):
     import keras
 
     from keras_dlparts import backend
 
+    began = time.perf_counter()
     name = keras.backend.backend()
     found = backend.accelerators()
-    device = "the processor" if not found else f"{found[0]}, one of {len(found)}"
-    accelerated = bool(found)
-    rates = product_rate(accelerated), copy_rate(accelerated)
-    rows = []
-    for family in families:
-        began = time.perf_counter()
-        rows.append(row(family, steps, accelerated, *rates))
-        took = time.perf_counter() - began
-        print(f"{name}: {family}, {took:.0f} s in all", file=sys.stderr, flush=True)
+    model = row(family, steps, bool(found))
     result = {
         "backend": name,
         "version": importlib.import_module(name).__version__,
         "keras": keras.__version__,
-        "device": device,
-        "product_flops": rates[0],
-        "copy_bytes": rates[1],
-        "models": rows,
+        "device": f"{found[0]}, one of {len(found)}" if found else "the processor",
+        "model": model,
+        "product_flops": product_rate(bool(found)),
+        "copy_bytes": copy_rate(bool(found)),
     }
+    took = time.perf_counter() - began
+    print(f"{name}: {family}, {took:.0f} s in all", file=sys.stderr, flush=True)
     print(json.dumps(result))
 
 
-def row(family, steps, accelerated, product, copy):
+def row(family, steps, accelerated):
     model, loss, options, data = made(family)
     model.compile(loss=loss, **options)
     start = model.get_weights()
     few = data(COMPARED)
-    ours, weights = steps_taken(model, few)
-    reference, same_draws = on_processor(family, start, few, accelerated)
+    with full_products():
+        ours, weights = steps_taken(model, few)
+        reference, same_draws = on_processor(family, start, few, accelerated)
     if family in RANDOM and not same_draws:
         compared, limit = "loss", 0.1
         difference = abs(ours - reference[0]) / abs(reference[0])
@@ -231,20 +245,47 @@ def row(family, steps, accelerated, product, copy):
         began = time.perf_counter()
         steps_taken(model, many)
         times.append((time.perf_counter() - began) / steps)
-    seconds = min(times)
     flops, moved = work(model, family)
     return {
         "family": family,
         "parameters": model.count_params(),
         "batch_size": BATCH,
-        "ms_per_step": 1000 * seconds,
+        "ms_per_step": 1000 * min(times),
         "memory_mb": memory_mb(accelerated),
-        "product_share": flops / seconds / product,
-        "copy_share": moved / seconds / copy,
+        "flops": flops,
+        "bytes": moved,
         "compared": compared,
         "difference": difference,
         "agrees": bool(difference < limit),
     }
+
+
+@contextlib.contextmanager
+def full_products():
+    """Products of float32 numbers in float32, not in TF32."""
+    import keras
+
+    name = keras.backend.backend()
+    if name == "jax":
+        import jax
+
+        with jax.default_matmul_precision("highest"):
+            yield
+    elif name == "torch":
+        import torch
+
+        before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        yield
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    else:
+        import tensorflow as tf
+
+        before = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        yield
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def distance(one, other):
@@ -264,7 +305,12 @@ def on_processor(family, start, data, accelerated):
         return keras.ops.convert_to_numpy(keras.random.uniform((4,), seed=1))
 
     here = draws()
-    with keras.device("cpu:0"):
+    # Not within the scope: it would forget which device PyTorch is to use.
+    keras.backend.clear_session()
+    # Keras copies PyTorch's variables from "cpu" to "cpu:0", and the copies get no
+    # gradient.
+    processor = "cpu" if keras.backend.backend() == "torch" else "cpu:0"
+    with keras.device(processor):
         same = not accelerated or np.array_equal(here, draws())
         model, loss, options, _ = made(family)
         model.compile(loss=loss, run_eagerly=not accelerated, **options)

@@ -134,6 +134,8 @@ def main():
         return
     import keras
 
+    from keras_dlparts.backend import accelerators
+
     backend = keras.backend.backend()
     rows = []
     for kind in options.kinds:
@@ -161,6 +163,7 @@ def main():
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
             ),
             "processor": platform.machine(),
+            "accelerators": accelerators(),
         },
         "versions": {name: installed[name] for name in names if name in installed},
         **({} if options.memory else {"rounds": options.rounds}),

@@ -7,9 +7,24 @@ backend is loaded.
 
 import ast
 import functools
+import inspect
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from keras_dlparts.backend.keras_private import BASE_OPTIMIZER
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a class or function, as the source that defines it says."""
+
+    name: str
+    default: str | None  # its source; None where the argument is required
+    annotation: str | None  # its source, if it has one
+    module: str  # where the two stand
+    owner: str  # the class or function that defines it
+    doc: str = ""  # what that one's `Args:` say of it
 
 
 @dataclass(frozen=True)
@@ -18,9 +33,14 @@ class Description:
 
     doc: str
     module_doc: str
-    arguments: tuple[tuple[str, str | None], ...]  # (name, default's source or None)
+    parameters: tuple[Argument, ...]
     open_ended: bool  # whether it takes arguments that the source does not tell
     path: str
+
+    @property
+    def arguments(self):
+        """(name, default's source or None) of each argument."""
+        return tuple((one.name, one.default) for one in self.parameters)
 
 
 @functools.cache
@@ -87,17 +107,48 @@ def _definition(module, name):
     raise LookupError(f"{name!r} is not defined in {module!r} by a plain statement")
 
 
-def _arguments(function):
+def _arguments(function, node, module):
+    """The arguments of a function, or of a class' `__init__`; and if **kwargs are."""
     a = function.args
     positional = [*a.posonlyargs, *a.args]
     defaults = [None] * (len(positional) - len(a.defaults)) + a.defaults
     pairs = [*zip(positional, defaults, strict=True)]
     pairs += [*zip(a.kwonlyargs, a.kw_defaults, strict=True)]
+    docs = argument_docs(ast.get_docstring(node) or "")
     return [
-        (arg.arg, None if default is None else ast.unparse(default))
+        Argument(
+            arg.arg,
+            _source(default),
+            _source(arg.annotation),
+            module,
+            node.name,
+            docs.get(arg.arg, ""),
+        )
         for arg, default in pairs
         if arg.arg not in ("self", "cls")
     ], a.kwarg is not None
+
+
+def _source(node):
+    return None if node is None else ast.unparse(node)
+
+
+def argument_docs(doc):
+    """{argument: text} of a docstring's `Args:`, in its order.
+
+    >>> argument_docs("Sums.\n\nArgs:\n    a: Float. The\n        first.\n    b: Text.")
+    {'a': 'Float. The first.', 'b': 'Text.'}
+    """
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", doc, re.MULTILINE)
+    found, name = {}, None
+    for line in inspect.cleandoc("\n" + section[1]).splitlines() if section else ():
+        head = re.match(r"(\w+)\s*(?:\([^)]*\))?:(.*)", line)
+        if head:
+            name, line = head[1], head[2]
+            found[name] = ""
+        if name is not None:
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return found
 
 
 def handed_on(tree):
@@ -114,8 +165,45 @@ def _home(base, module):
     head, *rest = ast.unparse(base).split(".")
     if not rest:
         return module, head
-    imported = imported_names(module).get(head, (head,))
+    imported = imported_names(module).get(head) or [_renamed(module).get(head, head)]
     return ".".join([*imported, *rest[:-1]]), rest[-1]
+
+
+def _renamed(module):
+    """{name: module} of each `import module as name`."""
+    return {
+        alias.asname: alias.name
+        for node in _tree(module)[0].body
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.asname
+    }
+
+
+def ancestry(expression, module):
+    """The (module, name) of a class that an expression means, and of its bases.
+
+    Args:
+        expression: a syntax node, as `keras.layers.Layer`.
+        module: the module that it stands in.
+
+    What the source does not tell is left out. A class of Keras is named by the module
+    that it was taken from, which need not be the one that defines it.
+    """
+    found, rest = [], [_home(expression, module)]
+    while rest:
+        module, name = rest.pop(0)
+        try:
+            home = imported_names(module).get(name, (module, name))
+            node, module, _ = _definition(module, name)
+        except (LookupError, ImportError, SyntaxError):
+            found.append((module, name))
+            continue
+        # `class Dense(Dense)` leads back to itself.
+        if home not in found and isinstance(node, ast.ClassDef):
+            rest += [_home(base, module) for base in node.bases]
+        found.append(home)
+    return found
 
 
 def _class_arguments(node, module):
@@ -127,7 +215,7 @@ def _class_arguments(node, module):
     own, open_ended, given, count = [], True, set(), 0
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            own, open_ended = _arguments(item)
+            own, open_ended = _arguments(item, node, module)
             given, count, forwards = handed_on(item)
             open_ended = open_ended and forwards
     lost = False
@@ -136,7 +224,7 @@ def _class_arguments(node, module):
         if name in ("Layer", "Model", "ABC"):
             continue
         if name == "Optimizer":  # whose bases depend on the backend
-            base_module, name = "keras.src.optimizers.base_optimizer", "BaseOptimizer"
+            base_module, name = BASE_OPTIMIZER
         try:
             base_node, base_module, _ = _definition(base_module, name)
         except (LookupError, ImportError, SyntaxError):
@@ -145,10 +233,11 @@ def _class_arguments(node, module):
         if isinstance(base_node, ast.ClassDef):
             inherited, also_lost = _class_arguments(base_node, base_module)
             lost = lost or also_lost
-            known = {name for name, _ in own} | given
-            known |= {name for name, _ in inherited[:count]}
-            own += [pair for pair in inherited if pair[0] not in known]
-    return own, lost
+            known = {one.name for one in [*own, *inherited[:count]]} | given
+            own += [one for one in inherited if one.name not in known]
+    # A class may say of its base's arguments what they are for here.
+    docs = argument_docs(ast.get_docstring(node) or "")
+    return [replace(one, doc=docs.get(one.name, one.doc)) for one in own], lost
 
 
 def summary(target):
@@ -170,14 +259,14 @@ def describe(target):
     module, _, name = target.partition(":")
     node, module, origin = _definition(module, name)
     if isinstance(node, ast.ClassDef):
-        arguments, open_ended = _class_arguments(node, module)
+        parameters, open_ended = _class_arguments(node, module)
     else:
-        arguments, open_ended = _arguments(node)
+        parameters, open_ended = _arguments(node, node, module)
     return Description(
         # Keras fills such templates in when it is imported.
         doc=re.sub(r"\n *\{\{\w+\}\}", "", ast.get_docstring(node) or ""),
         module_doc=ast.get_docstring(_tree(module)[0]) or "",
-        arguments=tuple(arguments),
+        parameters=tuple(parameters),
         open_ended=open_ended,
         path=origin,
     )

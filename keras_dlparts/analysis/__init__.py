@@ -1,6 +1,7 @@
-"""Looking at the loss of a trained model: its surface, its slopes, its curvature.
+"""A trained model and data -> what is going on in it.
 
-Each function leaves the model exactly as it was.
+The surface, slopes and curvature of its loss, what its noise does to its answers, and
+what its noise amounts to in the input. Each function leaves the model as it was.
 """
 
 from keras_dlparts.analysis.fisher import fisher_diagonal
@@ -9,4 +10,16 @@ from keras_dlparts.analysis.landscape import (
     filter_normalised,
     loss_landscape,
 )
+from keras_dlparts.analysis.projection import project_noise
+from keras_dlparts.analysis.sampling import monte_carlo
 from keras_dlparts.analysis.step import along_the_step
+
+__all__ = [
+    "Landscape",
+    "along_the_step",
+    "filter_normalised",
+    "fisher_diagonal",
+    "loss_landscape",
+    "monte_carlo",
+    "project_noise",
+]

@@ -18,7 +18,8 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
+from keras_dlparts.backend import keras_private
 
 _KERAS = (kl.Dropout, kl.AlphaDropout, kl.GaussianDropout, kl.GaussianNoise)
 _RATES = ("dropout", "recurrent_dropout", "zoneout")
@@ -59,7 +60,7 @@ def find(model, layers=None):
             "`model` must be built, or its layers are not known yet. "
             f"Received: {model.name!r}; call it on data first"
         )
-    inner = [*model._flatten_layers()]
+    inner = graphs.layers(model)
     if layers is None:
         found = [layer for layer in inner if is_dropout_like(layer)]
         if not found:
@@ -91,7 +92,7 @@ def dropping(layers):
 
     def as_in_training(layer, call):
         def forced(*arguments, **more):
-            if layer._call_has_training_arg:
+            if keras_private.takes_training(layer):
                 more["training"] = True
             return call(*arguments, **more)
 
@@ -102,7 +103,7 @@ def dropping(layers):
 
 def reseed(model, seed):
     """Set all random seeds that a model's layers draw from, by one number."""
-    generators = [v for v in model.variables if v.name == "seed_generator_state"]
+    generators = keras_private.seed_states(model)
     words = np.random.SeedSequence(seed).generate_state(len(generators) + 1)
     for variable, word in zip(generators, words[1:], strict=True):
         variable.assign(np.array([word >> 1, 0]))  # signed on PyTorch

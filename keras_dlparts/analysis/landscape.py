@@ -18,12 +18,14 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_dlparts import graphs
 from keras_dlparts.analysis.unchanged import (
     check_compiled,
     in_batches,
     tracked,
     unchanged,
 )
+from keras_dlparts.backend import keras_private
 
 _DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
 _TRANSPOSED = (
@@ -45,8 +47,8 @@ def filter_normalised(direction, weight, axes):
 def filter_axes(model):
     """The axes over which a filter extends, for each trainable variable."""
     found = {}
-    for layer in model._flatten_layers():
-        for variable in getattr(layer, "_trainable_variables", ()):
+    for layer in graphs.layers(model):
+        for variable in keras_private.own_trainable_variables(layer):
             axes = tuple(range(len(variable.shape) - 1))
             if isinstance(layer, keras.layers.Embedding):
                 axes = (1,)  # a row is what one input makes

@@ -24,7 +24,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.analysis import dropping
-from keras_dlparts.backend import feeding
+from keras_dlparts.backend import feeding, keras_private
 from keras_dlparts.support.checks import check_count
 
 
@@ -133,7 +133,7 @@ class _Hidden(keras.Model):
 
         def watch(layer, call):
             def watched(*arguments, **more):
-                if self.drop and layer._call_has_training_arg:
+                if self.drop and keras_private.takes_training(layer):
                     more["training"] = True
                 outputs = call(*arguments, **more)
                 first = keras.tree.flatten(outputs)[0]

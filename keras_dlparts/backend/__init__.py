@@ -2,51 +2,28 @@
 
 Parts build on Keras and on what is here, as `backend.name()`: random seeds and state
 that are right over replicas, gradients and curvature of a model on a batch, loops in
-one compiled call, repeatable arithmetic.
+one compiled call, repeatable arithmetic. `public.py` lists the names, and says which of
+them a plugin may rely on.
+
+The names are loaded on first use, so that reading `keras_private`, or importing this
+folder, loads neither Keras nor a backend.
 """
 
-from keras_dlparts.backend.basics import (
-    accelerators,
-    assign,
-    can_compile,
-    compiled,
-    cond,
-    full_precision,
-    known,
-    make_deterministic,
-    name,
-    on_host,
-    require,
-    traced,
-)
-from keras_dlparts.backend.curvature import curvature_function
-from keras_dlparts.backend.gradients import (
-    before_step,
-    gradient,
-    gradient_function,
-    training_loss,
-    with_gradient,
-)
-from keras_dlparts.backend.loops import (
-    can_run_chunks,
-    run_chunks,
-    scan,
-    skip_calls,
-    stacked,
-)
-from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
-from keras_dlparts.backend.normalising import row_norm
-from keras_dlparts.backend.replication import (
-    RunningSums,
-    number,
-    replica,
-    running_variable,
-)
-from keras_dlparts.backend.seeds import (
-    SeedGenerator,
-    draw,
-    generators,
-    own_draws,
-    seed_globals,
-    set_generators,
-)
+import importlib.util
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_dlparts.backend.public import *  # noqa: F403
+
+
+def __getattr__(name):
+    # Asked of a module of this folder that is not imported yet: the import goes on.
+    if name.startswith("_") or importlib.util.find_spec(f"{__name__}.{name}"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    public = importlib.import_module(f"{__name__}.public")
+    globals().update({each: getattr(public, each) for each in public.__all__})
+    return getattr(public, name)
+
+
+def __dir__():
+    return importlib.import_module(f"{__name__}.public").__all__

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.backend import keras_private
+
 
 def name():
     """The running backend: "tensorflow", "jax" or "torch"."""
@@ -17,9 +19,7 @@ def can_compile():
     nothing once its operations were made deterministic.
     """
     if name() == "tensorflow":
-        from tensorflow.python.framework import config
-
-        return not config.is_op_determinism_enabled()
+        return not keras_private.is_deterministic_tensorflow()
     return name() == "jax"
 
 
@@ -117,24 +117,18 @@ def cond(condition, yes, no):
 
 def on_host():
     """Whether variables hold their values here, and not within a JAX trace."""
-    from keras.src.backend import in_stateless_scope
-
-    return not in_stateless_scope()
+    return not keras_private.in_stateless_scope()
 
 
 def full_precision():
     """A context in which variables are read in their own dtype, not the policy's."""
-    from keras.src.backend import AutocastScope  # Keras exports none
-
-    return AutocastScope(None)
+    return keras_private.no_autocast()
 
 
 def traced(function, *inputs):
     """What a function of tensors gives for `keras.KerasTensor`s, which have no values;
     nothing is computed and no variable changes."""
-    from keras.src.backend import compute_output_spec  # Keras exports none
-
-    return compute_output_spec(function, *inputs)
+    return keras_private.compute_output_spec(function, *inputs)
 
 
 def assign(variables, values):

@@ -6,9 +6,9 @@ from keras import ops
 
 from keras_dlparts.backend.basics import assign, name
 from keras_dlparts.backend.gradients import (
-    _TWICE,
-    _stateless_loss,
-    _tensors,
+    TWICE,
+    as_tensors,
+    stateless_loss,
     training_loss,
 )
 
@@ -85,7 +85,7 @@ def curvature_function(model, compiled=True):
     elif name() == "jax":
         import jax
 
-        gradient_at = jax.value_and_grad(_stateless_loss(model), has_aux=True)
+        gradient_at = jax.value_and_grad(stateless_loss(model), has_aux=True)
 
         def pure(values, state, vectors, *batch):
             def at(values):
@@ -106,11 +106,11 @@ def curvature_function(model, compiled=True):
 
         def measure(vectors, *batch):
             values = [v.value for v in trainable]
-            token = _TWICE.set(True)
+            token = TWICE.set(True)
             try:
                 loss = training_loss(model, *batch)
             finally:
-                _TWICE.reset(token)
+                TWICE.reset(token)
             gradients = zeros_for_none(
                 torch.autograd.grad(loss, values, create_graph=True, allow_unused=True),
                 values,
@@ -130,6 +130,6 @@ def curvature_function(model, compiled=True):
             ops.convert_to_tensor(vector, variable.dtype)
             for vector, variable in zip(vectors, trainable, strict=True)
         ]
-        return measure(vectors, *_tensors((x, y, sample_weight)))
+        return measure(vectors, *as_tensors((x, y, sample_weight)))
 
     return measured

@@ -5,6 +5,7 @@ import contextvars
 import keras
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import assign, name
 
 
@@ -44,7 +45,7 @@ def gradient_function(model, compiled=True, loss_of=training_loss):
     elif name() == "jax":
         import jax
 
-        pure = jax.value_and_grad(_stateless_loss(model, loss_of), has_aux=True)
+        pure = jax.value_and_grad(stateless_loss(model, loss_of), has_aux=True)
         pure = jax.jit(pure) if compiled else pure
 
         def measure(*batch):
@@ -62,12 +63,12 @@ def gradient_function(model, compiled=True, loss_of=training_loss):
             return loss.detach(), list(gradients)
 
     def measured(x, y, sample_weight=None):
-        return measure(*_tensors((x, y, sample_weight)))
+        return measure(*as_tensors((x, y, sample_weight)))
 
     return measured
 
 
-def _stateless_loss(model, loss_of=training_loss):
+def stateless_loss(model, loss_of=training_loss):
     """For JAX: a loss as a function of values, and the state that it leaves."""
     trainable, others = model.trainable_variables, model.non_trainable_variables
 
@@ -80,7 +81,8 @@ def _stateless_loss(model, loss_of=training_loss):
     return loss_at
 
 
-def _tensors(batch):
+def as_tensors(batch):
+    """The arrays of a batch as tensors; None stays None."""
     return keras.tree.map_structure(
         lambda a: None if a is None else ops.convert_to_tensor(a), batch
     )
@@ -97,12 +99,11 @@ def before_step(optimizer, transform, rate=None):
     own clipping. They are dense.
     """
 
-    step = optimizer._backend_update_step
-    replaced = {}
+    step = keras_private.update_all(optimizer)
     if name() == "tensorflow":
         import tensorflow as tf
 
-        reduce = optimizer._all_reduce_sum_gradients
+        reduce = keras_private.sum_over_replicas(optimizer)
 
         def reduced(pairs):
             gradients, variables = zip(*reduce(pairs), strict=True)
@@ -110,20 +111,20 @@ def before_step(optimizer, transform, rate=None):
             gradients = [tf.convert_to_tensor(g) for g in gradients]
             return [*zip(transform(gradients, variables), variables, strict=True)]
 
-        replaced["_all_reduce_sum_gradients"] = reduced
+        keras_private.set_sum_over_replicas(optimizer, reduced)
         if rate is not None:
-            replaced["_backend_update_step"] = lambda g, v, r: step(g, v, rate(r))
-    else:
-        replaced["_backend_update_step"] = lambda g, v, r: step(
-            transform(g, v), v, r if rate is None else rate(r)
-        )
-    for method, function in replaced.items():
-        # Past Keras' attribute tracking, which would wrap it.
-        object.__setattr__(optimizer, method, function)
+            keras_private.set_update_all(optimizer, lambda g, v, r: step(g, v, rate(r)))
+        return
+
+    def stepped(gradients, variables, r):
+        gradients = transform(gradients, variables)
+        step(gradients, variables, r if rate is None else rate(r))
+
+    keras_private.set_update_all(optimizer, stepped)
 
 
 # Set while PyTorch differentiates twice, see `with_gradient`.
-_TWICE = contextvars.ContextVar("twice", default=False)
+TWICE = contextvars.ContextVar("twice", default=False)
 
 
 def with_gradient(forward, backward):
@@ -176,6 +177,6 @@ def with_gradient(forward, backward):
             )
 
     def function(*arguments):
-        return forward(*arguments)[0] if _TWICE.get() else Function.apply(*arguments)
+        return forward(*arguments)[0] if TWICE.get() else Function.apply(*arguments)
 
     return function

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import name
 from keras_dlparts.backend.replication import replica
 
@@ -66,8 +67,8 @@ def own_draws(layer):
     >>> isinstance(own_draws(model).layers[0].seed_generator, SeedGenerator)
     True
     """
-    for each in layer._flatten_layers():
-        for generator in each._seed_generators:
+    for each in keras_private.layers_in(layer):
+        for generator in keras_private.seed_generators(each):
             if type(generator) is keras.random.SeedGenerator:
                 # The layer and whoever follows its state keep the same object.
                 generator.__class__ = SeedGenerator

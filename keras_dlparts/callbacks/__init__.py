@@ -7,3 +7,11 @@ from keras_dlparts.callbacks.relaxed_smoothness_clipping import (
 )
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace
 from keras_dlparts.callbacks.sparsity_log import SparsityLog
+
+__all__ = [
+    "GradientFlow",
+    "HutchinsonCurvature",
+    "RelaxedSmoothnessClipping",
+    "SmoothnessTrace",
+    "SparsityLog",
+]

@@ -19,7 +19,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
+from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.measuring import Measuring
 
 CASES = {
@@ -159,7 +160,7 @@ class _Norms(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         gradient = ops.cast(ops.convert_to_tensor(gradient), "float32")
-        square = self.squares[self._get_variable_index(variable)]
+        square = self.squares[keras_private.variable_index(self, variable)]
         self.assign(square, ops.sum(ops.square(gradient)))
 
 
@@ -171,11 +172,12 @@ class _Probe(keras.Model):
         measured = [layer for layer in model.layers if layer.trainable_weights]
         self.measured = measured
         self.net, self.activations = model, None
-        plain = isinstance(model, keras.Sequential)
-        if plain or hasattr(model, "_nodes_by_depth"):
+        hidden = graphs.outputs(model) if graphs.has_graph(model) else {}
+        if hidden:
+            plain = isinstance(model, keras.Sequential)
             x = model.inputs[0] if plain else model.input
             y = model.outputs[0] if plain else model.output
-            self.net = keras.Model(x, [y, [layer.output for layer in measured]])
+            self.net = keras.Model(x, [y, [hidden[id(one)][0] for one in measured]])
             self.activations = self.add_weight(
                 shape=(len(measured),),
                 initializer="zeros",

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
 from keras_dlparts.support.checks import check_count
@@ -219,12 +220,12 @@ def clipped_by(model, make):
         )
     clipped = Clipped(optimizer, by=make())
     if optimizer.built:
-        clipped.build(optimizer._trainable_variables)
+        clipped.build(keras_private.trained_by(optimizer))
     if scaled:
         outer.inner_optimizer = clipped
     else:
         model.optimizer = clipped
     # What a saved model compiles itself with, and the step traced without the rule.
-    model._compile_config.config["optimizer"] = clipped
+    keras_private.set_compiled_optimizer(model, clipped)
     model.train_function = None
     return clipped.by

@@ -7,6 +7,8 @@ over the layers that shut weights down, each of which logs its own `<name>_left`
 
 import keras
 
+from keras_dlparts import graphs
+
 CASES = {"SparsityLog": ({"arguments": {}},)}
 
 
@@ -32,7 +34,7 @@ class SparsityLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         found = {
             id(layer): layer.counts()
-            for layer in self.model._flatten_layers()
+            for layer in graphs.layers(self.model)
             if callable(getattr(layer, "counts", None))
         }
         if found and logs is not None:

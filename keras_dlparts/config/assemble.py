@@ -1,11 +1,10 @@
 """An experiment -> its data, its compiled model and its callbacks, checked together."""
 
-import collections
-import contextlib
 from dataclasses import dataclass
 
 import keras
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.config.compiling import check_fit, compile_model
 from keras_dlparts.config.construct import construct
 from keras_dlparts.config.graph import build_model
@@ -41,29 +40,10 @@ def assemble(experiment, data=None):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.dtype_policy)
     try:
-        with _own_names():
+        with keras_private.names_from_the_start():
             model = compile_model(experiment, build_model(experiment, spec))
     finally:
         keras.config.set_dtype_policy(policy)
     if data is not None:
         check_fit(experiment, model, batch)
     return Assembled(data, model, callbacks)
-
-
-@contextlib.contextmanager
-def _own_names():
-    """A context in which Keras' names count from the start: `dense`, `dense_1`, ...
-
-    A config's model then has the same names whatever the process made before, and the
-    same bits: TensorFlow sorts the terms of a sum by name, where `dense_10` comes
-    before `dense_9`.
-    """
-    from keras.src.backend.common import global_state  # Keras exports none
-
-    theirs = global_state.get_global_attribute("object_name_uids")
-    own = collections.defaultdict(int)
-    global_state.set_global_attribute("object_name_uids", own)
-    try:
-        yield
-    finally:
-        global_state.set_global_attribute("object_name_uids", theirs)

@@ -5,10 +5,10 @@ the most and each listed value that its arguments may take.
 """
 
 from keras_dlparts.config.assemble import assemble
+from keras_dlparts.config.calls import written
 from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.config.experiment import opened, settled
-from keras_dlparts.config.parts import written
 from keras_dlparts.config.searched import default_of
 from keras_dlparts.config.whole_space import assignment, whole_space
 

@@ -4,14 +4,17 @@ import re
 
 import keras
 
-from keras_dlparts.config.errors import did_you_mean
-from keras_dlparts.config.parts import Call, choices, text_hint
+from keras_dlparts.config.calls import Call
+from keras_dlparts.config.parts import suggestion, text_hint
+from keras_dlparts.config.signature import types_of
 
 
 def construct(document, value):
     """The object a call makes, its argument parts made first; None with a problem."""
     if isinstance(value, list):
         return [construct(document, item) for item in value]
+    if isinstance(value, dict):
+        return {key: construct(document, item) for key, item in value.items()}
     if not isinstance(value, Call):
         return value
     before = len(document.problems)
@@ -26,8 +29,7 @@ def construct(document, value):
         if name is None:
             document.problem(value.path, message)
         else:
-            hint = _hint(name, value.arguments[name])
-            document.problem((*value.path, name), message + hint)
+            document.problem((*value.path, name), message + _hint(value, name, message))
     return None
 
 
@@ -41,28 +43,28 @@ def own_words(error):
 
 
 def _blamed(call, error):
-    """The argument that an error's message names, by its name or by its value."""
-    message = str(error)
-    for name in call.arguments:
-        if re.search(rf"`{name}`|\b{name}=|'{name}'|\b{name} (must|should)", message):
-            return name
-    for name, value in call.arguments.items():
-        if isinstance(value, str) and re.search(rf": {re.escape(value)}$", message):
-            return name
-    for name, value in call.arguments.items():  # '<=' not supported between ... 'str'
-        if isinstance(value, str | list | dict) and type(value).__name__ in message:
-            return name
-    return None
+    """The argument that an error's message names, by its name or by its value.
+
+    Its name must stand as Keras and our own parts write it: `name`, name=, 'name', or
+    "name must" and "name should".
+    """
+    message = own_words(error)
+    for form in (r"Received: {}=", r"`{}`|\b{}=|'{}'|\b{} (must|should)\b"):
+        for name in call.arguments:
+            if re.search(form.replace("{}", re.escape(name)), message):
+                return name
+    texts = [(n, v) for n, v in call.arguments.items() if isinstance(v, str)]
+    ended = [name for name, text in texts if message.endswith(f": {text}")]
+    return ended[0] if len(ended) == 1 else None
 
 
-def _hint(name, value):
+def _hint(call, name, message):
     """What was probably meant by an argument's text."""
-    if isinstance(value, dict):
-        return "; a part is {use: ...}, a searched value {search: ...}"
+    value = call.arguments[name]
     if not isinstance(value, str):
         return ""
-    known = choices(name)
-    return f"; {did_you_mean(value, known)}" if known else text_hint(value, "number")
+    found = suggestion(types_of(call.target)[name], value, message)
+    return f"; {found}" if found else text_hint(value, "number")
 
 
 def shapes_of(structure):

@@ -14,17 +14,11 @@ import pydantic
 
 from keras_dlparts import distribute
 from keras_dlparts.config import read, schema, space
+from keras_dlparts.config.calls import Call, distributions, written
 from keras_dlparts.config.document import Document
 from keras_dlparts.config.errors import did_you_mean, path_text, shown
 from keras_dlparts.config.overrides import override, reached
-from keras_dlparts.config.parts import (
-    METRIC_WORDS,
-    Call,
-    check_part,
-    distributions,
-    text_hint,
-    written,
-)
+from keras_dlparts.config.parts import METRIC_WORDS, check_part, text_hint
 from keras_dlparts.config.signature import arguments
 
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}

@@ -2,9 +2,9 @@
 
 import keras
 
+from keras_dlparts.config.calls import Call
 from keras_dlparts.config.construct import construct, own_words, shapes_of
 from keras_dlparts.config.errors import did_you_mean, shown
-from keras_dlparts.config.parts import Call
 from keras_dlparts.config.signature import REQUIRED, arguments
 
 

@@ -1,9 +1,12 @@
 """The JSON Schema of configs, from the parts' source; imports no backend."""
 
 import ast
+import functools
 
 from keras_dlparts import distribute, registry, static
+from keras_dlparts.config import types
 from keras_dlparts.config.schema import Config
+from keras_dlparts.config.signature import REQUIRED, type_of
 
 _SPACE = {
     "description": "A searched value; plain training takes its default.",
@@ -71,7 +74,7 @@ def json_schema():
     }
     options = defs["Distribute"]["properties"]
     for name in distribute.NAMES:
-        options |= {o: _argument(d) for o, d in distribute.options(name).items()}
+        options |= {o: _option(d) for o, d in distribute.options(name).items()}
     defs["Distribute"]["additionalProperties"] = False
     for section in ("Compile", "Fit", "Pretrain"):
         for name, field in defs[section]["properties"].items():
@@ -93,11 +96,14 @@ def _kind_schema(kind):
             variants.append({"properties": {"use": {"enum": [full, short]}}})
             continue
         use = {"enum": [short, full], "description": about.doc.partition("\n")[0]}
-        arguments = {name: _argument(default) for name, default in about.arguments}
+        own = {one.name: _argument(one, kind) for one in about.parameters}
+        # An editor offers what comes first.
+        common = {k: v for k, v in _common(kind).items() if k not in own}
+        required = [one.name for one in about.parameters if one.default is None]
         variants.append(
             {
-                "properties": {"use": use} | _common(kind) | arguments,
-                "required": ["use", *(n for n, d in about.arguments if d is None)],
+                "properties": {"use": use} | own | common,
+                "required": ["use", *required],
                 "additionalProperties": about.open_ended,
             }
         )
@@ -109,15 +115,36 @@ def _kind_schema(kind):
     return {"anyOf": [text, part, {"$ref": "#/$defs/Space"}]}
 
 
+@functools.cache
 def _common(kind):
     """Arguments that all parts of a kind take: every Keras layer's, and `from`."""
     if kind != "layers":
         return {}
-    every = static.describe("keras.layers:Layer").arguments
-    return {name: _argument(default) for name, default in every} | {"from": {}}
+    every = static.describe("keras.layers:Layer").parameters
+    return {one.name: _argument(one, kind) for one in every} | {"from": {}}
 
 
-def _argument(default):
+def _argument(argument, kind):
+    """What an argument of a part takes, in a config that may search over it."""
+    taken, default = type_of(argument)
+    if kind == "optimizers" and argument.name == "learning_rate":
+        taken = types.of_rate(taken)
+    found = {"description": argument.doc} if argument.doc else {}
+    if default not in (REQUIRED, ...):
+        found["default"] = default
+    inner = taken.schema()
+    if not inner:
+        return found
+    several = [*inner.get("anyOf", [inner]), {"$ref": "#/$defs/Space"}]
+    if taken.callable:  # a layer may stand for a function
+        several.append({"type": "object", "required": ["use"]})
+    if types.is_scalar(default) and taken.fault(default):
+        several.append({"const": default})  # good, whatever the annotation says
+    return found | {"anyOf": several}
+
+
+def _option(default):
+    """What an option of a strategy takes, as far as its default tells."""
     try:
         return {"default": ast.literal_eval(default)} if default else {}
     except (ValueError, SyntaxError):

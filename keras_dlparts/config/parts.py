@@ -1,77 +1,21 @@
 """From `{use: Name, argument: value}` to a checked call of a registered part."""
 
 import difflib
-import importlib.metadata
 import re
-from dataclasses import dataclass, field
 
 from keras_dlparts import registry, static
+from keras_dlparts.config import types
+from keras_dlparts.config.calls import Call, plain
 from keras_dlparts.config.errors import did_you_mean, shown
-from keras_dlparts.config.signature import REQUIRED, arguments, own_arguments
+from keras_dlparts.config.signature import (
+    REQUIRED,
+    arguments,
+    own_arguments,
+    types_of,
+)
 
 # Strings that Keras itself reads by the loss they stand beside.
 METRIC_WORDS = ("accuracy", "acc", "crossentropy", "ce")
-_LAYERS = {"layer", "layers", "body", "cell", "cells", "forward_layer"} | {
-    "backward_layer"
-}
-_KINDS = {
-    "learning_rate": "schedules",
-    "optimizer": "optimizers",
-    "inner_optimizer": "optimizers",
-    "loss": "losses",
-    "by": "clipping",
-} | dict.fromkeys(_LAYERS, "layers")
-_SUFFIXES = ("initializer", "regularizer", "constraint")
-
-
-@dataclass
-class Call:
-    """A part and the arguments it will be called with (values, or calls again)."""
-
-    part: registry.Part
-    target: object
-    path: tuple
-    arguments: dict = field(default_factory=dict)
-    sources: object = None  # a layer's `from:`
-
-    def written(self):
-        """The call as a config says it, every default written out."""
-        given = {k: written(v) for k, v in self.arguments.items()}
-        defaults = {
-            name: _plain(value)
-            for name, value in own_arguments(self.target).items()
-            if name not in given and value is not REQUIRED and _is_plain(value)
-        }
-        tail = {"from": self.sources} if self.sources is not None else {}
-        return {"use": self.part.name} | given | defaults | tail
-
-
-def written(value):
-    if isinstance(value, Call):
-        return value.written()
-    if isinstance(value, list):
-        return [written(item) for item in value]
-    if isinstance(value, dict):
-        return {key: written(item) for key, item in value.items()}
-    return value
-
-
-def _is_plain(value):
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _plain(value):
-    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
-
-
-def kind_of(argument):
-    """The kind of part an argument takes by its name, or None."""
-    for suffix in _SUFFIXES:
-        if argument.endswith(suffix):
-            return suffix + "s"
-    return _KINDS.get(argument)
 
 
 def check_part(document, value, kind, path, layer=False):
@@ -98,9 +42,11 @@ def check_part(document, value, kind, path, layer=False):
     known = arguments(target)
     for name, item in given.items():
         if name in known:
-            default = known[name]
-            call.arguments[name] = _argument(
-                document, name, item, default, (*path, name)
+            taken = types_of(target)[name]
+            if kind == "optimizers" and name == "learning_rate":
+                taken = types.of_rate(taken)
+            call.arguments[name] = _checked(
+                document, item, taken, (*path, name), known[name]
             )
         else:
             hint = did_you_mean(name, own_arguments(target))
@@ -147,57 +93,95 @@ def _explain(error, kind):
     return f"{error}   (all: dlparts list {kind})" if not error.matches else str(error)
 
 
-def _argument(document, name, value, default, path):
-    """An argument's value, with the parts inside it made calls."""
-    kind = kind_of(name)
+def _checked(document, value, taken, path, default=REQUIRED):
+    """An argument's value, the parts inside it made calls; what is wrong is noted.
+
+    Args:
+        taken: the `types.Type` that the argument takes.
+        default: the argument's default, which is good whatever the type says.
+    """
+    if type(plain(default)) is type(value) and plain(default) == value:
+        return value
+    if path in document.bad:  # a search that was refused has no value
+        return value
+    several = taken.inside(value)
     if isinstance(value, dict) and "use" in value:
-        return check_part(document, value, kind or _any_kind(value["use"]), path)
-    if kind in ("layers", "clipping") and isinstance(value, str):
-        return check_part(document, value, kind, path)
-    if kind and isinstance(value, str) and "." in value:  # acme.Name
-        return check_part(document, value, kind, path)
-    if isinstance(value, list):
-        return [
-            _argument(document, name, item, REQUIRED, (*path, i))
-            for i, item in enumerate(value)
-        ]
-    _check_type(document, value, default, path)
+        kinds = taken.kinds
+        if taken.anything or taken.callable:  # a layer may stand for a function
+            kinds = registry.KINDS
+        if kinds:
+            return check_part(document, value, _kind(kinds, value["use"]), path)
+    elif several is not None and isinstance(value, dict):
+        return {k: _checked(document, v, several, (*path, k)) for k, v in value.items()}
+    elif several is not None:
+        return [_checked(document, v, several, (*path, i)) for i, v in enumerate(value)]
+    elif isinstance(value, str) and _names_a_part(value, taken):
+        return check_part(document, value, _kind(taken.kinds, value), path)
+    if isinstance(value, dict | list | tuple):
+        fault = f"{taken.names()} is expected"
+    else:
+        fault = taken.fault(value)
+    if fault:
+        fault = _explained(fault, value, taken)
+        stop = "" if fault.endswith("?") else "."
+        document.problem(path, f"{fault}{stop} Received: {shown(value)}")
     return value
 
 
-def _any_kind(name):
-    """The kind that has this name; layers where none has, for the message."""
-    for kind in registry.KINDS:
-        try:
-            registry.find(kind, name)
-        except registry.RegistryError:
-            continue
-        return kind
-    return "layers"
+def _names_a_part(text, taken):
+    """Whether a text is the name of a part here, not a value by itself."""
+    if taken.anything or text in taken.literals or taken.kinds in ((), registry.KINDS):
+        return False
+    if "str" in taken.scalars:  # Keras reads its own names: he_normal
+        return "." in text
+    return taken.scalars <= {"null"} or _has(_kind(taken.kinds, text), text)
 
 
-def _check_type(document, value, default, path):
-    """Refuse text where the default is a number or a truth value."""
-    message = ""
-    if isinstance(default, bool) and not isinstance(value, bool | None):
-        message = "true or false is expected"
-    elif type(default) in (int, float) and isinstance(value, str | bool):
-        message = "a number is expected"
-    if message and isinstance(value, str):
-        message += text_hint(value, message)
-    if message:
-        document.problem(path, f"{message}. Received: {shown(value)}")
+def _kind(kinds, name):
+    """The first of some kinds that has this name; where none has, one to name."""
+    found = (kind for kind in kinds if _has(kind, name))
+    return next(found, kinds[0])
 
 
-def choices(argument):
-    """The words that Keras reads as values of an argument, where it has such."""
-    kind = kind_of(argument)
-    if argument.endswith("activation"):
+def _has(kind, name):
+    try:
+        registry.find(kind, name)
+    except registry.RegistryError:
+        return False
+    return True
+
+
+def _explained(fault, value, taken):
+    """What is wrong with an argument's value, and what was probably meant."""
+    if isinstance(value, dict):
+        return f"{fault}; a part is {{use: ...}}, a searched value {{search: ...}}"
+    if not isinstance(value, str):
+        return fault
+    near = difflib.get_close_matches(value, filter(_is_text, taken.literals), 1, 0.6)
+    if near:
+        return f"{fault}; did you mean {near[0]!r}?"
+    if {"float", "int"} & taken.scalars and text_hint(value, "number"):
+        fault = types.number_words(taken)
+    elif "bool" in taken.scalars and text_hint(value, "true"):
+        fault = "true or false is expected"
+    return fault + text_hint(value, fault)
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def suggestion(taken, value, message):
+    """The name that was probably meant by a text which Keras does not know."""
+    if taken.callable and "activation" in message:
         found = static.imported_names("keras.activations")
-        return [name for name in found if name not in ("get", "serialize")]
-    names = registry.names(kind) if kind and argument.endswith(_SUFFIXES) else ()
-    short = [name.partition(".")[2] for name in names if name.startswith("keras.")]
-    return [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in short]
+        known = [name for name in found if name not in ("get", "serialize")]
+    else:
+        kinds = taken.kinds if "str" in taken.scalars else ()
+        found = [name for kind in kinds for name in registry.names(kind)]
+        short = [n.partition(".")[2] for n in found if n.startswith("keras.")]
+        known = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", n).lower() for n in short]
+    return did_you_mean(value, known) if known else ""
 
 
 def text_hint(text, message):
@@ -216,22 +200,3 @@ def is_number(text):
     except ValueError:
         return False
     return True
-
-
-def distributions(calls):
-    """{distribution: version} of every part in a tree of calls."""
-    found = {}
-    for call in calls:
-        name = call.part.distribution.rpartition(" ")[0]
-        found[name] = importlib.metadata.version(name)
-        found |= distributions(_inner_calls(call.arguments))
-    return found
-
-
-def _inner_calls(value):
-    if isinstance(value, Call):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value
-    if isinstance(items, str | int | float | None):
-        return []
-    return [call for item in items for call in _inner_calls(item)]

@@ -24,7 +24,7 @@ import math
 import keras
 import numpy as np
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.experiment import load
 from keras_dlparts.support.checks import check_count
@@ -101,7 +101,7 @@ def calls(model, batch_size, spec=None):
 
         return watched
 
-    with backend.intercepted(model._flatten_layers(include_self=False), watch):
+    with backend.intercepted(graphs.layers(model, itself=False), watch):
         backend.traced(lambda x: model(x, training=True), inputs)
     return inputs, seen
 
@@ -117,7 +117,7 @@ def _shapes(tensors):
 def _bytes(layer, inputs, outputs):
     if isinstance(layer, keras.layers.RNN):
         cell, (batch, steps, *_) = layer.cell, inputs[0].shape
-        gates = max(w.shape[-1] for w in cell.trainable_weights)
+        gates = max((w.shape[-1] for w in cell.weights if w.shape), default=0)
         states = keras.tree.flatten(cell.state_size)
         values = batch * steps * (gates + sum(np.prod(s) for s in states))
         return int(values) * _width(layer.compute_dtype)
@@ -175,7 +175,7 @@ def plan(config, sets=(), replicas=2):
     optimizer.build(model.trainable_variables)
     batch_size = 1 if made.data is None else made.data.train.batch_size
     share = math.ceil(batch_size / replicas)
-    knows = hasattr(model, "_nodes_by_depth") or made.data is None
+    knows = graphs.is_functional(model) or made.data is None
     spec = None if knows else made.data.element_spec[0]
     held = activations(model, share, spec)
     inner = getattr(optimizer, "inner_optimizer", optimizer)

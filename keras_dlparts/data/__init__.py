@@ -12,3 +12,20 @@ from keras_dlparts.data.parity import Parity
 from keras_dlparts.data.source import Source, Spec, Splits
 from keras_dlparts.data.spirals import Spirals
 from keras_dlparts.data.tfds import Tfds
+
+__all__ = [
+    "Adding",
+    "Batches",
+    "Csv",
+    "Digits",
+    "Idx",
+    "KerasDataset",
+    "Mnist1d",
+    "Npz",
+    "Parity",
+    "Source",
+    "Spec",
+    "Spirals",
+    "Splits",
+    "Tfds",
+]

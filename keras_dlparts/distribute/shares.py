@@ -18,6 +18,7 @@ import time
 import keras
 import numpy as np
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.distribute.chief import place
 
 
@@ -194,10 +195,11 @@ def share(batches, strategy, even=True, class_weight=None, fetched=None):
     finally:
         extended.experimental_enable_get_next_as_optional = asks
     # Keras takes it for the number of steps; it is that of one worker's parts.
-    data._cardinality //= replicas // place(strategy)[1]
+    count = keras_private.cardinality(data) // (replicas // place(strategy)[1])
+    keras_private.set_cardinality(data, count)
     return data
 
 
 def steps(items):
     """How many steps an epoch has, of what `share` gave or of anything with a `len`."""
-    return len(items) if hasattr(items, "__len__") else items._cardinality
+    return len(items) if hasattr(items, "__len__") else keras_private.cardinality(items)

@@ -30,3 +30,27 @@ from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
 )
 from keras_dlparts.layers.units.maxout import Maxout
 from keras_dlparts.layers.units.perceptron import Perceptron
+
+__all__ = [
+    "RBM",
+    "BayesianSparsityDropout",
+    "FeatureSpaceAugmentation",
+    "LayerNormGRU",
+    "LayerNormGRUCell",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
+    "LayerNormSimpleRNN",
+    "LayerNormSimpleRNNCell",
+    "Maxout",
+    "MinMaxNormalization",
+    "NoisyBatchNormalization",
+    "Perceptron",
+    "RandomDropout",
+    "Residual",
+    "ResidualBlock",
+    "ResidualDenseBlock",
+    "SoftmaxScaling",
+    "StochasticDepth",
+    "WeightNormalization",
+    "Whitening",
+]

@@ -1,3 +1,7 @@
 """Losses, one a file."""
 
 from keras_dlparts.losses.perceptron_loss import PerceptronLoss
+
+__all__ = [
+    "PerceptronLoss",
+]

@@ -4,3 +4,10 @@ from keras_dlparts.models.dbn import DBN
 from keras_dlparts.models.mlp import MLP
 from keras_dlparts.models.plain_net import PlainNet
 from keras_dlparts.models.resnet import ResNet
+
+__all__ = [
+    "DBN",
+    "MLP",
+    "PlainNet",
+    "ResNet",
+]

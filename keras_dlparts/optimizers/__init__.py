@@ -10,3 +10,16 @@ from keras_dlparts.optimizers.normalized_sgd import NormalizedSGD
 from keras_dlparts.optimizers.percentile import Percentile
 from keras_dlparts.optimizers.relaxed_smoothness import RelaxedSmoothness
 from keras_dlparts.optimizers.z_score import ZScore
+
+__all__ = [
+    "AdaptiveUnit",
+    "Clipped",
+    "ClippedSGD",
+    "ClippingRule",
+    "DiagonalNewton",
+    "FixedNorm",
+    "NormalizedSGD",
+    "Percentile",
+    "RelaxedSmoothness",
+    "ZScore",
+]

@@ -15,6 +15,7 @@ import math
 import keras
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.optimizers.clipping_rule import (
     ClippingRule,
     global_norm,
@@ -94,7 +95,7 @@ class AdaptiveUnit(ClippingRule):
     def clip(self, gradients, variables):
         stepped, counts, units = [], [], 0
         for g, w in zip(gradients, variables, strict=True):
-            if not self._excluded[self._optimizer._get_variable_index(w)]:
+            if not self._excluded[keras_private.variable_index(self._optimizer, w)]:
                 g, clipped = clip_units(g, w, self.clip_factor, self.epsilon)
                 counts.append(ops.sum(clipped))
                 units += math.prod(clipped.shape)

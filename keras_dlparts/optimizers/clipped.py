@@ -13,6 +13,7 @@ as one device does, and the threshold is a variable.
 import keras
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
 from keras_dlparts.optimizers.fixed_norm import FixedNorm
 
@@ -115,8 +116,9 @@ class Clipped(keras.optimizers.Optimizer):
         if self.built:
             return
         self.optimizer.build(variables)
-        self.by.build(self.optimizer, self.optimizer._trainable_variables)
-        self._trainable_variables = self.optimizer._trainable_variables
+        trained = keras_private.trained_by(self.optimizer)
+        self.by.build(self.optimizer, trained)
+        keras_private.train(self, trained)
         self.built = True
 
     def apply(self, grads, trainable_variables=None):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import keras
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.optimizers.clipping_rule import clip_by, global_norm
 from keras_dlparts.optimizers.directed_sgd import DirectedSGD
 from keras_dlparts.support.checks import check_number
@@ -94,7 +95,8 @@ class ClippedSGD(DirectedSGD):
     def direction(self, gradients, variables):
         if not self.momentum:
             return clip(gradients, self.gamma)
-        slots = [self._momenta[self._get_variable_index(v)] for v in variables]
+        at = [keras_private.variable_index(self, v) for v in variables]
+        slots = [self._momenta[i] for i in at]
         momenta, direction = mixed(
             gradients, slots, self.gamma, self.momentum, self.mix
         )

@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
+from keras_dlparts.backend import keras_private
+
 CASES = {
     "DiagonalNewton": (
         {"arguments": {}},
@@ -124,7 +126,7 @@ class DiagonalNewton(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         rate = ops.cast(learning_rate, variable.dtype)
-        index = self._get_variable_index(variable)
+        index = keras_private.variable_index(self, variable)
         m, s = self.momentums[index], self.curvatures[index]
         gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
         self.assign(m, self.beta_1 * m + (1 - self.beta_1) * gradient)

@@ -1,19 +1,28 @@
-"""A config with a search space -> KerasTuner -> a folder of runs and the best one."""
+"""A config with a search space -> KerasTuner -> a folder of runs and the best one.
 
-import importlib
+Reading a search imports neither a backend nor KerasTuner; searching does.
+"""
 
-_HOME = {
-    "Search": "view",
-    "SearchFailed": "conduct",
-    "hyperparameters": "hyper",
-    "hypermodel": "hyper",
-    "join_search": "conduct",
-    "search": "conduct",
-}
+from typing import TYPE_CHECKING
 
+from keras_dlparts.support import lazy
 
-def __getattr__(name):
-    if name in _HOME:
-        home = importlib.import_module(f"keras_dlparts.searching.{_HOME[name]}")
-        return getattr(home, name)
-    raise AttributeError(f"module 'keras_dlparts.searching' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from keras_dlparts.searching.conduct import SearchFailed as SearchFailed
+    from keras_dlparts.searching.conduct import join_search as join_search
+    from keras_dlparts.searching.conduct import search as search
+    from keras_dlparts.searching.hyper import hypermodel as hypermodel
+    from keras_dlparts.searching.hyper import hyperparameters as hyperparameters
+    from keras_dlparts.searching.view import Search as Search
+else:
+    __getattr__, __dir__, __all__ = lazy.attach(
+        __name__,
+        {
+            "Search": "view",
+            "SearchFailed": "conduct",
+            "hypermodel": "hyper",
+            "hyperparameters": "hyper",
+            "join_search": "conduct",
+            "search": "conduct",
+        },
+    )

@@ -57,8 +57,7 @@ def make_oracle(folder, spaces, settings, epochs):
     oracle.verbose = 0
     oracle.expected = settings.trials
     if settings.algorithm == "hyperband":
-        brackets = range(oracle._get_num_brackets())
-        sizes = [oracle._get_size(b, r) for b in brackets for r in range(b + 1)]
+        sizes = kerastuner.round_sizes(oracle)
         oracle.expected = min(sum(sizes), settings.trials or sum(sizes))
     oracle.begin(folder, settings)
     return oracle
@@ -93,7 +92,7 @@ def _locked(method):
     return locked
 
 
-class _Oracle:
+class _Oracle(kerastuner.SavesTrials):
     """What all of our oracles add to KerasTuner's."""
 
     def begin(self, folder, settings):
@@ -117,7 +116,7 @@ class _Oracle:
     def _repair(self):
         """Mend what a kill between two files left behind."""
         ongoing = [trial.trial_id for trial in self.ongoing_trials.values()]
-        waiting, self.ongoing_trials = [*self._retry_queue, *ongoing], {}
+        waiting, self.ongoing_trials = [*kerastuner.retries(self), *ongoing], {}
         for trial_id in [*self.trials]:
             if trial_id not in self.start_order:  # its first file only: not begun
                 shutil.rmtree(self.folder / f"trial_{trial_id}")
@@ -125,7 +124,7 @@ class _Oracle:
         for trial in self.trials.values():
             if trial.status in ENDED and trial.trial_id not in self.end_order:
                 self.end_order.append(trial.trial_id)
-        self._retry_queue = [
+        kerastuner.retries(self)[:] = [
             trial_id
             for trial_id in dict.fromkeys(waiting)
             if trial_id in self.trials and self.trials[trial_id].status not in ENDED
@@ -145,7 +144,7 @@ class _Oracle:
     def save(self):
         write_json(self.folder / "oracle.json", self.get_state())
 
-    def _save_trial(self, trial):
+    def save_trial(self, trial):
         folder = self.folder / f"trial_{trial.trial_id}"
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "trial.json", trial.get_state())
@@ -228,8 +227,8 @@ class _Oracle:
         self.trials[trial.trial_id] = trial
         self.start_order.append(trial.trial_id)
         self.end_order.append(trial.trial_id)
-        self._record_values(trial)
-        self._save_trial(trial)
+        kerastuner.mark_as_tried(self, trial)
+        self.save_trial(trial)
         self.note(trial.trial_id, taken_from=source)
 
     @_locked
@@ -238,14 +237,14 @@ class _Oracle:
         trial = self.ongoing_trials.pop(tuner_id, None)
         self.tuner_ids.discard(tuner_id)
         if trial is not None:
-            self._retry_queue.append(trial.trial_id)
+            kerastuner.retries(self).append(trial.trial_id)
             self.save()
         return trial
 
     @_locked
     def has_more(self):
         """Whether a worker that asks might be given a trial."""
-        if self._retry_queue:
+        if kerastuner.retries(self):
             return True
         all_made = self.max_trials and len(self.trials) >= self.max_trials
         return not (all_made or self.exhausted)
@@ -259,21 +258,13 @@ class _Grid:
     """The grid's place in it is saved; KerasTuner's own forgets it."""
 
     def get_state(self):
-        order = self._ordered_ids
-        ids, index = [], order._next_index[None]
-        while index is not None:
-            ids.append(order._memory[index])
-            index = order._next_index[index]
-        return {**super().get_state(), "dlparts_grid": ids}
+        return {**super().get_state(), "dlparts_grid": kerastuner.grid_order(self)}
 
     def set_state(self, state):
         super().set_state(state)
-        before = None
-        for trial_id in state["dlparts_grid"]:
-            self._ordered_ids.insert(trial_id, before)
-            before = trial_id
+        kerastuner.append_to_grid(self, state["dlparts_grid"])
 
     def _repair(self):
         super()._repair()
         # What was tried next to these already is passed over.
-        self._populate_next = [*self.start_order[:1], *self.end_order]
+        kerastuner.set_grid_starts(self, [*self.start_order[:1], *self.end_order])

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keras_dlparts.report.html import duration
-from keras_dlparts.training.progress import _is_live
+from keras_dlparts.training.progress import is_live
 
 _ROWS = 12
 _SECONDS_BETWEEN_DRAWINGS = 0.2
@@ -32,7 +32,7 @@ class LiveTable:
         self.live = None
 
     def __enter__(self):
-        if _is_live(self.console):
+        if is_live(self.console):
             self.live = Live(console=self.console, auto_refresh=False, transient=True)
             self.live.start()
         return self

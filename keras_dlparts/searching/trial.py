@@ -12,10 +12,10 @@ import zipfile
 import keras
 import yaml
 
+from keras_dlparts.config.calls import written
 from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import settled
-from keras_dlparts.config.parts import written
 from keras_dlparts.runs import BOOKKEEPING
 from keras_dlparts.searching import tensorboard
 from keras_dlparts.searching.oracles import direction_of

@@ -9,11 +9,14 @@ where g stands for all that works on each channel alone: activations, batch
 normalisation, pooling, flattening, dropout. One that goes may leave others dead.
 """
 
+import collections
+
 import keras
 import numpy as np
 from keras import layers as kl
 from keras import ops
 
+from keras_dlparts import graphs
 from keras_dlparts.surgery.stripping import check_built, strip
 
 _LINEAR = (kl.Dense, kl.Conv1D, kl.Conv2D, kl.Conv3D)
@@ -91,18 +94,13 @@ def compact(model):
     2
     """
     check_built(model)
-    if not _has_graph(model):
+    if not graphs.has_graph(model):
         raise TypeError(
             "`model` must be a Sequential or Functional model: the order of another "
             f"one's layers is in its code. Received: {type(model).__name__}; "
             "`keras_dlparts.strip` may do"
         )
     return _compacted(strip(model))
-
-
-def _has_graph(layer):
-    functional = isinstance(layer, keras.Model) and hasattr(layer, "_nodes_by_depth")
-    return isinstance(layer, keras.Sequential) or functional
 
 
 def _compacted(model):
@@ -116,7 +114,7 @@ def _compacted(model):
         if id(layer) not in made:
             new = (
                 _compacted(layer)
-                if _has_graph(layer)
+                if graphs.has_graph(layer)
                 else type(layer).from_config(weights.config(layer))
             )
             made[id(layer)] = layer, new
@@ -128,7 +126,7 @@ def _compacted(model):
     else:
         new = keras.models.clone_model(model, clone_function=clone)
     for layer, copy in made.values():
-        if not _has_graph(layer):
+        if not graphs.has_graph(layer):
             copy.set_weights(weights.values(layer))
     return new
 
@@ -262,28 +260,12 @@ def _stands_between(layer):
 
 
 def _only_next(model):
-    """{id of a layer that is used once: the one layer that takes its output}."""
-    if isinstance(model, keras.Sequential):
-        times = [id(layer) for layer in model.layers]
-        pairs = zip(model.layers, [*model.layers[1:], None], strict=True)
-        return {id(a): b for a, b in pairs if times.count(id(a)) == 1}
-    nodes = [node for same in model._nodes_by_depth.values() for node in same]
-    kept = {id(tensor) for tensor in model.outputs}
-    times = [id(node.operation) for node in nodes]
-    users = {}
-    for node in nodes:
-        for tensor in node.input_tensors:
-            users.setdefault(id(tensor), []).append(node.operation)
+    """{id of an operation that is called once: the one that alone takes its output}."""
+    nodes = graphs.nodes(model)
+    times = collections.Counter(id(node.operation) for node in nodes)
     found = {}
     for node in nodes:
-        if times.count(id(node.operation)) == 1:
-            taken = [
-                user
-                for tensor in node.output_tensors
-                for user in users.get(id(tensor), [])
-            ]
-            out = any(id(tensor) in kept for tensor in node.output_tensors)
-            found[id(node.operation)] = (
-                taken[0] if len(taken) == 1 and not out else None
-            )
+        if times[id(node.operation)] == 1:
+            alone = len(node.users) == 1 and not node.is_output
+            found[id(node.operation)] = node.users[0].operation if alone else None
     return found

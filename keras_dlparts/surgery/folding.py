@@ -8,10 +8,13 @@ In inference a batch normalisation is one affine map, with the moving averages E
 Ioffe & Szegedy 2015, "Batch normalization", arXiv:1502.03167.
 """
 
+import collections
+
 import keras
 import numpy as np
 from keras import layers as kl
 
+from keras_dlparts import graphs
 from keras_dlparts.layers.residual.orders import Chain
 from keras_dlparts.layers.residual.residual import Residual
 
@@ -59,7 +62,7 @@ def fold(model, say=print):
     'late' is left: it comes after a ReLU
     ['Dense', 'ReLU', 'BatchNormalization']
     """
-    if not isinstance(model, keras.Sequential) and not _is_functional(model):
+    if not graphs.has_graph(model):
         raise TypeError(
             "`model` must be a Sequential or Functional model: the order of another "
             f"one's layers is in its code. Received: {type(model).__name__}"
@@ -76,10 +79,6 @@ def fold(model, say=print):
     for copy in folding.copies:
         copy()
     return new
-
-
-def _is_functional(model):
-    return isinstance(model, keras.Model) and hasattr(model, "_nodes_by_depth")
 
 
 def _folded(weights, norm):
@@ -134,12 +133,12 @@ class _Folding:
         return self.made[id(layer)]
 
     def _new_layer(self, layer):
-        inner = [*layer._flatten_layers(include_self=False)]
+        inner = graphs.layers(layer, itself=False)
         norms = [one for one in inner if isinstance(one, kl.BatchNormalization)]
-        if isinstance(layer, keras.Sequential):
-            return self._sequential(layer)
-        if _is_functional(layer):
+        if graphs.is_functional(layer):
             return self._functional(layer)
+        if graphs.has_graph(layer):
+            return self._sequential(layer)
         if norms and isinstance(layer, Chain):
             return keras.Sequential(self.chain(layer.layers), name=layer.name)
         if norms and isinstance(layer, Residual):
@@ -215,26 +214,19 @@ class _Folding:
 
     def _pairs(self, model):
         """{id of a linear layer: the norm to fold into it} in a graph of layers."""
-        nodes = [node for same in model._nodes_by_depth.values() for node in same]
-        makers, users = {}, {}
-        for node in nodes:
-            for tensor in node.output_tensors:
-                makers[id(tensor)] = node.operation
-            for tensor in node.input_tensors:
-                users.setdefault(id(tensor), []).append(node.operation)
-        kept = {id(tensor) for tensor in model.outputs}
-        times = [id(node.operation) for node in nodes]
+        nodes = graphs.nodes(model)
+        times = collections.Counter(id(node.operation) for node in nodes)
         pairs = {}
         for node in nodes:
             norm = node.operation
             if not isinstance(norm, kl.BatchNormalization):
                 continue
-            tensor = node.input_tensors[0]
-            before = makers.get(id(tensor))
+            source = node.sources[0]
+            before = source.operation
             reason = _why_not(before, norm)
-            if not reason and (len(users[id(tensor)]) > 1 or id(tensor) in kept):
+            if not reason and (len(source.users) > 1 or source.is_output):
                 reason = "what comes before it is used elsewhere too"
-            if not reason and times.count(id(norm)) + times.count(id(before)) > 2:
+            if not reason and times[id(norm)] + times[id(before)] > 2:
                 reason = "it, or what comes before it, is used more than once"
             if reason:
                 self.say(f"{norm.name!r} is left: {reason}")

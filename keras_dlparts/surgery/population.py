@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
 from keras_dlparts.backend import feeding
 
 
@@ -44,7 +44,7 @@ def recalibrate(model, data, batch_size=32):
     """
     norms = {
         id(layer): layer
-        for layer in model._flatten_layers()
+        for layer in graphs.layers(model)
         if isinstance(layer, kl.BatchNormalization)
         and layer.trainable
         and not layer.renorm

@@ -8,6 +8,7 @@ and Functional models, nested ones, and layers that hold layers.
 
 import keras
 
+from keras_dlparts import graphs
 from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
     BayesianSparsityDropout,
 )
@@ -37,7 +38,7 @@ def strip(model):
     """
     check_built(model)
     config = keras.saving.serialize_keras_object(model)
-    layers = [*model._flatten_layers()]
+    layers = graphs.layers(model)
     classes = {type(layer).__name__: type(layer) for layer in layers}
     # The config is of code that is running here already.
     new = keras.saving.deserialize_keras_object(
@@ -45,7 +46,7 @@ def strip(model):
     )
     if not new.built:
         new.build_from_config(model.get_build_config())
-    left = [layer for layer in new._flatten_layers() if _is_wrapper(layer)]
+    left = [layer for layer in graphs.layers(new) if _is_wrapper(layer)]
     if left or not new.built:
         what = f"{left[0].name!r} is made in code" if left else "it cannot be built"
         raise TypeError(

@@ -10,6 +10,7 @@ import re
 import keras
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.testing.cases import require
 from keras_dlparts.testing.examples import example
 
@@ -27,7 +28,7 @@ def compiles_for_a_tpu(case):
     ours = example(case, jit_compile=True)
     model = ours.model
     model.optimizer.build(model.trainable_variables)
-    model._symbolic_build(data_batch=(ours.x, ours.y))  # makes the metrics' variables
+    keras_private.build_all(model, ours.x, ours.y)  # makes the metrics' variables
     lowered = {"jax": _for_a_tpu, "tensorflow": _for_xla}[backend.name()]
     found = _DYNAMIC.search(lowered(model, (ours.x, ours.y)))
     require(

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
 from keras_dlparts.optimizers import Clipped
 from keras_dlparts.testing.cases import Case
 
@@ -78,7 +78,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1):
     # Keras leaves PyTorch uncompiled too, unless told: it would need a compiler.
     if jit_compile is None:
         jit_compile = backend.can_compile() and all(
-            layer.supports_jit for layer in model._flatten_layers()
+            layer.supports_jit for layer in graphs.layers(model)
         )
     model.compile(**compiled, jit_compile=jit_compile)
     return Example(model, x, _targets(model, x), callbacks)

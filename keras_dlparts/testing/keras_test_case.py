@@ -1,26 +1,24 @@
-"""Keras' own test of a layer, which is not public: the one place that reaches it."""
+"""Keras' own tests of layers, run on ours."""
 
-import importlib
 import types
 import unittest
 import warnings
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.testing.cases import ContractError
 
 
 def run_layer_test(layer_class, **options):
     """Keras' `run_layer_test`, its failures as they are."""
     try:
-        from keras.src.testing import TestCase
-
-        test = TestCase().run_layer_test
+        test = keras_private.test_case()().run_layer_test
     except (ImportError, AttributeError) as error:
         import keras
 
         raise ContractError(
-            f"Keras {keras.__version__} has moved `keras.src.testing.TestCase."
-            "run_layer_test`, which is not public. Mend it in "
-            f"keras_dlparts/testing/keras_test_case.py. ({error})"
+            f"Keras {keras.__version__} has moved its `TestCase.run_layer_test`, which "
+            "is not public. Mend `test_case` in "
+            f"keras_dlparts/backend/keras_private.py. ({error})"
         ) from error
     with warnings.catch_warnings():
         # Its own training step feeds a generator, and trains what has no weights.
@@ -33,17 +31,16 @@ def own_tests(module, replaced):
     """[(name, function)] of Keras' own tests in a module that its wheel ships.
 
     Args:
-        module: its name under `keras.src.layers`, such as `"rnn.lstm_test"`.
-        replaced: {name in `keras.src.layers`: the class to test in its place}.
+        module: its name in Keras' folder of layers, such as `"rnn.lstm_test"`.
+        replaced: {name of a layer there: the class to test in its place}.
     """
-    path = f"keras.src.layers.{module}"
-    tests = importlib.import_module(path)
+    tests = keras_private.layer_tests(module)
     tests.layers = types.SimpleNamespace(**{**vars(tests.layers), **replaced})
     loader = unittest.defaultTestLoader
     return [
         (name, test_class(name).debug)
         for test_class in vars(tests).values()
-        if isinstance(test_class, type) and test_class.__module__ == path
+        if isinstance(test_class, type) and test_class.__module__ == tests.__name__
         for name in loader.getTestCaseNames(test_class)
         if not _is_skipped(getattr(test_class, name))
     ]

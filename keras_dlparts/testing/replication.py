@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend, distribute
+from keras_dlparts.backend import keras_private
 from keras_dlparts.distribute import jax_data_parallel, mirrored
 from keras_dlparts.testing.cases import require
 from keras_dlparts.testing.examples import example
@@ -111,7 +112,7 @@ def _trained(case, strategy, fit):
 
 def _stepped(model, batch, strategy):
     """Take the steps of `fit` by hand, on TensorFlow; the metrics in the end."""
-    model._symbolic_build(data_batch=batch)  # makes the metrics' variables
+    keras_private.build_all(model, *batch)  # makes the metrics' variables
     share = _BATCH // distribute.replicas(strategy)
 
     def step():

@@ -1,19 +1,22 @@
 """A config -> a run. Reading a run imports no backend; training does."""
 
-import importlib
+from typing import TYPE_CHECKING
 
-from keras_dlparts.runs import Run
+from keras_dlparts.runs import Run as Run
+from keras_dlparts.support import lazy
 
-_HOME = {
-    "NonFiniteError": "log",
-    "evaluate": "look",
-    "train": "loop",
-    "write_report": "look",
-}
-
-
-def __getattr__(name):
-    if name in _HOME:
-        home = importlib.import_module(f"keras_dlparts.training.{_HOME[name]}")
-        return getattr(home, name)
-    raise AttributeError(f"module 'keras_dlparts.training' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from keras_dlparts.training.log import NonFiniteError as NonFiniteError
+    from keras_dlparts.training.look import evaluate as evaluate
+    from keras_dlparts.training.look import write_report as write_report
+    from keras_dlparts.training.loop import train as train
+else:
+    __getattr__, __dir__, __all__ = lazy.attach(
+        __name__,
+        {
+            "NonFiniteError": "log",
+            "evaluate": "look",
+            "train": "loop",
+            "write_report": "look",
+        },
+    )

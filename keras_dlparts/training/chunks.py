@@ -13,7 +13,7 @@ import math
 
 import keras
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
 from keras_dlparts.data.batches import Batches, JoinedBatches
 
 _FLOPS_A_CALL = 5e9
@@ -59,15 +59,13 @@ def steps_a_call(model, batches, callbacks=()):
 def _flops(model, batch_size):
     """About what a training step computes; infinite where nobody can say."""
     total = 0
-    for layer in model._flatten_layers(include_self=False):
-        if any(True for _ in layer._flatten_layers(include_self=False)):
-            continue  # the layers in it count
+    for layer in graphs.leaves(model):
         weights = sum(math.prod(w.shape) for w in layer.trainable_weights)
         if not weights:
             continue
         try:
             places = [tuple(y.shape)[1:-1] for y in keras.tree.flatten(layer.output)]
-        except AttributeError:  # inside a block, or called more than once
+        except AttributeError:  # inside a block: called by it alone
             return math.inf
         if any(size is None for shape in places for size in shape):
             return math.inf

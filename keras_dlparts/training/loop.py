@@ -5,7 +5,7 @@ import contextlib
 import keras
 import numpy as np
 
-from keras_dlparts import backend, report
+from keras_dlparts import backend, graphs, report
 from keras_dlparts.backend import feeding
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import own_words
@@ -246,7 +246,7 @@ def _report_anyway(path, parts, say):
 
 def with_figures(model, callbacks):
     """Everything of a run that may offer `figures(run)`, wrapped layers included."""
-    return [*model._flatten_layers(include_self=False), *callbacks]
+    return [*graphs.layers(model, itself=False), *callbacks]
 
 
 def _where(error, checkpoints):
@@ -301,33 +301,35 @@ def adapt(model, batches):
 
 def model_rows(model):
     """The model as a table, a row a layer."""
+    calls = {}
+    for node in graphs.nodes(model) if graphs.has_graph(model) else []:
+        calls.setdefault(id(node.operation), []).append(node)
     rows = []
     for layer in model.layers:
-        inbound = [node for node in layer._inbound_nodes if node in _nodes(model)]
-        sources = [
-            tensor._keras_history.operation.name
-            for node in inbound
-            for tensor in node.input_tensors
-        ]
-        shape = getattr(layer.output, "shape", None) if inbound else None
+        called = calls.get(id(layer), [])
+        first = [*called[0].outputs] if called else []
         rows.append(
             {
                 "name": layer.name,
                 "class": type(layer).__name__,
-                "output_shape": str(shape) if shape is not None else "",
+                "output_shape": str(first[0].shape) if len(first) == 1 else "",
                 "parameters": layer.count_params() if layer.built else 0,
                 "trainable": sum(
                     int(np.prod(w.shape)) for w in layer.trainable_weights
                 ),
-                "from": sources,
+                "from": [name for node in called for name in _sources(node)],
             }
         )
     return rows
 
 
-def _nodes(model):
-    by_depth = getattr(model, "_nodes_by_depth", {})
-    return {node for nodes in by_depth.values() for node in nodes}
+def _sources(node):
+    """The names of the layers that feed a node, through operations in between."""
+    for source in node.sources:
+        if isinstance(source.operation, keras.Layer):
+            yield source.operation.name
+        else:
+            yield from _sources(source)
 
 
 def _warn_of_devices(began, resolved, say):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs
 
 
 def _bad(value):
@@ -26,7 +26,7 @@ def first_bad(model, x, y, sample_weight=None):
         for value in keras.tree.flatten(values):
             if value is not None and (count := _bad(value)):
                 return f"the {name} data ({count} of the batch)"
-    for layer in leaves(model):
+    for layer in graphs.leaves(model):
         for weight in layer.weights:
             if count := _bad(weight):
                 return f"weight {weight.name!r} of {_named(layer)} ({count})"
@@ -59,16 +59,6 @@ def _named(layer):
     return f"layer {layer.name!r} ({type(layer).__name__})"
 
 
-def leaves(model):
-    """The layers without layers in them, nested and wrapped ones included."""
-    layers = model._flatten_layers(include_self=False)
-    return [
-        layer
-        for layer in layers
-        if not any(True for _ in layer._flatten_layers(include_self=False))
-    ]
-
-
 def _watched(model, outputs):
     """Note each leaf layer's output as it is computed, in order."""
 
@@ -81,4 +71,6 @@ def _watched(model, outputs):
 
         return watched
 
-    return backend.intercepted((one for one in leaves(model) if one.built), watch)
+    return backend.intercepted(
+        (one for one in graphs.leaves(model) if one.built), watch
+    )

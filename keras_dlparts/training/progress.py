@@ -74,7 +74,7 @@ class Progress(keras.callbacks.Callback):
         self._epoch, self._seen = epoch, 0
         self._started = time.monotonic()
         self._drawn = 0.0
-        if not self._bars and _is_live(self.console):
+        if not self._bars and is_live(self.console):
             self._open(epoch)
         if self._bars:
             self._new_step_bar("step", self._total())
@@ -159,7 +159,7 @@ class Progress(keras.callbacks.Callback):
         self._bars.refresh()
 
 
-def _is_live(console):
+def is_live(console):
     """Whether bars can be redrawn in place."""
     in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
     return console.is_terminal and not console.is_dumb_terminal and not in_ci

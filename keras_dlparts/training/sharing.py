@@ -2,7 +2,8 @@
 
 import contextlib
 
-from keras_dlparts import backend, distribute
+from keras_dlparts import backend, distribute, graphs
+from keras_dlparts.backend import keras_private
 from keras_dlparts.config.construct import own_words
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.distribute import shares
@@ -128,9 +129,9 @@ class Sharing:
     def _check_losses(self, model):
         """A layer that waits for other replicas gives the losses that layers add to
         the wrong ones, and the weights are wrong without a word."""
-        layers = [*model._flatten_layers()]
+        layers = graphs.layers(model)
         waits = [layer for layer in layers if getattr(layer, "synchronized", False)]
-        adds = [layer for layer in layers if layer._losses]
+        adds = [layer for layer in layers if keras_private.own_losses(layer)]
         if waits and adds:
             self.refuse(
                 "replicas of tf.distribute cannot train a layer with synchronized=True "

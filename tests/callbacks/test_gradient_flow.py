@@ -129,3 +129,22 @@ def test_arguments_at_their_bounds():
         GradientFlow(data=X)
     with pytest.raises(ValueError, match="needs a batch"):
         fit(net(), GradientFlow())
+
+
+@pytest.mark.parametrize("outer", ["functional", "sequential"])
+def test_a_nested_model_is_one_layer(outer):
+    """Its own `output` is of the inner graph, which the outer inputs do not reach."""
+    start = keras.Input((4,))
+    inner = keras.Model(start, kl.Dense(6, "tanh")(start), name="inner")
+    last = kl.Dense(2, name="last")
+    if outer == "functional":
+        x = keras.Input((4,))
+        model = keras.Model(x, last(inner(x) * 2))
+    else:
+        model = keras.Sequential([keras.Input((4,)), inner, last])
+    model.compile("sgd", "mse")
+    size = np.sqrt(np.mean(np.square(inner.predict(X, verbose=0))))
+    flow = GradientFlow(data=(X, Y))
+    fit(model, flow, epochs=1)
+    assert flow.layers == ["inner", "last"]
+    assert flow.history["activation"][0][0] == pytest.approx(size, rel=1e-4)

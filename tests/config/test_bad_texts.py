@@ -138,8 +138,8 @@ TOML = {
     "a number of many digits": ({"1:8": "less than 1000"}, f"seed = {'9' * 5000}\n"),
     "not finite": (
         {
-            "2:8  model[0].rate": "Received: rate=nan",
-            "5:8  model[1].rate": "Received: rate=-inf",
+            "2:8  model[0].rate": "a finite number is expected. Received: nan",
+            "5:8  model[1].rate": "a finite number is expected. Received: -inf",
             "7:1  lost": "unknown key 'lost'",
         },
         "[[model]]\nrate = nan\nuse = 'Dropout'\n"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from keras_dlparts import backend, registry, testing
-from keras_dlparts.layers import random_dropout
+from keras_dlparts.backend import keras_private
+from keras_dlparts.layers.dropout import random_dropout
 
 with open(random_dropout.__file__, encoding="utf-8") as file:
     RANDOM_DROPOUT = file.read().replace('serializable("dlparts")', 'serializable("m")')
@@ -426,11 +427,9 @@ def test_skipped_case_gives_its_reason(part_from):
 
 
 def test_layer_test_of_keras_that_moved_is_told(part_from, monkeypatch):
-    from keras.src.testing import TestCase
-
-    monkeypatch.delattr(TestCase, "run_layer_test")
+    monkeypatch.delattr(keras_private.test_case(), "run_layer_test")
     check = testing.checks(part_from("RandomDropout"))[-1]
-    with pytest.raises(testing.ContractError, match=r"keras_test_case\.py"):
+    with pytest.raises(testing.ContractError, match=r"keras_private\.py"):
         check.run()
 
 

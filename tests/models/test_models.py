@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_dlparts
+from keras_dlparts import graphs
 from keras_dlparts.models import MLP, PlainNet, ResNet
 
 
@@ -92,7 +93,7 @@ def test_imagenet_layouts_in_one_dimension():
     model = ResNet(18, (64, 2), 3, layout="imagenet", filters=2)
     assert model.get_layer("stage1_block1").output.shape == (None, 16, 2)
     assert model.get_layer("stage4_block2").output.shape == (None, 2, 16)
-    layers = model._flatten_layers()
+    layers = graphs.layers(model)
     projections = [x for x in layers if type(x).__name__ == "Residual"]
     assert sum(len(x.shortcut_layers) == 2 for x in projections) == 3
     assert ResNet(34, (64, 2), layout="imagenet", filters=2).count_params() > 0

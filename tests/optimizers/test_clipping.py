@@ -11,6 +11,7 @@ import pytest
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.optimizers import (
     AdaptiveUnit,
     Clipped,
@@ -57,7 +58,7 @@ def compiled_step(optimizer):
 def apply(optimizer, step):
     """One step, the way `fit` of this backend takes it."""
     moves = [ops.convert_to_tensor(g.astype("float32")) for g in step]
-    variables = optimizer._trainable_variables
+    variables = keras_private.trained_by(optimizer)
     if backend.name() != "jax":
         optimizer.apply(moves, variables)
         return
@@ -255,9 +256,9 @@ def test_loss_scaling_clips_what_is_unscaled_and_skips_whole(name):
     outer = keras.optimizers.LossScaleOptimizer(inner, initial_scale=1024.0)
     path = stepped(outer, [[1024 * a for a in g] for g in steps])
     assert_same_path(path, plain)
-    before = everything(inner), [v.numpy() for v in inner._trainable_variables]
+    before = everything(inner), [v.numpy() for v in keras_private.trained_by(inner)]
     apply(outer, [np.full(s, np.inf) for s in SHAPES])
-    after = everything(inner), [v.numpy() for v in inner._trainable_variables]
+    after = everything(inner), [v.numpy() for v in keras_private.trained_by(inner)]
     for one, other in zip(
         keras.tree.flatten(before), keras.tree.flatten(after), strict=True
     ):
@@ -498,10 +499,10 @@ def test_it_is_the_wrapped_optimizer_in_all_else():
     assert_same_path(stepped(optimizer, steps), stepped(plain, steps))
     assert int(optimizer.iterations) == 10
     assert float(ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(0.05)
-    optimizer.finalize_variable_values(inner._trainable_variables)
-    plain.finalize_variable_values(plain._trainable_variables)
+    optimizer.finalize_variable_values(keras_private.trained_by(inner))
+    plain.finalize_variable_values(keras_private.trained_by(plain))
     for one, other in zip(
-        inner._trainable_variables, plain._trainable_variables, strict=True
+        keras_private.trained_by(inner), keras_private.trained_by(plain), strict=True
     ):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5)
 

@@ -6,6 +6,7 @@ import pytest
 from keras import layers as kl
 
 import keras_dlparts
+from keras_dlparts import graphs
 from keras_dlparts.layers import Residual, ResidualBlock, ResidualDenseBlock
 from keras_dlparts.layers.residual.orders import ORDERS
 from keras_dlparts.models import ResNet
@@ -24,7 +25,7 @@ def shaken(model):
 def norms(model):
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in graphs.layers(model)
         if isinstance(layer, kl.BatchNormalization)
     ]
 

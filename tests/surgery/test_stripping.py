@@ -7,6 +7,7 @@ from keras import layers as kl
 from keras import ops
 
 import keras_dlparts
+from keras_dlparts import graphs
 from keras_dlparts.layers import BayesianSparsityDropout, Residual
 
 RANDOM = np.random.default_rng(0)
@@ -19,7 +20,7 @@ def wrap(layer):
 def wrappers(model):
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in graphs.layers(model)
         if isinstance(layer, BayesianSparsityDropout)
     ]
 

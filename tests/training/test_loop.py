@@ -17,7 +17,7 @@ from keras_dlparts import NonFiniteError, Run, train
 from keras_dlparts.config import load
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.training import evaluate, write_report
-from keras_dlparts.training.loop import adapt
+from keras_dlparts.training.loop import adapt, model_rows
 
 CONFIG = {
     "name": "small",
@@ -382,3 +382,19 @@ def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how):
     )
     assert again.path == path
     assert again.status["state"] == "done"
+
+
+def test_the_table_of_a_model_names_what_feeds_each_layer():
+    """Through operations too, which have no row; nested models are one row."""
+    x = keras.Input((4,), name="x")
+    shared = keras.layers.Dense(4, name="shared")
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)], name="inner")
+    model = keras.Model(x, inner(shared(shared(x) * 2 + x)))
+    rows = {row["name"]: row for row in model_rows(model)}
+    assert [*rows] == ["x", "shared", "inner"]
+    assert rows["shared"]["from"] == ["x", "shared", "x"]
+    assert rows["inner"]["from"] == ["shared"]
+    assert rows["inner"]["output_shape"] == "(None, 3)"
+    assert (rows["shared"]["parameters"], rows["x"]["parameters"]) == (20, 0)
+    row = model_rows(inner)[0]
+    assert (row["output_shape"], len(row["from"])) == ("(None, 3)", 1)

@@ -17,6 +17,7 @@ import numpy as np
 from keras import layers as kl
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.preprocessing.adapting import Moments, batches
 
 CASES = {
@@ -117,7 +118,7 @@ class WeightNormalization(keras.layers.Wrapper):
     def build(self, input_shape):
         super().build(input_shape)
         holder = getattr(self.layer, "cell", self.layer)
-        own = holder._trainable_variables + holder._non_trainable_variables
+        own = keras_private.own_variables(holder)
         self.directions = [v for v in own if v.name in _KERNELS]
         if not self.directions:
             raise ValueError(

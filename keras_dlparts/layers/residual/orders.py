@@ -6,6 +6,7 @@ layers are arranged here.
 
 import keras
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.residual.remat import recomputed
 from keras_dlparts.layers.residual.residual import Residual, build_all, output_shape
 
@@ -100,7 +101,8 @@ class Chain(keras.layers.Layer):
         def run(x):
             for layer in self.layers:
                 # Said each time: a second pass comes when this call is over.
-                says = {"training": training} if layer._call_has_training_arg else {}
+                takes = keras_private.takes_training(layer)
+                says = {"training": training} if takes else {}
                 x = layer(x, **says)
             return x
 

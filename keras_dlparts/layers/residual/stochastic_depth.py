@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.support.checks import check_rate
 
 CASES = {
@@ -70,7 +71,7 @@ class StochasticDepth(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = backend.SeedGenerator(seed) if rate else None
         self.supports_masking = True
-        self._build_at_init()
+        keras_private.build_at_init(self)
 
     def call(self, inputs, training=False):
         if not training or not self.rate:

@@ -11,6 +11,7 @@ Goodfellow et al. 2013, "Maxout networks", arXiv:1302.4389.
 import keras
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.support.checks import check_count
 
 CASES = {
@@ -69,7 +70,7 @@ class Maxout(keras.layers.Layer):
         self.units = units
         self.axis = axis
         self.supports_masking = True
-        self._build_at_init()
+        keras_private.build_at_init(self)
 
     def _features(self, shape):
         """The axis from the front, checked against a shape."""

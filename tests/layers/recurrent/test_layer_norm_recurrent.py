@@ -178,7 +178,7 @@ def test_without_normalisation_it_is_keras_layer(monkeypatch, ours, theirs):
     x = data()
     wanted = numpy(plain(x))
     for module in ("gru", "lstm", "simple_rnn"):
-        path = f"keras_dlparts.layers.layer_norm_{module}.normalise"
+        path = f"keras_dlparts.layers.recurrent.layer_norm_{module}.normalise"
         monkeypatch.setattr(path, lambda a, *_: a)
     layer = ours.from_keras(plain)
     layer.unroll = True  # the cell's own arithmetic
@@ -190,7 +190,7 @@ def test_keras_own_tests_pass_without_normalisation(monkeypatch, at):
     """The numbers in them are those of the plain layers: masks, states, and so on."""
     ours, module = LAYERS[at], ("lstm", "gru", "simple_rnn")[at]
     monkeypatch.setattr(ours, "is_fused", lambda *_: False)
-    path = f"keras_dlparts.layers.layer_norm_{module}.normalise"
+    path = f"keras_dlparts.layers.recurrent.layer_norm_{module}.normalise"
     monkeypatch.setattr(path, lambda a, *_: a)
     tests = own_tests(f"rnn.{module}_test", {KERAS[at].__name__: ours})
     # One counts weights, and here there are gains too; cuDNN has no such cells.

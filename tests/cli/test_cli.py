@@ -11,6 +11,7 @@ import time
 import pytest
 
 from keras_dlparts import cli, registry, testing
+from keras_dlparts.cli import console, verify
 
 COMMAND = [sys.executable, "-m", "keras_dlparts"]
 
@@ -21,8 +22,8 @@ def dlparts(capfd, monkeypatch):
 
     def call(*arguments, width=80):
         monkeypatch.setattr(sys, "argv", ["dlparts", *map(str, arguments)])
-        monkeypatch.setattr(cli, "out", cli.Console(width=width))
-        monkeypatch.setattr(cli, "err", cli.Console(stderr=True, width=width))
+        monkeypatch.setattr(console.out, "width", width)
+        monkeypatch.setattr(console.err, "width", width)
         capfd.readouterr()
         try:
             cli.main()
@@ -340,7 +341,7 @@ def test_verify_prints_what_is_skipped_and_does_not_count_it(capsys):
         testing.Result("a(b={'c': 1}): holds well", True),
         testing.Result("a(b={'c': 1}): is skipped", None, "for a reason"),
     ]
-    assert cli._print_results(part, results) == 0
+    assert verify.print_results(part, results) == 0
     out = capsys.readouterr().out
     assert "a(b={'c': 1})\n  holds  holds well\n" in out
     assert "  skips  is skipped\n         for a reason\n" in out

@@ -1,0 +1,326 @@
+"""What this package uses of Keras and TensorFlow that is not their public interface.
+
+Every other file asks here, so that a new version of Keras is met in one place. Each
+function says what it reads and why nothing public does; `Since` is the first version of
+Keras that has the name as it is used here. `tests/test_keras_private.py` holds one test
+for each, which fails when the name is gone or has come to mean something else.
+
+Nothing is imported until a function needs it: `static.py` and `config/signature.py`
+read the names below without a backend. Two other files reach for private names, for
+reasons of their own: `distribute/remedy.py`, which replaces three functions of Keras'
+trainers, and `searching/kerastuner.py`, for KerasTuner.
+"""
+
+import collections
+import contextlib
+import importlib
+
+# The versions that the tests ran with: at least the first, and before the second.
+TESTED = (3, 15), (3, 16)
+
+# Where the base classes stand whose constructors end a search for arguments. They are
+# compared with `__module__`, and the source is read as text. Since 3.0.
+LAYER_MODULE = "keras.src.layers.layer"
+# The public `keras.optimizers.Optimizer` has bases that depend on the backend, which
+# cannot be told from the source; this is the one with the constructor. Since 3.0.
+BASE_OPTIMIZER = "keras.src.optimizers.base_optimizer", "BaseOptimizer"
+
+
+# Layers.
+
+
+def layers_in(layer, include_self=True, recursive=True):
+    """A layer and all layers in it, as a list, each once.
+
+    `model.layers` names the direct ones of a model only, and a wrapper or a layer of
+    one's own has no public list at all. Since 3.0.
+    """
+    return layer._flatten_layers(include_self, recursive)
+
+
+def takes_training(layer):
+    """Whether the `call` of a layer has an argument `training`.
+
+    Keras passes the argument on by itself, but only what it is told from outside; who
+    calls a layer by hand has to know. Since 3.0.
+    """
+    return layer._call_has_training_arg
+
+
+def build_at_init(layer):
+    """Mark a layer without weights as built, unless a subclass has its own `build`.
+
+    As Keras' own layers without weights do in `__init__`; setting `built` would pass
+    over the `build` of a subclass. Since 3.9.
+    """
+    layer._build_at_init()
+
+
+def own_trainable_variables(layer):
+    """The trainable variables of a layer itself, without those of layers in it.
+
+    `layer.trainable_variables` has them all. They count as trainable also while the
+    layer is frozen. Since 3.0.
+    """
+    return [*layer._trainable_variables]
+
+
+def own_variables(layer):
+    """All variables of a layer itself, without those of layers in it. Since 3.0."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def own_losses(layer):
+    """The losses that a layer added in its last call, without its regularizers'.
+
+    `layer.losses` evaluates the regularizers and goes into all layers in it. Since 3.0.
+    """
+    return [*layer._losses]
+
+
+# Graphs of functional models. `keras_dlparts/graphs.py` gives them a meaning.
+
+
+def is_functional(model):
+    """Whether a model is a graph of layers, a subclass of one included.
+
+    `keras.Model(inputs, outputs)` makes such a model, but its class is not exported. A
+    Sequential model is none; see `graph_in`. Since 3.0.
+    """
+    from keras.src.models import Functional
+
+    return isinstance(model, Functional)
+
+
+def graph_in(model):
+    """The functional model that a built Sequential keeps, or None before it is built.
+
+    Since 3.0.
+    """
+    return model._functional
+
+
+def nodes_by_depth(model):
+    """The calls that a functional model consists of: {depth: list of nodes}.
+
+    Depth 0 holds the outputs; inputs are deepest. A node has `operation`,
+    `input_tensors`, `output_tensors`, `arguments` and `parent_nodes`. Since 3.0.
+    """
+    return model._nodes_by_depth
+
+
+def inbound_nodes(operation):
+    """All nodes in which a layer or operation was called, in any model. Since 3.0."""
+    return operation._inbound_nodes
+
+
+def outbound_nodes(operation):
+    """All nodes that take what a layer or operation gave, in any model. Since 3.0."""
+    return operation._outbound_nodes
+
+
+def history(tensor):
+    """Where a symbolic tensor came from: (operation, node index, tensor index).
+
+    `inbound_nodes(operation)[node index].output_tensors[tensor index]` is the tensor.
+    Since 3.0.
+    """
+    return tensor._keras_history
+
+
+# Random seeds.
+
+
+def seed_generators(layer):
+    """The seed generators of a layer itself, without those of layers in it.
+
+    Keras lists no generators publicly. Their class may be replaced in place by a
+    subclass without further attributes: what follows their state keeps the same
+    object. Since 3.0.
+    """
+    return layer._seed_generators
+
+
+def seed_states(model):
+    """The variables that hold the states of a model's seed generators.
+
+    They are among `model.variables` and differ from others by their name only. The
+    first of the two numbers is the seed, the second counts the draws. Since 3.0.
+    """
+    return [v for v in model.variables if v.name == "seed_generator_state"]
+
+
+# Names.
+
+
+@contextlib.contextmanager
+def names_from_the_start():
+    """A context in which Keras numbers names from the start: `dense`, `dense_1`, ...
+
+    A config's model then has the same names whatever the process made before, and so
+    the same bits: TensorFlow sorts the terms of a sum by name, where `dense_10` comes
+    before `dense_9`. `keras.utils.clear_session` numbers anew for good, and throws
+    away what others made. Since 3.0.
+    """
+    from keras.src.backend.common import global_state
+
+    theirs = global_state.get_global_attribute("object_name_uids")
+    own = collections.defaultdict(int)
+    global_state.set_global_attribute("object_name_uids", own)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", theirs)
+
+
+# Tracing.
+
+
+def in_stateless_scope():
+    """Whether variables stand for values of a `keras.StatelessScope`. Since 3.0."""
+    from keras.src.backend import in_stateless_scope
+
+    return in_stateless_scope()
+
+
+def no_autocast():
+    """A context in which variables are read in their own dtype, not the policy's.
+
+    `autocast=False` is for a variable's whole life, this for one use. Since 3.0.
+    """
+    from keras.src.backend import AutocastScope
+
+    return AutocastScope(None)
+
+
+def compute_output_spec(function, *inputs):
+    """What a function of tensors gives for `keras.KerasTensor`s.
+
+    `Operation.compute_output_spec` is public, but is for operations. Since 3.0.
+    """
+    from keras.src.backend import compute_output_spec
+
+    return compute_output_spec(function, *inputs)
+
+
+def is_deterministic_tensorflow():
+    """Whether TensorFlow's operations were made deterministic.
+
+    `tf.config.experimental` can switch this on, and cannot tell. TensorFlow 2.9.
+    """
+    from tensorflow.python.framework import config
+
+    return config.is_op_determinism_enabled()
+
+
+# Optimizers.
+
+
+def trained_by(optimizer):
+    """The variables that a built optimizer trains, in the order of their slots.
+
+    Since 3.0.
+    """
+    return optimizer._trainable_variables
+
+
+def train(optimizer, variables):
+    """Note the variables that an optimizer trains, of one that builds nothing itself.
+
+    `apply_gradients` and the learning rate's schedule read them. Since 3.0.
+    """
+    optimizer._trainable_variables = variables
+
+
+def variable_index(optimizer, variable):
+    """Which of an optimizer's variables this is, so which slot is its.
+
+    `update_step` is given the variable only, on TensorFlow not even Keras' own.
+    Since 3.0.
+    """
+    return optimizer._get_variable_index(variable)
+
+
+def update_all(optimizer):
+    """`(gradients, variables, learning rate)`: the step after all of Keras' clipping.
+
+    It calls `update_step` for each variable. Since 3.0.
+    """
+    return optimizer._backend_update_step
+
+
+def set_update_all(optimizer, function):
+    """Let an optimizer call another function for `update_all`."""
+    _set(optimizer, "_backend_update_step", function)
+
+
+def sum_over_replicas(optimizer):
+    """TensorFlow: `(gradients, variables)` pairs -> the same, summed over replicas.
+
+    The last that happens to the gradients before `update_step`; what is clipped before
+    is clipped on each replica by its own. Since 3.0.
+    """
+    return optimizer._all_reduce_sum_gradients
+
+
+def set_sum_over_replicas(optimizer, function):
+    """Let an optimizer call another function for `sum_over_replicas`."""
+    _set(optimizer, "_all_reduce_sum_gradients", function)
+
+
+def _set(optimizer, name, function):
+    getattr(optimizer, name)  # a name that is gone must not be set in silence
+    # Past Keras' attribute tracking, which would wrap the function.
+    object.__setattr__(optimizer, name, function)
+
+
+# Models.
+
+
+def set_compiled_optimizer(model, optimizer):
+    """Change the optimizer that a saved model compiles itself with.
+
+    Setting `model.optimizer` leaves it, and `compile` forgets the metrics. Since 3.0.
+    """
+    model._compile_config.config["optimizer"] = optimizer
+
+
+def build_all(model, x, y):
+    """Make the variables of a compiled model, its loss, metrics and optimizer.
+
+    `fit` does so from its first batch; nothing public does before. Since 3.0.
+    """
+    model._symbolic_build(data_batch=(x, y))
+
+
+# Data of a `tf.distribute` strategy.
+
+
+def cardinality(data):
+    """How many batches a distributed dataset says it has.
+
+    Only its first form, which is made of one dataset, tells publicly. TensorFlow 2.4.
+    """
+    return data._cardinality
+
+
+def set_cardinality(data, count):
+    """Say how many batches a distributed dataset has. Keras takes it for the number
+    of steps of an epoch. TensorFlow 2.4."""
+    data._cardinality = count
+
+
+# Keras' own tests, which its wheel ships.
+
+
+def test_case():
+    """The class with `run_layer_test`. Since 3.0."""
+    from keras.src.testing import TestCase
+
+    return TestCase
+
+
+def layer_tests(module):
+    """The module with Keras' tests of a kind of layer, such as `"rnn.lstm_test"`. It
+    has `layers`, where its tests look layers up. Since 3.0."""
+    return importlib.import_module(f"keras.src.layers.{module}")

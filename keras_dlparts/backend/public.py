@@ -1,0 +1,103 @@
+"""What `keras_dlparts.backend` offers.
+
+Plugins may build on these; they change only with a note in the changelog and a version
+between:
+
+    SeedGenerator, own_draws, draw          random numbers that differ by replica
+    running_variable, RunningSums, number   state that is right over replicas
+    replica                                 which replica this is
+    with_gradient, before_step              gradients by hand, and before the step
+    gradient, gradient_function,            of the training loss of a model
+    training_loss, curvature_function
+    name, known, require, cond, traced      which backend runs; values while tracing
+    compiled, full_precision, on_host
+
+All else serves the package itself and may change with any version, as may every module
+of this folder and whatever begins with an underscore.
+"""
+
+from keras_dlparts.backend.basics import (
+    accelerators,
+    assign,
+    can_compile,
+    compiled,
+    cond,
+    full_precision,
+    known,
+    make_deterministic,
+    name,
+    on_host,
+    require,
+    traced,
+)
+from keras_dlparts.backend.curvature import curvature_function
+from keras_dlparts.backend.gradients import (
+    before_step,
+    gradient,
+    gradient_function,
+    training_loss,
+    with_gradient,
+)
+from keras_dlparts.backend.loops import (
+    can_run_chunks,
+    run_chunks,
+    scan,
+    skip_calls,
+    stacked,
+)
+from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
+from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.replication import (
+    RunningSums,
+    number,
+    replica,
+    running_variable,
+)
+from keras_dlparts.backend.seeds import (
+    SeedGenerator,
+    draw,
+    generators,
+    own_draws,
+    seed_globals,
+    set_generators,
+)
+
+__all__ = [
+    "RunningSums",
+    "SeedGenerator",
+    "accelerators",
+    "assign",
+    "before_step",
+    "can_compile",
+    "can_run_chunks",
+    "compiled",
+    "cond",
+    "curvature_function",
+    "draw",
+    "full_precision",
+    "generators",
+    "gradient",
+    "gradient_function",
+    "intercepted",
+    "known",
+    "make_deterministic",
+    "name",
+    "number",
+    "on_host",
+    "own_draws",
+    "replica",
+    "require",
+    "row_norm",
+    "run_chunks",
+    "running_variable",
+    "scan",
+    "seed_globals",
+    "set_generators",
+    "skip_calls",
+    "stacked",
+    "traced",
+    "training_loss",
+    "unmoved",
+    "up_to_date",
+    "with_gradient",
+]

@@ -1,0 +1,35 @@
+"""`dlparts evaluate`: the metrics of a run's best model."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from keras_dlparts.cli.arguments import AsJson, RunPath
+from keras_dlparts.cli.console import out, stop
+from keras_dlparts.cli.starting import start_backend
+
+
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    as_json: AsJson = False,
+):
+    """The metrics of a run's best model on a split of its data."""
+    if split not in ("train", "validation", "test"):
+        stop(2, f"--split is train, validation or test. Received: {split!r}")
+    start_backend()
+    from keras_dlparts.training import evaluate as evaluate_run
+
+    try:
+        results = evaluate_run(run, split)
+    except ValueError as error:
+        stop(2, str(error))
+    if as_json:
+        print(json.dumps(results))
+        return
+    table = Table("metric", split, box=None, pad_edge=False)
+    for name, value in results.items():
+        table.add_row(name, f"{value:.4f}")
+    out.print(table)

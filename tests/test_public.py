@@ -1,0 +1,94 @@
+"""The public names: quick to import, all there, the same for Python and for editors."""
+
+import ast
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+
+import keras_dlparts
+from keras_dlparts import registry, searching, training
+
+LAZY = [keras_dlparts, searching, training]
+ROOMS = [
+    "analysis",
+    "callbacks",
+    "data",
+    "layers",
+    "losses",
+    "models",
+    "optimizers",
+    "surgery",
+]
+
+
+@pytest.mark.parametrize("package", LAZY, ids=lambda package: package.__name__)
+def test_editors_see_what_python_finds(package):
+    """What the imports under TYPE_CHECKING give is what a user gets."""
+    tree = ast.parse(inspect.getsource(package))
+    (branch,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert branch.test.id == "TYPE_CHECKING"
+    seen = {}
+    for statement in branch.body:
+        for alias in statement.names:
+            home = importlib.import_module(statement.module)
+            submodule = f"{statement.module}.{alias.name}"
+            seen[alias.asname] = (
+                importlib.import_module(submodule)
+                if home is package
+                else getattr(home, alias.name)
+            )
+    found = {name: getattr(package, name) for name in package.__all__}
+    assert found == seen
+
+
+def test_dir_shows_what_is_public_and_nothing_else():
+    importlib.import_module("keras_dlparts.registry")
+    importlib.import_module("keras_dlparts.config.errors")
+    assert dir(keras_dlparts) == keras_dlparts.__all__
+    assert {"layers", "train", "fold"} <= {*dir(keras_dlparts)}
+    assert not {"registry", "config", "lazy", "support"} & {*dir(keras_dlparts)}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'keras_dlparts' has no attribute 'lyr'"):
+        _ = keras_dlparts.lyr
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_exports_what_it_imports(room):
+    package = importlib.import_module(f"keras_dlparts.{room}")
+    tree = ast.parse(inspect.getsource(package))
+    imported = [
+        alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(package.__all__) == sorted(imported)
+
+
+def test_every_part_of_ours_is_exported():
+    for part in registry.parts():
+        if part.vendor == "dlparts":
+            module, _, name = part.target.partition(":")
+            assert name in importlib.import_module(module).__all__, part
+
+
+def test_one_import_leads_to_every_room():
+    """In a process of its own: here the rooms have been imported already."""
+    program = """
+import json, sys
+import keras_dlparts
+heavy = {"keras", "numpy", "rich", "typer", "pydantic", "yaml"} & {*sys.modules}
+part = keras_dlparts.layers.RandomDropout(0.5)
+print(json.dumps([sorted(heavy), type(part).__module__]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    home = "keras_dlparts.layers.dropout.random_dropout"
+    assert json.loads(done.stdout) == [[], home]
