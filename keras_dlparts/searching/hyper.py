@@ -1,6 +1,9 @@
 """A config's space and models for users of KerasTuner's own API."""
 
 import functools
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.construct import construct
@@ -9,8 +12,13 @@ from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.searching import kerastuner
 from keras_dlparts.searching.space import chooser, declare
 
+if TYPE_CHECKING:
+    import keras_tuner
 
-def hyperparameters(config, sets=()):
+
+def hyperparameters(
+    config: str | os.PathLike | dict, sets: Sequence[str] = ()
+) -> "keras_tuner.HyperParameters":
     """The search space of a config as KerasTuner's hyperparameters.
 
     Args:
@@ -35,7 +43,9 @@ def hyperparameters(config, sets=()):
     return declare(spaces, kerastuner.load().HyperParameters())
 
 
-def hypermodel(config, sets=()):
+def hypermodel(
+    config: str | os.PathLike | dict, sets: Sequence[str] = ()
+) -> "keras_tuner.HyperModel":
     """A config as a `keras_tuner.HyperModel`, for any tuner of KerasTuner.
 
     `build(hp)` gives the compiled model of a config's values. `fit` trains on the
@@ -72,7 +82,7 @@ def hypermodel(config, sets=()):
 
 @functools.cache
 def _class():
-    """The class, made when KerasTuner is loaded: its base comes from there."""
+    """The class. Its base is KerasTuner's, so it is made when KerasTuner is loaded."""
     return type("ConfigHyperModel", (_Methods, kerastuner.load().HyperModel), {})
 
 

@@ -14,6 +14,7 @@ from keras_dlparts.config.experiment import load
 from keras_dlparts.data.batches import JoinedBatches
 from keras_dlparts.distribute import shares
 from keras_dlparts.runs import Run
+from keras_dlparts.support import progress
 from keras_dlparts.support.files import DiskFull, sweep
 from keras_dlparts.training import chunks, pretraining, several
 from keras_dlparts.training import folder as run_folder
@@ -38,7 +39,7 @@ class _Epoch(keras.callbacks.Callback):
         backend.seed_globals(self.seed, epoch)
 
 
-def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
+def train(config, sets=(), out="runs", resume=False, epochs=None, verbose="auto"):
     """Train what a config describes, in a run directory under `out`.
 
     Args:
@@ -49,7 +50,7 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
             one, from its last checkpoint, to the same final weights as a run that
             was never stopped.
         epochs: overrides `fit.epochs`; a resumed run can be made longer.
-        say: called with each line of news. Defaults to nothing.
+        verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
 
     Returns: a `Run`.
 
@@ -57,7 +58,7 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
         ConfigError: the config cannot be used; nothing was written.
         NonFiniteError: training met a NaN; the message names the layer.
     """
-    say = say or (lambda line: None)
+    say = progress.news(verbose)
     sets = [*sets, *([] if epochs is None else [f"fit.epochs={epochs}"])]
     experiment = load(config, sets)
 
@@ -69,7 +70,7 @@ def train(config, sets=(), out="runs", resume=False, epochs=None, say=None):
             _warn_of_devices(run_folder.read_resolved(path), resolved, say)
         return path or run_folder.create(out, experiment, resolved)
 
-    return carry_out(experiment, place, say)
+    return carry_out(experiment, place, say, bars=progress.reports(verbose))
 
 
 def carry_out(experiment, place, say, data=None, watchers=(), bars=True):

@@ -102,10 +102,10 @@ def test_another_seed_gives_other_weights(whole, tmp_path):
     assert not np.array_equal(weights(whole)[0], weights(other)[0])
 
 
-def test_a_resumed_run_ends_like_one_that_never_stopped(whole, tmp_path):
+def test_a_resumed_run_ends_like_one_that_never_stopped(whole, tmp_path, said):
     first = train(CONFIG, out=tmp_path, epochs=2)
-    said = []
-    second = train(CONFIG, out=tmp_path, resume=True, say=said.append)
+    said.clear()
+    second = train(CONFIG, out=tmp_path, resume=True)
     assert second.path == first.path
     assert "after epoch 2 of 4" in said[0]
     assert_same_weights(whole, second)
@@ -144,11 +144,11 @@ def test_a_clipping_optimizer_tells_what_it_did(tmp_path):
     assert run.history["learning_rate"] == pytest.approx([0.01, 0.01])
 
 
-def test_resume_starts_a_run_where_there_is_none(tmp_path):
-    said = []
-    train(CONFIG, out=tmp_path, resume=True, epochs=1, say=said.append)
+def test_resume_starts_a_run_where_there_is_none(tmp_path, said):
+    said.clear()
+    train(CONFIG, out=tmp_path, resume=True, epochs=1)
     assert said[0].startswith("no run of this config")
-    train(CONFIG, ["seed=5"], out=tmp_path, resume=True, epochs=1, say=said.append)
+    train(CONFIG, ["seed=5"], out=tmp_path, resume=True, epochs=1)
     assert len(list(tmp_path.iterdir())) == 2  # another config is another run
 
 
@@ -207,11 +207,11 @@ def test_training_needs_data(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_other_versions_are_said(whole, tmp_path):
+def test_other_versions_are_said(whole, tmp_path, said):
     resolved = yaml.safe_load((whole.path / "resolved.yaml").read_text())
     resolved["versions"]["keras"] = "3.0.0"
-    said = []
-    train(resolved, out=tmp_path, epochs=1, say=said.append)
+    said.clear()
+    train(resolved, out=tmp_path, epochs=1)
     assert said == [
         f"the config was resolved with keras 3.0.0; here it is {keras.__version__}"
     ]
@@ -361,7 +361,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how):
+def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how, said):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG | {"fit": {"epochs": 2000}}))
     process = start(config, tmp_path / "runs")
@@ -375,11 +375,9 @@ def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how):
     run = Run(path)
     assert run.status["state"] == "stopped"
     assert (path / "report.html").exists()
-    said = []
+    said.clear()
     epochs = int(run.status["epoch"]) + 1
-    again = train(
-        config, out=tmp_path / "runs", resume=True, epochs=epochs, say=said.append
-    )
+    again = train(config, out=tmp_path / "runs", resume=True, epochs=epochs)
     assert again.path == path
     assert again.status["state"] == "done"
 

@@ -321,7 +321,7 @@ def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
 def test_two_layers_learn_from_sequences_padded_in_front(
     layer_class, policy, optimizer
 ):
-    """Two features, and which of them is larger in the mean; up to 24 steps of zeros."""
+    """Two features, which of them is larger in the mean; up to 24 steps of zeros."""
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
     x = random.normal(size=(256, 30, 2)).astype("f")
