@@ -31,7 +31,6 @@ from keras_dlparts.backend.loops import (
     can_run_chunks,
     run_chunks,
     scan,
-    skip_calls,
     stacked,
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date

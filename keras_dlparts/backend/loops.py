@@ -203,27 +203,3 @@ def run_chunks(model, batch_size):
 
     model.optimizer.build(model.trainable_variables)  # not within the loop
     model.train_function = train_function
-
-
-def skip_calls(model, calls, items=1):
-    """Let `fit` pass over the first calls of a model's training function.
-
-    Each takes its data, `items` batches of it, and does nothing, so that `fit` begins
-    within an epoch: its steps count on from there. `calls` is at least 1.
-    """
-    model.make_train_function()
-    train_function = model.train_function
-    left = calls
-
-    def skip(*given):
-        nonlocal left
-        left -= 1
-        if not left:
-            model.train_function = train_function
-        if name() == "torch":  # `fit` has taken the data already
-            return {}
-        for _ in range(items):
-            next(given[-1])
-        return ({}, given[0]) if name() == "jax" else {}
-
-    model.train_function = skip

@@ -192,9 +192,8 @@ class Trials:
 
 def _is_of(path, resolved):
     """Whether a folder holds a run of this config, up to its number of epochs."""
-    try:
-        there = run_folder.read_resolved(path)
-    except FileNotFoundError:
+    there = run_folder.read_resolved(path)
+    if there is None:
         return False
     # As a file says it: a tuple is a list there.
     resolved = yaml.safe_load(yaml.safe_dump(resolved))
