@@ -45,7 +45,6 @@ from keras_dlparts.backend.loops import (
     can_run_chunks,
     run_chunks,
     scan,
-    skip_calls,
     stacked,
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
@@ -96,7 +95,6 @@ __all__ = [
     "scan",
     "seed_globals",
     "set_generators",
-    "skip_calls",
     "stacked",
     "traced",
     "training_loss",

@@ -69,6 +69,8 @@ def _fits(values, folder, document, given):
         experiment = settled(document, given, choose)
     except (OSError, KeyError, ValueError):  # a name that is new, a branch that is gone
         return False
+    if trained is None:
+        return False
     now = yaml.safe_load(yaml.safe_dump(experiment.resolved()))
     now["best"] = trained["best"]
     same_length = now["fit"]["epochs"] == trained["fit"]["epochs"]

@@ -188,9 +188,8 @@ class Trials:
 
 def _is_of(path, resolved):
     """Whether a folder holds a run of this config, up to its number of epochs."""
-    try:
-        there = run_folder.read_resolved(path)
-    except FileNotFoundError:
+    there = run_folder.read_resolved(path)
+    if there is None:
         return False
     # Through YAML and back, where a tuple becomes a list, as in the file.
     resolved = yaml.safe_load(yaml.safe_dump(resolved))

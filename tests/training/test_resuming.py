@@ -6,7 +6,8 @@ import pytest
 
 from keras_dlparts import NonFiniteError, backend, train
 from keras_dlparts.config import load
-from keras_dlparts.training import loop
+from keras_dlparts.data import Batches
+from keras_dlparts.training import resuming, session
 from keras_dlparts.training.checkpoint import Checkpoints
 
 # 270 samples to train on: nine steps an epoch, the last of them smaller.
@@ -227,16 +228,30 @@ def test_a_nan_is_explained_from_within_the_epoch(tmp_path, monkeypatch):
             },
         },
     }
-    restored, restore = [], loop.restore
+    restored, restore = [], session.restore
 
     def restoring(saved, *args):
         restored.append(saved[0]["step"])
         restore(saved, *args)
 
-    monkeypatch.setattr(loop, "restore", restoring)
+    monkeypatch.setattr(session, "restore", restoring)
     with pytest.raises(NonFiniteError, match=r"epoch 1, step [6-9]\. What first"):
         train(config, out=tmp_path)
     assert restored == [4]
+
+
+def test_the_steps_that_were_done_before_cost_no_reading():
+    batches = Batches(np.arange(20), batch_size=2, shuffle=True)
+    batches.epoch, read = 3, []
+    plain = [x.tolist() for (x,) in batches]
+    samples = batches._samples
+    batches._samples = lambda rows: read.append(len(rows)) or samples(rows)
+    rest = resuming.Rest(batches, batches, epoch=3, first=6)
+    assert [x.tolist() for (x,) in rest] == [plain[6]] * 6 + plain[6:]
+    assert len(read) == 4
+    rest.on_epoch_end()
+    assert [len(x) for (x,) in rest] == [2] * 10  # the next epoch is whole
+    assert len(read) == 14
 
 
 def test_generators_come_back():
