@@ -2,17 +2,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch
+NEXT ?= keras-nightly
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What runs on the other backends too.
-ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py)
+ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py \
+	test_keras_private.py)
 FAST = -m "not slow and not study"
 QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 	JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/jax \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: demo test test-all test-more test-studies check docs clean
+.PHONY: demo test test-all test-more test-studies test-next check docs clean
 
 # Each stamp stands for an install; a later call installs nothing again.
 $(VENV)/.made:
@@ -55,6 +57,18 @@ test-more: $(VENV)/.all
 test-studies: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m study
 
+# The fast tests against the newest nightly build of Keras, in an environment of its
+# own. Its files take the place of those of Keras, whose metadata stays: the package
+# and TensorFlow ask for a distribution of that name.
+test-next:
+	$(MAKE) VENV=$(VENV)-next $(VENV)-next/.test
+	rm -rf $(VENV)-next/lib/python*/site-packages/keras
+	$(VENV)-next/bin/python -m pip install --quiet --pre --no-deps --upgrade \
+		--force-reinstall $(NEXT)
+	$(VENV)-next/bin/python -c 'import keras; print("Keras", keras.__version__)'
+	$(VENV)-next/bin/python -m pytest -q -n 2 $(FAST) \
+		-W "ignore:keras-dlparts was tested:UserWarning"
+
 check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +80,4 @@ docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-next build dist *.egg-info

@@ -41,9 +41,9 @@ def _print_plan(planned):
     ]
     for part in ("weight", "gradient", "optimizer", "activation", "replica"):
         label = "in all, at least" if part == "replica" else part
-        rows.append((label, f"{_size(planned[f'{part}_bytes'])} on each replica"))
+        rows.append((label, f"{size(planned[f'{part}_bytes'])} on each replica"))
     rows.append(
-        ("on the wire", f"{_size(planned['wire_bytes_per_step'])} a step, each way")
+        ("on the wire", f"{size(planned['wire_bytes_per_step'])} a step, each way")
     )
     if planned["steps_per_update"] > 1:
         rows.append(("updates", f"one in {planned['steps_per_update']} steps"))
@@ -53,10 +53,10 @@ def _print_plan(planned):
     print_rows([(link, f"{1000 * seconds:.3g} ms") for link, seconds in links])
 
 
-def _size(count):
+def size(count):
     """A number of bytes with three digits or four and a unit.
 
-    >>> _size(4_200_000)
+    >>> size(4_200_000)
     '4.2 MB'
     """
     power = min(max(len(f"{count:.0f}") - 1, 0) // 3, 4)

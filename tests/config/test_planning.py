@@ -1,11 +1,9 @@
 """`plan`: counted by hand on small nets, and against what Keras itself counts."""
 
-import json
-
 import numpy as np
 import pytest
 
-from keras_dlparts import build, cli, plan
+from keras_dlparts import build, plan
 from keras_dlparts.config import planning
 
 LOSS = {"use": "SparseCategoricalCrossentropy", "from_logits": True}
@@ -141,34 +139,3 @@ def test_the_ring_moves_what_the_formula_says(replicas):
 def test_replicas_are_counted_from_one(replicas, error):
     with pytest.raises(error, match="`replicas` must be"):
         plan(CONFIG, replicas=replicas)
-
-
-def test_the_command_prints_it(tmp_path, capsys, monkeypatch):
-    config = tmp_path / "a.json"
-    config.write_text(json.dumps(CONFIG))
-
-    def said(*more):
-        arguments = ["dlparts", "plan", str(config), "--replicas", "4", *more]
-        monkeypatch.setattr("sys.argv", arguments)
-        monkeypatch.setattr(cli, "out", cli.Console(width=100))
-        cli.main()
-        return capsys.readouterr().out
-
-    with pytest.raises(SystemExit):
-        said()
-    text = capsys.readouterr().out
-    assert "4, a batch of 64 shared: 16 each" in text
-    assert f"{PARAMETERS:,}" in text
-    assert "PCIe 4.0 x16" in text
-    with pytest.raises(SystemExit):
-        said("--json")
-    found = json.loads(capsys.readouterr().out)
-    assert found["wire_bytes_per_step"] == 2 * 3 / 4 * 4 * TRAINED
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (4.2e6, "4.2 MB"), (2e15, "2000 TB")],
-)
-def test_sizes_are_told_in_thousands(count, text):
-    assert cli._size(count) == text

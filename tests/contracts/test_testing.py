@@ -11,7 +11,7 @@ import pytest
 
 from keras_dlparts import backend, registry, testing
 from keras_dlparts.backend import keras_private
-from keras_dlparts.layers import random_dropout
+from keras_dlparts.layers.dropout import random_dropout
 
 with open(random_dropout.__file__, encoding="utf-8") as file:
     RANDOM_DROPOUT = file.read().replace('serializable("dlparts")', 'serializable("m")')
