@@ -23,8 +23,8 @@ def page(part):
     about = static.describe(part.target)
     title, _, rest = about.module_doc.partition("\n")
     rows = [
-        f"| `{name}` | {'required' if default is None else f'`{default}`'} |"
-        for name, default in about.arguments
+        f"| `{one.name}` | {_code(one.annotation, '')} | {_code(one.default)} |"
+        for one in about.parameters
     ]
     doc = "\n".join(_sections(about.doc))
     lines = [
@@ -41,11 +41,16 @@ def page(part):
         "",
         doc.replace("\n\n\n", "\n\n"),
         "",
-        "| argument | default |",
-        "|---|---|",
+        "| argument | type | default |",
+        "|---|---|---|",
         *rows,
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _code(source, missing="required"):
+    """A piece of source in a cell of a table, where `|` would end the cell."""
+    return missing if source is None else f"`{source}`".replace("|", "\\|")
 
 
 def _sections(doc):

@@ -1,12 +1,15 @@
-"""What holds for all tests of a process."""
+"""What holds for all tests of a process, and what they share."""
 
 import gc
 import itertools
+
+import pytest
 
 gc.disable()  # The imports make half a million objects, which stay.
 
 # The contract's replicas need a processor in two before any test starts a backend.
 import keras_dlparts.testing  # noqa: E402, F401
+from keras_dlparts.support import progress  # noqa: E402
 
 gc.enable()
 gc.freeze()  # No collection looks at them again.
@@ -23,3 +26,16 @@ def pytest_runtest_logfinish():
     if next(_FINISHED) % 50 == 0:
         gc.collect()
         gc.freeze()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The list of the lines of news that are reported during the test."""
+    lines = []
+    news = progress.news
+    monkeypatch.setattr(
+        progress,
+        "news",
+        lambda verbose="auto": (news(verbose), lines.append)[progress.reports(verbose)],
+    )
+    return lines

@@ -247,6 +247,16 @@ def train(optimizer, variables):
     optimizer._trainable_variables = variables
 
 
+def show_moving_average(optimizer, inner):
+    """Let a wrapper show the moving average of weights that the optimizer in it keeps.
+
+    `SwapEMAWeights` looks for it on the optimizer of the model. Since 3.0.
+    """
+    if inner.use_ema:
+        average = inner._model_variables_moving_average
+        object.__setattr__(optimizer, "_model_variables_moving_average", average)
+
+
 def variable_index(optimizer, variable):
     """Which of an optimizer's variables this is, so which slot is its.
 

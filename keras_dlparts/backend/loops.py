@@ -209,29 +209,16 @@ def run_chunks(model, batch_size):
     model.train_function = train_function
 
 
-def skip_calls(model, calls, items=1):
-    """Let `fit` begin within an epoch: the first calls of the step do nothing.
-
-    Each takes its data from the iterator and leaves it, so that `fit` counts them.
+def pass_over(given, items):
+    """What a training function gives that takes its data and does nothing with it.
 
     Args:
-        model: A compiled model.
-        calls: Integer, at least 1. How many calls to leave out.
-        items: Integer. How many batches a call takes.
+        given: The arguments that `fit` gave it.
+        items: Integer, how many items of the data a call takes.
     """
-    model.make_train_function()
-    train_function = model.train_function
-    left = calls
-
-    def skip(*given):
-        nonlocal left
-        left -= 1
-        if not left:
-            model.train_function = train_function
-        if name() == "torch":  # `fit` has taken the data already
-            return {}
-        for _ in range(items):
-            next(given[-1])
-        return ({}, given[0]) if name() == "jax" else {}
-
-    model.train_function = skip
+    if name() == "torch":  # `fit` has taken the data from its loader
+        return {}
+    for _ in range(items):
+        next(given[-1])
+    # On JAX the function is given the model's state, and gives it back.
+    return ({}, given[0]) if name() == "jax" else {}

@@ -43,9 +43,9 @@ from keras_dlparts.backend.gradients import (
 from keras_dlparts.backend.keras_private import warn_if_untried
 from keras_dlparts.backend.loops import (
     can_run_chunks,
+    pass_over,
     run_chunks,
     scan,
-    skip_calls,
     stacked,
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
@@ -88,6 +88,7 @@ __all__ = [
     "number",
     "on_host",
     "own_draws",
+    "pass_over",
     "replica",
     "require",
     "row_norm",
@@ -96,7 +97,6 @@ __all__ = [
     "scan",
     "seed_globals",
     "set_generators",
-    "skip_calls",
     "stacked",
     "traced",
     "training_loss",

@@ -78,6 +78,8 @@ class _Made:
 def _values(spec):
     if spec["search"] in ("int", "float"):
         return [spec["min"], spec["max"]]
+    if spec["search"] == "bool":
+        return [False, True]
     return spec["values"] if spec["search"] == "choice" else []
 
 

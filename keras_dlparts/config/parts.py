@@ -134,7 +134,8 @@ def _names_a_part(text, taken):
         return False
     if "str" in taken.scalars:  # Keras reads its own names: he_normal
         return "." in text
-    return taken.scalars <= {"null"} or _has(_kind(taken.kinds, text), text)
+    known_only = taken.literals or taken.scalars - {"null"}
+    return not known_only or _has(_kind(taken.kinds, text), text)
 
 
 def _kind(kinds, name):

@@ -12,10 +12,12 @@ the order of each epoch.
 """
 
 import abc
+import contextlib
 import functools
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import keras
 import numpy as np
 
 from keras_dlparts.data.batches import Batches, map_arrays
@@ -174,6 +176,29 @@ class Source(abc.ABC):
         return self._splits[1]
 
 
+# By numpy's letter for the kind of a dtype: what was received, and the mend.
+_TEXT = "text", "Encode it as numbers"
+_NOT_REAL = {
+    "O": ("objects", "Encode text as numbers; pad what differs in length"),
+    "U": _TEXT,
+    "S": _TEXT,
+    "c": ("complex numbers", "Give real and imaginary parts as features"),
+}
+
+
+def _check_dtype(where, label, dtype):
+    """Raise unless the dtype is one of real numbers, and one that Keras has."""
+    received, mend = _NOT_REAL.get(dtype.kind, (dtype.name, "Convert them"))
+    with contextlib.suppress(ValueError):
+        keras.backend.standardize_dtype(dtype.name)  # raises for one it does not have
+        if dtype.kind not in _NOT_REAL:
+            return
+    raise ValueError(
+        f"{where}: samples must be real numbers, of a dtype that Keras has, in arrays "
+        f"of one shape. Received: {received} in {label}. {mend}"
+    )
+
+
 def _checked(where, pair):
     """The specs of a pair `(x, y)` after checking that its arrays fit together."""
     x, y = pair
@@ -193,12 +218,7 @@ def _checked(where, pair):
                     f"an empty {label}"
                 )
             first = np.asarray(array[np.arange(1)])
-            if first.dtype == object:
-                raise ValueError(
-                    f"{where}: samples must be numbers in arrays of one shape. "
-                    f"Received: objects in {label} (text, or lengths that differ). "
-                    "Encode or pad them"
-                )
+            _check_dtype(where, label, first.dtype)
             return Spec(first.shape[1:], first.dtype.name)
 
         return of

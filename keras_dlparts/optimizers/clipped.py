@@ -104,7 +104,6 @@ class Clipped(keras.optimizers.Optimizer):
     ema_overwrite_frequency = _of_the_wrapped("ema_overwrite_frequency")
     loss_scale_factor = _of_the_wrapped("loss_scale_factor")
     gradient_accumulation_steps = _of_the_wrapped("gradient_accumulation_steps")
-    _model_variables_moving_average = _of_the_wrapped("_model_variables_moving_average")
 
     @property
     def variables(self):
@@ -119,6 +118,7 @@ class Clipped(keras.optimizers.Optimizer):
         trained = keras_private.trained_by(self.optimizer)
         self.by.build(self.optimizer, trained)
         keras_private.train(self, trained)
+        keras_private.show_moving_average(self, self.optimizer)
         self.built = True
 
     def apply(self, grads, trainable_variables=None):

@@ -14,7 +14,7 @@ import keras
 
 from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
-from keras_dlparts.runs import higher_is_better
+from keras_dlparts.runs import best_row
 from keras_dlparts.support.files import room, whole, write_json, write_text
 from keras_dlparts.training.feed import Waiting
 
@@ -30,14 +30,26 @@ class NonFiniteError(RuntimeError):
 class RunLog(keras.callbacks.Callback):
     """Writes a run's files at the end of each epoch; every file whole or not at all.
 
-    And a checkpoint after each `every` steps within an epoch, if `every` is not None.
+    And a checkpoint after each `fit.checkpoint_every` steps within an epoch, where the
+    config asks for it.
+
+    Args:
+        folder: the run's folder, a `pathlib.Path`.
+        checkpoints: its `Checkpoints`.
+        settings: the config's settings.
+        callbacks: those whose state a checkpoint holds.
+        validates: whether there is validation data.
     """
 
-    def __init__(self, folder, checkpoints, best, epochs, callbacks=(), every=None):
+    def __init__(self, folder, checkpoints, settings, callbacks=(), validates=True):
         super().__init__()
         self.folder, self.checkpoints = folder, checkpoints
-        self.best, self.epochs, self.callbacks = best, epochs, callbacks
-        self.every = every or math.inf
+        self.best, self.epochs = settings.best, settings.fit.epochs
+        self.callbacks = callbacks
+        self.every = settings.fit.checkpoint_every or math.inf
+        # The epoch after which `val_` columns must be there.
+        self.validated = min(settings.fit.validation_freq, self.epochs)
+        self.validated = self.validated if validates else 1
         self.rows = _read_rows(folder / "history.csv")
         self.waiting, self.resumed = Waiting(), None
 
@@ -50,6 +62,7 @@ class RunLog(keras.callbacks.Callback):
         self.resumed = manifest if manifest["step"] else None
 
     def status(self, state, message=""):
+        """Write status.json: `state` is one of those that `Run.status` names."""
         spent = sum(row["seconds"] for row in self.rows)
         write_json(
             self.folder / "status.json",
@@ -119,6 +132,7 @@ class RunLog(keras.callbacks.Callback):
         self.rows.append(row)
         self._write_history()
         self._write_tensorboard(row)
+        self._check_monitor()
         if self._is_best():
             save_model(self.model, self.folder / "best.keras")
         self.checkpoints.save(epoch + 1, self.model, self.callbacks)
@@ -168,33 +182,26 @@ class RunLog(keras.callbacks.Callback):
             self.events.close()
             del self.events
 
+    def _check_monitor(self):
+        """Refuse a `best.monitor` that is no column, once all columns are there."""
+        monitor = self.best.monitor
+        if monitor is None or any(monitor in row for row in self.rows):
+            return
+        complete = self.validated if monitor.startswith("val_") else 1
+        if len(self.rows) == complete:
+            known = dict.fromkeys(key for row in self.rows for key in row)
+            message = f"no column of the history. Received: {monitor!r}; "
+            message += f"accepted: {', '.join(known)}"
+            raise ConfigError([Problem("", (), "best.monitor", message)])
+
     def _is_best(self):
-        """Whether the last row beats the earlier ones on the monitored column."""
-        monitor = self.monitor()
-        sign = -1 if self.higher_is_better(monitor) else 1
-        if monitor not in self.rows[-1]:  # an epoch without validation
-            return False
-        *earlier, latest = [sign * row[monitor] for row in self.rows if monitor in row]
-        return not earlier or latest < min(earlier)
-
-    def monitor(self):
-        """The column that decides: the config's, else val_loss, else loss."""
-        if self.best.monitor:
-            known = self.rows[-1].keys()
-            if self.best.monitor not in known and len(self.rows) == 1:
-                message = (
-                    f"no column of the history. Received: {self.best.monitor!r}; "
-                    f"accepted: {', '.join(known)}"
-                )
-                raise ConfigError([Problem("", (), "best.monitor", message)])
-            return self.best.monitor
-        has_validation = any("val_loss" in row for row in self.rows)
-        return "val_loss" if has_validation else "loss"
-
-    def higher_is_better(self, monitor):
-        if self.best.mode != "auto":
-            return self.best.mode == "max"
-        return higher_is_better(monitor)
+        """Whether the last row is the one that `Run.best` will name."""
+        columns = {key for row in self.rows for key in row}
+        history = {
+            key: [row.get(key, math.nan) for row in self.rows] for key in columns
+        }
+        found = best_row(history, self.best.monitor, self.best.mode)
+        return found is not None and found[1] == len(self.rows) - 1
 
 
 def _read_rows(path):

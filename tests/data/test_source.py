@@ -118,9 +118,21 @@ def test_bad_arguments(arguments, error, message):
         (Splits(([1, 2], None)), TypeError, "must be an array.*Received: list"),
         (Splits(pair(3), test=pair(3, width=4)), ValueError, "same shapes and dtypes"),
         (Splits((np.array([[1], 2], object), None)), ValueError, "objects in x"),
+        (Splits((np.array(["a", "b"]), None)), ValueError, "text in x.*Encode"),
+        (Splits((np.array([b"a", b"b"]), None)), ValueError, "text in x.*Encode"),
+        (Splits((np.ones(2), np.array(["a", "b"]))), ValueError, "text in y"),
+        (Splits((np.ones(2, "complex64"), None)), ValueError, "complex numbers in x"),
+        (Splits((np.ones(2, "datetime64[D]"), None)), ValueError, r"datetime64\[D\]"),
+        (Splits((np.zeros(2, [("a", "f4")]), None)), ValueError, "void32.*Convert"),
         (Splits(pair(1)), ValueError, "must leave samples to train on"),
     ],
 )
 def test_data_that_does_not_fit(splits, error, message):
     with pytest.raises(error, match=message):
         _ = source(splits).train
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16", "float64"])
+def test_real_numbers_of_every_kind_are_data(dtype):
+    x = np.ones((4, 2), dtype)
+    assert source(Splits((x, None))).element_spec == (Spec((2,), dtype), None)

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from keras_dlparts import Search, SearchFailed, search
-from keras_dlparts.searching import crew
 from keras_dlparts.searching.channel import fingerprint
 from keras_dlparts.searching.chief import ending
 
@@ -214,18 +213,6 @@ def test_workers_that_cannot_start_are_given_up(config, tmp_path, monkeypatch):
         search(config, out=tmp_path / "s", workers=2, trials=2)
     log = (tmp_path / "s" / "workers" / "tuner0.log").read_text()
     assert log == "no such module\n" * 3
-
-
-def test_the_machine_is_shared_out(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    shares = [crew.environment(n, 3) for n in range(3)]
-    assert [share["OMP_NUM_THREADS"] for share in shares] == ["3", "3", "2"]
-    assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == ["3", "5", "3"]
-    assert shares[0]["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
-    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in crew.environment(0, 2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert "CUDA_VISIBLE_DEVICES" not in crew.environment(0, 1)
 
 
 def test_words():

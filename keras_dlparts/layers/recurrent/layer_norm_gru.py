@@ -80,7 +80,10 @@ class LayerNormGRUCell(NormalisedCell, keras.layers.GRUCell):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state
             in training; a cell of its own draws it once a sequence.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.GRUCell`.
 
     Call arguments: `inputs` of shape `(batch, features)`, `states` as a list of one
@@ -146,7 +149,10 @@ class LayerNormGRU(NormalisedRNN, keras.layers.GRU):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state at
             a time step in training; inference takes the mean.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.GRU`. `recurrent_dropout`
             has one mask a sequence, the same for all gates.
 

@@ -52,9 +52,7 @@ cell_case = (
 def normalise(a, epsilon, *widths):
     """LN without gain and bias, group by group, its statistics in float32."""
     norm = backend.row_norm(epsilon, *widths or (a.shape[-1],), centred=False)
-    ys, _ = norm(ops.cast(a, "float32"), None)
-    y = ys[0] if len(ys) == 1 else ops.concatenate(ys, axis=-1)
-    return ops.cast(y, a.dtype)
+    return ops.cast(norm.differentiable(ops.cast(a, "float32")), a.dtype)
 
 
 def zone_out(new, old, noise, zoneout, training):

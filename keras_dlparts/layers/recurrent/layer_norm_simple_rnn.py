@@ -56,7 +56,10 @@ class LayerNormSimpleRNNCell(NormalisedCell, keras.layers.SimpleRNNCell):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state
             in training; a cell of its own draws it once a sequence.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.SimpleRNNCell`.
 
     Call arguments: `sequence` of shape `(batch, features)`, `states` as a list of
@@ -104,7 +107,10 @@ class LayerNormSimpleRNN(NormalisedRNN, keras.layers.SimpleRNN):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state at
             a time step in training; inference takes the mean.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.SimpleRNN`.
 
     Call arguments: those of `keras.layers.SimpleRNN`: `sequences` of shape `(batch,
