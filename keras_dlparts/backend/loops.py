@@ -161,7 +161,10 @@ def run_chunks(model, batch_size):
     import tensorflow as tf
 
     step = tf.function(
-        model.train_step, jit_compile=model.jit_compile, reduce_retracing=True
+        model.train_step,
+        jit_compile=model.jit_compile,
+        reduce_retracing=True,
+        autograph=False,  # as in `fit`
     )
 
     def run(data):
@@ -199,7 +202,7 @@ def run_chunks(model, batch_size):
             signature = keras.tree.map_structure(
                 lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), data
             )
-            traced = tf.function(run, input_signature=[signature])
+            traced = tf.function(run, input_signature=[signature], autograph=False)
         return traced(data)
 
     model.optimizer.build(model.trainable_variables)  # not within the loop
