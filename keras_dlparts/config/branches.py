@@ -4,6 +4,9 @@ Each branch of each `one_of` is assembled once, and every part is made with the 
 the most and each listed value that its arguments may take.
 """
 
+import os
+from collections.abc import Sequence
+
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.calls import written
 from keras_dlparts.config.construct import construct
@@ -13,7 +16,7 @@ from keras_dlparts.config.searched import default_of
 from keras_dlparts.config.whole_space import assignment, whole_space
 
 
-def check_config(config, sets=()):
+def check_config(config: str | os.PathLike | dict, sets: Sequence[str] = ()):
     """Check a config and all that its search space holds.
 
     Returns: the model of the defaults, assembled, and the list of searched values.

@@ -169,7 +169,7 @@ def passes_masks(case):
 
     x = case.inputs()
     if isinstance(x, list):
-        # What a layer makes of several masks is its own affair; it must make do.
+        # Which mask comes out of several is for the layer to say; it must not fail.
         layer([masked(a)[0] for a in x])
         return
     given, mask = masked(x)
