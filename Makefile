@@ -5,7 +5,7 @@ TORCH ?= torch
 NEXT ?= keras-nightly
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# What runs on the other backends too.
+# The tests that also run on JAX and PyTorch.
 ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py \
 	test_keras_private.py)
 FAST = -m "not slow and not study"
@@ -16,7 +16,7 @@ QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 
 .PHONY: demo test test-all test-more test-studies test-next check docs clean
 
-# Each stamp stands for an install; a later call installs nothing again.
+# A stamp is touched when its packages are installed; a later call installs nothing.
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -40,20 +40,21 @@ $(VENV)/.all: $(VENV)/.test
 demo: $(VENV)/.demo
 	@$(BIN)/dlparts train examples/digits.yaml
 
-# At most 8 minutes on two cores, however many parts come.
+# This stays under 8 minutes on two cores, however many parts are added.
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n 2 $(FAST)
 
-# Everything: also kills, several processes, a browser, and the other backends.
+# All tests: also those that kill, start processes or a browser, and other backends.
 test-all: test test-more test-studies
 
-# JAX' tests compile thousands of small steps: less optimised, and equal ones once.
+# JAX' tests compile thousands of small steps: with fewer optimisations, and each equal
+# one once, since what was compiled is kept in a folder.
 test-more: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m "slow and not study"
 	$(QUICK_JAX) KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
 
-# Each study of the examples once, as short as it goes, and what is slow twice over.
+# Each study of the examples once, as short as it can be, and tests that take minutes.
 test-studies: $(VENV)/.all
 	$(BIN)/python -m pytest -q -n 2 -m study
 

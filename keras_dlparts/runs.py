@@ -206,7 +206,7 @@ class Run:
         lines = text.splitlines()
         header, *rows = [*csv.reader(lines)] or [[]]
         if rows and len(rows[-1]) != len(header) and not text.endswith("\n"):
-            rows.pop()  # the writer was killed, or is still at it
+            rows.pop()  # the last line is not written to its end yet, or was cut off
         if header and "epoch" not in header:
             raise self._broken("history.csv", "the first line names `epoch`", header)
         columns = {name: [] for name in header}

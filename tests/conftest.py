@@ -1,10 +1,31 @@
-"""What all tests share; the contract's replicas need a processor in two before any
-test starts a backend."""
+"""What holds for all tests of a process, and what they share."""
+
+import gc
+import itertools
 
 import pytest
 
-import keras_dlparts.testing  # noqa: F401
-from keras_dlparts.support import progress
+gc.disable()  # The imports make half a million objects, which stay.
+
+# The contract's replicas need a processor in two before any test starts a backend.
+import keras_dlparts.testing  # noqa: E402, F401
+from keras_dlparts.support import progress  # noqa: E402
+
+gc.enable()
+gc.freeze()  # No collection looks at them again.
+
+_FINISHED = itertools.count(1)
+
+
+def pytest_runtest_logfinish():
+    """Collect the garbage of some tests, and never look again at what is left.
+
+    A full collection goes through every object that is alive. What a thousand tests
+    leave in caches makes one take seconds, and each search trial asks for one.
+    """
+    if next(_FINISHED) % 50 == 0:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def compiled(function: Callable, static: tuple[str, ...] = ()) -> Callable:
     if name() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, reduce_retracing=True)
+        return tf.function(function, reduce_retracing=True, autograph=False)
 
     import torch
 

@@ -83,7 +83,9 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
             return loss, gradients, zeros_for_none(products, values)
 
         if compiled:
-            measure = tf.function(measure, jit_compile=model.jit_compile)
+            measure = tf.function(
+                measure, jit_compile=model.jit_compile, autograph=False
+            )
     elif name() == "jax":
         import jax
 

@@ -48,7 +48,9 @@ def gradient_function(
             return loss, tape.gradient(loss, [v.value for v in trainable])
 
         if compiled:
-            measure = tf.function(measure, jit_compile=model.jit_compile)
+            measure = tf.function(
+                measure, jit_compile=model.jit_compile, autograph=False
+            )
     elif name() == "jax":
         import jax
 

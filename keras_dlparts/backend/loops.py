@@ -161,7 +161,10 @@ def run_chunks(model, batch_size):
     import tensorflow as tf
 
     step = tf.function(
-        model.train_step, jit_compile=model.jit_compile, reduce_retracing=True
+        model.train_step,
+        jit_compile=model.jit_compile,
+        reduce_retracing=True,
+        autograph=False,  # as in `fit`
     )
 
     def run(data):
@@ -199,8 +202,23 @@ def run_chunks(model, batch_size):
             signature = keras.tree.map_structure(
                 lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), data
             )
-            traced = tf.function(run, input_signature=[signature])
+            traced = tf.function(run, input_signature=[signature], autograph=False)
         return traced(data)
 
     model.optimizer.build(model.trainable_variables)  # not within the loop
     model.train_function = train_function
+
+
+def pass_over(given, items):
+    """What a training function gives that takes its data and does nothing with it.
+
+    Args:
+        given: The arguments that `fit` gave it.
+        items: Integer, how many items of the data a call takes.
+    """
+    if name() == "torch":  # `fit` has taken the data from its loader
+        return {}
+    for _ in range(items):
+        next(given[-1])
+    # On JAX the function is given the model's state, and gives it back.
+    return ({}, given[0]) if name() == "jax" else {}

@@ -43,6 +43,7 @@ from keras_dlparts.backend.gradients import (
 from keras_dlparts.backend.keras_private import warn_if_untried
 from keras_dlparts.backend.loops import (
     can_run_chunks,
+    pass_over,
     run_chunks,
     scan,
     stacked,
@@ -87,6 +88,7 @@ __all__ = [
     "number",
     "on_host",
     "own_draws",
+    "pass_over",
     "replica",
     "require",
     "row_norm",

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_dlparts import backend
-from keras_dlparts.backend import feeding
+from keras_dlparts.backend import feeding, keras_private
 
 # Arguments that give a layer what `adapt` would find.
 _GIVEN = ("mean", "vocabulary", "bin_boundaries")
@@ -67,7 +67,7 @@ def _inputs(batches):
 def _adapting(layer):
     """The layers in a layer that can adapt; not those that such a layer adapts."""
     seen = {}
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
+    for inner in keras_private.layers_in(layer, include_self=False, recursive=False):
         can = callable(getattr(inner, "adapt", None))
         for each in [inner] if can else _adapting(inner):
             seen[id(each)] = each

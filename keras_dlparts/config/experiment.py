@@ -3,6 +3,7 @@
 import copy
 import importlib.metadata
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Experiment:
     callbacks: list = field(default_factory=list)
 
     def calls(self):
+        """The calls of all parts, in the order in which they are made."""
         model = self.model if isinstance(self.model, list) else [self.model]
         several = [self.data, *model, self.optimizer, self.loss]
         several += [*self.metrics, *self.callbacks]
@@ -60,7 +62,11 @@ class Experiment:
         return {key: parts.get(key, value) for key, value in plain.items()}
 
 
-def load(config, sets=(), choose=space.default_of):
+def load(
+    config: str | os.PathLike | dict,
+    sets: Sequence[str] = (),
+    choose: Callable = space.default_of,
+) -> Experiment:
     """Read and check a config: a path, or the dict itself.
 
     Args:
@@ -86,7 +92,7 @@ def opened(config, sets=()):
 
 
 def settled(document, given, choose=space.default_of):
-    """The experiment of an opened config, each searched value as `choose` says."""
+    """The experiment of a config that was opened, with `choose` for searched values."""
     document = space.settle(document, choose)
     settings = read_settings(document)
     if settings is not None and settings.backend:
@@ -101,7 +107,7 @@ def settled(document, given, choose=space.default_of):
 
 
 def _construct_clean_parts(experiment):
-    """Find what constructors refuse too, so that all is said at once."""
+    """Note what the constructors of sound parts refuse, so that all is told at once."""
     from keras_dlparts.config.construct import construct
 
     for call in experiment.calls():
@@ -122,6 +128,7 @@ def _document(config):
 
 
 def _check_parts(experiment):
+    """Make calls of the parts that a config names; note what is wrong with them."""
     document, values = experiment.document, experiment.document.values
     one = {"data": "data", "optimizer": "optimizers", "loss": "losses"}
     for key, kind in one.items():
@@ -144,7 +151,7 @@ def _check_parts(experiment):
     for key in ("metrics", "callbacks"):
         several = values.get(key, [])
         if not isinstance(several, list):
-            continue  # pydantic has said so
+            continue  # noted with the settings
         checked = [
             item
             if key == "metrics" and item in METRIC_WORDS

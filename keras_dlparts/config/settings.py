@@ -50,7 +50,7 @@ def _check_distribute(document, chosen):
 
 
 _UNKNOWN, _MISSING = "extra_forbidden", "missing"
-# pydantic's kinds of error, in words for those who never saw Python.
+# pydantic's kinds of error, in words for readers who do not know Python.
 _WORDS = {
     "model_type": "a mapping of keys is expected",
     "dict_type": "a mapping of keys is expected",
@@ -69,7 +69,7 @@ def _note(document, item):
     """A pydantic error in our words, at the config's path."""
     path = tuple(item["loc"])
     if item["type"] != _MISSING:
-        # pydantic adds the names of unions' branches to the path
+        # At the end of a path pydantic adds the name of a union's branch.
         path = path[: reached(document.values, path)]
     if item["type"] == _UNKNOWN:
         section = schema.Config
@@ -81,7 +81,7 @@ def _note(document, item):
     if item["type"] == _MISSING:
         document.problem(path[:-1], f"`{path_text(path)}:` is missing")
         return
-    if path in document.bad:  # the next branch of a union says so, too
+    if path in document.bad:  # each branch of a union has an error
         return
     received = item["input"]
     message = _WORDS.get(item["type"], item["msg"].replace("Input should", "must"))

@@ -115,6 +115,6 @@ def _named(signature):
 def _handed_on(base):
     try:
         source = textwrap.dedent(inspect.getsource(base.__init__))
-    except (OSError, TypeError):  # no source: whatever is in **kwargs goes on
+    except (OSError, TypeError):  # without its source all of **kwargs count
         return set(), 0, True
     return handed_on(ast.parse(source))

@@ -34,7 +34,7 @@ def settle(document, choose=default_of):
     settled = Document(None, name=document.name, problems=list(document.problems))
     settled.marks = {path: at for path, at in document.marks.items() if not path}
     walk = _Settle(document, settled, choose)
-    # By its keys, as `search:` among them is a section and no searched value.
+    # Key by key: at the top `search:` is a section, and no searched value.
     values = document.values.items()
     settled.values = {key: walk.value(value, At().below(key)) for key, value in values}
     return settled
@@ -65,7 +65,7 @@ class _Settle(Walk):
             self.target.shown[at.new] = at.old
 
     def note(self, at, below, message, key=False):
-        # Spaces are checked where the user wrote them.
+        # Places are known for the paths that the user wrote.
         self.source.problem((*at.old, *below), message, key)
         self.target.problems.append(self.source.problems.pop())
         self.target.bad.add(at.new)

@@ -9,8 +9,11 @@ from keras_dlparts.config.errors import shown
 
 @dataclass(frozen=True)
 class Type:
-    """What an argument takes. A config's value is a scalar, a list, a mapping or a
-    part, so a union needs no more than one field for each of these."""
+    """What an argument takes.
+
+    A config's value is a scalar, a list, a mapping or a part. With a field for each of
+    these, any union of types is one `Type`.
+    """
 
     anything: bool = False
     scalars: frozenset = frozenset()  # of "int", "float", "bool", "str", "null"

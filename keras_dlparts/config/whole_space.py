@@ -16,7 +16,7 @@ from keras_dlparts.config.searched import (
 )
 
 MAX_SEARCHED = 1000
-# What a whole search has in common.
+# Keys whose value must be the same in every trial of a search.
 _FIXED = ("dlparts", "name", "search", "backend", "versions")
 
 
@@ -100,7 +100,7 @@ class _All(Walk):
 
     def times(self, item, at):
         if not isinstance(item.get("of"), list):
-            return []  # `settle` says so
+            return []  # `settle` tells it
         counts = item["repeat"]
         if not is_space(counts):
             whole = isinstance(counts, int) and 0 <= counts <= MAX_REPEAT
@@ -114,7 +114,7 @@ class _All(Walk):
         """How often a searched `repeat` may repeat; () with a problem noted."""
         default = default_of("", spec)
         if type(default) is not int or not 0 <= default <= MAX_REPEAT:
-            return ()  # `settle` says so
+            return ()  # `settle` tells it
         if spec["search"] == "int":
             low, high = spec["min"], spec["max"]
             if high > MAX_REPEAT or low < 0:

@@ -110,7 +110,7 @@ class _Methods:
         with Session(experiment, model=model) as session:
             made = session.prepare()
             session.restore()
-            made.callbacks += kwargs.pop("callbacks", ())
+            made.callbacks += kwargs.pop("callbacks", None) or ()
             return session.fit(**{"verbose": "auto"} | kwargs)
 
     def _experiment(self, hp):

@@ -36,7 +36,7 @@ def environment(number: int, count: int) -> dict[str, str]:
     total = cores()
     threads = str(max(1, total // count + (number < total % count)))
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    share = dict.fromkeys((*names, "NPROC"), threads)  # XLA's processor goes by NPROC
+    share = dict.fromkeys((*names, "NPROC"), threads)  # XLA on a CPU reads NPROC
     devices = accelerators()
     if devices:
         share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]

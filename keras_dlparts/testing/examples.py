@@ -77,7 +77,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
             )
         if case.part.kind == "callbacks":
             callbacks = [part]
-    # Keras leaves PyTorch uncompiled too, unless told: it would need a compiler.
+    # PyTorch is not compiled, by Keras neither: it would need a C++ compiler.
     if jit_compile is None:
         jit_compile = backend.can_compile() and all(
             layer.supports_jit for layer in graphs.layers(model)
@@ -109,7 +109,7 @@ def _shape_of(model, case):
 
 
 def _targets(model, x):
-    """Zeros and ones of the output's shape: they suit regression and chances."""
+    """Zeros and ones of the output's shape, for losses of numbers and of chances."""
     random = np.random.default_rng(1)
     return keras.tree.map_structure(
         lambda y: random.integers(0, 2, ops.shape(y)).astype("float32"),

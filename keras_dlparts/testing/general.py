@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend
+from keras_dlparts import backend, static
 from keras_dlparts.testing.cases import parameters, require
 from keras_dlparts.testing.examples import example
 
@@ -25,10 +25,7 @@ def has_cases(error):
 
 def documents_its_arguments(case):
     """`Args:` lists the constructor's arguments, all of them and in their order."""
-    doc = inspect.getdoc(case.target) or ""
-    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", doc, re.MULTILINE)
-    text = inspect.cleandoc("\n" + section[1]) if section else ""
-    documented = re.findall(r"^(\w+)\s*(?:\([^)]*\))?:", text, re.MULTILINE)
+    documented = list(static.argument_docs(inspect.getdoc(case.target) or ""))
     taken = list(parameters(case.target))
     require(
         documented == taken,

@@ -20,9 +20,14 @@ from keras_dlparts.training.feed import Waiting
 
 
 class NonFiniteError(RuntimeError):
-    """Training met a NaN or an infinity; the message names where it began."""
+    """Training met a NaN or an infinity; the message names where it began.
 
-    def __init__(self, message, step=None):
+    Args:
+        message: what was found.
+        step: the step of the epoch, from 0, in which it was noticed.
+    """
+
+    def __init__(self, message: str, step: int | None = None):
         super().__init__(message)
         self.step = step
 
@@ -56,7 +61,7 @@ class RunLog(keras.callbacks.Callback):
     def go_on_from(self, manifest):
         """Take up a run where a checkpoint stands.
 
-        Rows of epochs that will be run again are forgotten.
+        Rows of epochs after it are dropped: those epochs are run again.
         """
         self.rows = [row for row in self.rows if row["epoch"] <= manifest["epoch"]]
         self.resumed = manifest if manifest["step"] else None
@@ -78,7 +83,8 @@ class RunLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.steps, self.saved_at = epoch, 0, 0
         self.training_seconds = None
-        self.spent = {"seconds": 0.0, "waited": 0.0}  # before a resume
+        # What this epoch took before the run was stopped within it.
+        self.spent = {"seconds": 0.0, "waited": 0.0}
         if self.resumed is not None:
             self.saved_at, self.spent = self.resumed["step"], self.resumed["spent"]
             self.resumed = None
@@ -91,13 +97,14 @@ class RunLog(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.waiting.got()
-        # Where a call takes several steps the last one may take fewer.
+        # Keras counts a call as if it took all its steps; an epoch's last takes fewer.
         total = self.params.get("steps") or batch + 1
         self.steps = min(batch + 1, total)
         if not math.isfinite(logs.get("loss", 0.0)):
             raise NonFiniteError("the loss is not finite", step=self.steps - 1)
         a_call = batch + 1 - self.call_began
-        # Now, where one more call would be too late; the epoch's end has its own.
+        # Due where another call would make it more than `every` steps since the last
+        # checkpoint. At the epoch's end `on_epoch_end` writes one anyway.
         due = self.steps + a_call - self.saved_at > self.every
         if due and self.steps < total and not self.model.stop_training:
             self.saved_at = self.steps
@@ -122,7 +129,7 @@ class RunLog(keras.callbacks.Callback):
             raise NonFiniteError("the validation loss is not finite", step=self.steps)
         training = self.training_seconds or seconds
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
-        row = self._optimizer_logs() | row  # a callback may have told it better
+        row = self._optimizer_logs() | row  # what callbacks logged wins
         row["learning_rate"] = backend.number(self.model.optimizer.learning_rate)
         row["seconds"] = round(seconds, 4)
         row["ms_per_step"] = round(1000 * training / max(self.steps, 1), 3)
@@ -140,7 +147,7 @@ class RunLog(keras.callbacks.Callback):
 
     def _optimizer_logs(self):
         """What the optimizer has to tell of an epoch, if it has `logs()`."""
-        # Mixed precision puts a loss scaling around it.
+        # Mixed precision wraps the optimizer in one that scales the loss.
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         tell = getattr(optimizer, "logs", None)
@@ -223,7 +230,7 @@ def save_model(model, path):
 
 def peak_memory_mb():
     """The most memory this process has held so far."""
-    status = Path("/proc/self/status")  # Linux; getrusage counts the parent's too
+    status = Path("/proc/self/status")  # on Linux getrusage counts what the parent held
     if status.exists():
         found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
         if found:

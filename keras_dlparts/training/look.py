@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from keras_dlparts import report
+from keras_dlparts import graphs, report
 from keras_dlparts.config.assemble import made_without_model
 from keras_dlparts.config.construct import construct
 from keras_dlparts.config.experiment import load
@@ -52,4 +52,4 @@ def write_report(path: str | os.PathLike) -> Path:
 
 def with_figures(model, callbacks):
     """Everything of a run that may offer `figures(run)`, wrapped layers included."""
-    return [*model._flatten_layers(include_self=False), *callbacks]
+    return [*graphs.layers(model, itself=False), *callbacks]

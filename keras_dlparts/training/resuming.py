@@ -94,12 +94,7 @@ def skip_calls(model, calls, items=1):
         left -= 1
         if not left:
             model.train_function = train_function
-        if backend.name() == "torch":  # `fit` has taken the data from its loader
-            return {}
-        for _ in range(items):
-            next(given[-1])
-        # On JAX the function is given the model's state, and gives it back.
-        return ({}, given[0]) if backend.name() == "jax" else {}
+        return backend.pass_over(given, items)
 
     model.train_function = skip
 

@@ -106,7 +106,7 @@ class Session:
             # It may change the optimizer, whose variables a checkpoint holds.
             with self.sharing.scope():
                 callback.set_model(made.model)
-            if callable(getattr(callback, "set_data", None)):  # Keras shows it none
+            if callable(getattr(callback, "set_data", None)):  # no data in Keras' API
                 callback.set_data(made.data.train)
         with self.sharing.scope():
             made.model.optimizer.build(made.model.trainable_variables)
@@ -227,7 +227,8 @@ class Session:
             steps = chunks.steps_a_call(made.model, made.data.train, made.callbacks)
             steps = min(steps, every or steps)
         if self.saved is not None and self.saved[0]["step"]:
-            # The rest of an epoch is cut up as its begin was.
+            # The rest of an epoch is cut into calls as its beginning was: another
+            # number of steps a call may change the last bits.
             steps = min(self.saved[0]["steps_a_call"], every or steps)
             while self.saved[0]["step"] % steps:
                 steps -= 1
@@ -244,7 +245,7 @@ class Session:
                 return self._where(error)
             return self._explain(error)
         except Exception as failure:
-            if isinstance(failure, ValueError):  # a layer that looks at its data
+            if isinstance(failure, ValueError):  # a layer refuses its input, and why
                 return f"{error}: {own_words(failure)}"
             return (
                 f"{error}. The look for where it began failed: "
@@ -264,7 +265,8 @@ class Session:
 
         From a checkpoint within the epoch, where one is from before the step.
         """
-        # The loss shows a bad weight one step late, or many where a call runs many.
+        # A weight that goes bad in one step shows in the loss of the next, and where a
+        # call takes many steps only the call's last loss is looked at.
         suspects = error.step - self.steps
         saved = self.checkpoints.newest(
             lambda manifest: manifest["step"] <= max(0, suspects)

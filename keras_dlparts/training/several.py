@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_dlparts.distribute import chief, launched
 
-# What a run is gone on with; its models and pictures are made anew.
+# The files that a run needs to go on; models and pictures are written anew.
 _SENT = ("*.json", "*.yaml", "*.toml", "*.csv", "checkpoints/*.npz")
 
 
