@@ -73,13 +73,15 @@ def a_source_of_data(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def a_run(folder: Path) -> keras.Model:
-    run = keras_dlparts.train({"model": ["Flatten"]}, out=str(folder), epochs=3)
+    run = keras_dlparts.train({"model": ["Flatten"]}, out=folder, epochs=3)
     model = keras_dlparts.load_model(run.path / "best.keras")
     return keras_dlparts.fold(model)
 
 
 def mistakes():
     """Each of these must be told."""
+    RandomDropout("0.5")  # pyright: ignore[reportArgumentType]
+    RandomDropout(0.5, per="element")  # pyright: ignore[reportArgumentType]
     layers.StochasticDepth("0.1")  # pyright: ignore[reportArgumentType]
     layers.Whitening(kind="zac")  # pyright: ignore[reportArgumentType]
     RandomDropout()  # pyright: ignore[reportCallIssue]
