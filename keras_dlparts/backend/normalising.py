@@ -5,14 +5,14 @@
     s = 1                      where v < min(epsilon, 1e-5) and epsilon < 1
       = 1 / sqrt(v + epsilon)  elsewhere, the derivative
 
-Where v is far below epsilon nothing is normalised: the row is multiplied by
+Where v is far below epsilon nothing is normalized: the row is multiplied by
 1 / sqrt(epsilon), which is 316 at 1e-5. In a recurrent net whose state is zero, as over
-steps of zeros at the start of a sequence, the derivative holds that factor once for each
-step, and overflows after a few. A step of any size leaves so small a neighbourhood of
-zero that the derivative says nothing about it. So the way back leaves the factor out
-there: it is that of a net without normalisation. Outputs are what they were, and so are
-the gradients of all other rows and those of gain and bias. The limit of 1e-5 keeps a
-large epsilon from reaching rows of ordinary size.
+steps of zeros at the start of a sequence, the derivative holds that factor once a step,
+and overflows after a few. It is also of no use there: any step of an optimizer leaves
+the small neighbourhood of zero that it describes. So the way back leaves it out:
+it is that of a net without normalization. Outputs, the gradients of all other rows, and
+those of gain and bias are what they would be. The limit of 1e-5 keeps a large epsilon
+from reaching rows of ordinary size.
 """
 
 import math
@@ -53,9 +53,9 @@ def row_norm(epsilon, *widths, centred=True, training=True):
 
 
 class _Products:
-    """For compilers. On processors means are products with a matrix, which compilers sum
-    faster than they reduce, but for one group in JAX' inference. Accelerators may round
-    the factors of products to 10 bits, so there means are reductions."""
+    """For compilers. On processors means are products with a matrix, which compilers
+    sum faster than they reduce, but for one group in JAX' inference. Accelerators may
+    round the factors of products to 10 bits, so there means are reductions."""
 
     def __init__(self, epsilon, widths, centred, training):
         ends = np.cumsum(widths)

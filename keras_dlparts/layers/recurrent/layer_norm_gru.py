@@ -101,7 +101,14 @@ class LayerNormGRUCell(NormalisedCell, keras.layers.GRUCell):
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450
     """
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
         super().__init__(units, *args, **kwargs)
         self._configure(zoneout, epsilon)
 
@@ -173,12 +180,20 @@ class LayerNormGRU(NormalisedRNN, keras.layers.GRU):
     al. 2017, https://arxiv.org/abs/1606.01305
     """
 
-    cell_class = LayerNormGRUCell
+    keras_class = keras.layers.GRU
+    keras_cell_class = keras.layers.GRUCell
+    cell_class = looped_cell_class = LayerNormGRUCell
     unit_class = GRUUnit
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
-        args = (units, *args)
-        self._begin(keras.layers.GRU, args, kwargs, zoneout=zoneout, epsilon=epsilon)
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
+        self._begin((units, *args), kwargs, zoneout=zoneout, epsilon=epsilon)
 
     def loop_weights(self):
         cell = self.cell

@@ -106,7 +106,14 @@ class LayerNormLSTMCell(NormalisedCell, keras.layers.LSTMCell):
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450
     """
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
         super().__init__(units, *args, **kwargs)
         self._configure(zoneout, epsilon)
 
@@ -175,12 +182,20 @@ class LayerNormLSTM(NormalisedRNN, keras.layers.LSTM):
     al. 2017, https://arxiv.org/abs/1606.01305
     """
 
-    cell_class = LayerNormLSTMCell
+    keras_class = keras.layers.LSTM
+    keras_cell_class = keras.layers.LSTMCell
+    cell_class = looped_cell_class = LayerNormLSTMCell
     unit_class = LSTMUnit
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
-        args = (units, *args)
-        self._begin(keras.layers.LSTM, args, kwargs, zoneout=zoneout, epsilon=epsilon)
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
+        self._begin((units, *args), kwargs, zoneout=zoneout, epsilon=epsilon)
 
     def loop_weights(self):
         cell = self.cell

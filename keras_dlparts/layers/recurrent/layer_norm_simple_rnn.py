@@ -77,7 +77,14 @@ class LayerNormSimpleRNNCell(NormalisedCell, keras.layers.SimpleRNNCell):
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450
     """
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
         super().__init__(units, *args, **kwargs)
         self._configure(zoneout, epsilon)
 
@@ -130,12 +137,20 @@ class LayerNormSimpleRNN(NormalisedRNN, keras.layers.SimpleRNN):
     al. 2017, https://arxiv.org/abs/1606.01305
     """
 
-    cell_class = LayerNormSimpleRNNCell
+    keras_class = keras.layers.SimpleRNN
+    keras_cell_class = keras.layers.SimpleRNNCell
+    cell_class = looped_cell_class = LayerNormSimpleRNNCell
     unit_class = SimpleUnit
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
-        ours = {"zoneout": zoneout, "epsilon": epsilon}
-        self._begin(keras.layers.SimpleRNN, (units, *args), kwargs, **ours)
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
+        self._begin((units, *args), kwargs, zoneout=zoneout, epsilon=epsilon)
 
     def loop_weights(self):
         cell = self.cell

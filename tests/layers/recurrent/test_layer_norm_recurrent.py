@@ -226,6 +226,34 @@ def test_every_argument_and_attribute_of_keras_layer_is_there(ours, theirs):
     assert positional.activation is keras.activations.tanh
 
 
+@pytest.mark.parametrize("at", range(3))
+def test_a_subclass_with_a_cell_of_its_own(at):
+    """What the cell's own `call` does is done, and not what the written loop does."""
+
+    class Cell(CELLS[at]):
+        def call(self, *args, **kwargs):
+            h, states = super().call(*args, **kwargs)
+            return 2 * h, states
+
+    class Layer(LAYERS[at]):
+        cell_class = Cell
+
+    plain = KERAS[at](UNITS)
+    plain.build((None, 7, 5))
+    doubled, layer = Layer.from_keras(plain), LAYERS[at].from_keras(plain)
+    assert isinstance(doubled.cell, Cell)
+    assert layer.is_fused(None, True)
+    np.testing.assert_allclose(
+        numpy(doubled(data())), 2 * numpy(layer(data())), atol=1e-6
+    )
+
+    class Other(LAYERS[at]):
+        cell_class = keras.layers.LSTMCell
+
+    with pytest.raises(TypeError, match=f"must be a subclass of {CELLS[at].__name__}"):
+        Other(3)
+
+
 # The invariances of the paper's table, on the products that are normalised.
 
 
@@ -321,7 +349,7 @@ def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
 def test_two_layers_learn_from_sequences_padded_in_front(
     layer_class, policy, optimizer
 ):
-    """Two features, and which of them is larger in the mean; up to 24 steps of zeros."""
+    """Which of two features is larger in the mean, after up to 24 steps of zeros."""
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
     x = random.normal(size=(256, 30, 2)).astype("f")
