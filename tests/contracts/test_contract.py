@@ -4,11 +4,13 @@ The lists come from the registry: a new part is covered, or fails for want of a
 case, without a line here.
 """
 
+import numpy as np
 import pytest
 
 from keras_dlparts import backend, registry, testing
 from keras_dlparts.testing import replication
 from keras_dlparts.testing.cases import cases
+from keras_dlparts.testing.examples import example
 
 
 def asked():
@@ -33,6 +35,30 @@ def test_part_keeps(check):
 
 def test_every_entry_is_sound():
     assert registry.problems() == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    backend.name() != "tensorflow",
+    reason="on JAX the contract compiles every case, and PyTorch compiles none",
+)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=f"{part.name} {case.number}")
+        for part in registry.parts()
+        for case in cases(part)[1:]
+        if part.kind != "data" and not case.skip
+    ],
+)
+def test_further_cases_fit_through_xla(case):
+    """Of a part's cases the contract itself compiles the first one only."""
+    ours = example(case)
+    if ours.y is not None:
+        history = ours.model.fit(
+            ours.x, ours.y, epochs=2, verbose=0, callbacks=ours.callbacks
+        )
+        assert np.isfinite(history.history["loss"]).all()
 
 
 @pytest.mark.slow
