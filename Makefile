@@ -9,6 +9,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py \
 	test_keras_private.py)
 FAST = -m "not slow and not study"
+# XLA's optimisations take longer than what they save in a test.
+QUICK_XLA = XLA_FLAGS=--xla_backend_optimization_level=0
 QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 	JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/jax \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
@@ -42,7 +44,7 @@ demo: $(VENV)/.demo
 
 # This stays under 8 minutes on two cores, however many parts are added.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n 2 $(FAST)
+	$(QUICK_XLA) $(BIN)/python -m pytest -q -n 2 $(FAST)
 
 # All tests: also those that kill, start processes or a browser, and other backends.
 test-all: test test-more test-studies

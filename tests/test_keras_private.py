@@ -429,6 +429,24 @@ def test_train_notes_what_is_trained():
     assert float(ops.convert_to_numpy(value)) == 2.5
 
 
+def test_a_shown_moving_average_is_what_keras_swaps_in():
+    model = keras.Sequential([keras.Input((2,)), kl.Dense(1, use_bias=False)])
+    inner = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5)
+    inner.build(model.trainable_variables)
+    outer = Plain(0.5)
+    keras_private.train(outer, keras_private.trained_by(inner))
+    keras_private.show_moving_average(outer, inner)
+    for _ in range(2):  # the first step's weights begin the average
+        inner.apply([ops.ones((2, 1))])
+    (kernel,) = model.get_weights()
+    model.compile(outer, "mse")
+    swap = keras.callbacks.SwapEMAWeights()
+    swap.set_model(model)
+    swap.on_test_begin()
+    average = (kernel + 0.5 + kernel) / 2
+    np.testing.assert_allclose(model.get_weights()[0], average, rtol=1e-6)
+
+
 def test_a_compiled_models_optimizer_is_the_one_that_is_saved():
     model = keras.Sequential([keras.Input((2,)), kl.Dense(1)])
     model.compile("sgd", "mse", metrics=["mae"])

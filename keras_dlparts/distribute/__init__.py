@@ -12,11 +12,16 @@ says its options. Importing this package imports no backend.
 """
 
 import importlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from keras_dlparts import static
 from keras_dlparts.distribute.picking import pick
 from keras_dlparts.support import progress
+
+if TYPE_CHECKING:
+    from keras_dlparts.backend import own_draws as own_draws
+
+__all__ = ["options", "own_draws", "replicas", "strategy"]
 
 NAMES = ("auto", "none", "mirrored", "multi_worker", "tpu", "jax_data_parallel")
 
@@ -62,7 +67,7 @@ def strategy(
     if name == "auto":
         if options:
             raise ValueError(
-                "'auto' takes no options, for it is not known yet whose they are. "
+                "'auto' takes no options: which strategy takes them is not known yet. "
                 f"Received: {', '.join(options)}. Name the strategy, or leave them out"
             )
         name, why = pick()

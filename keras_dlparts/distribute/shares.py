@@ -7,10 +7,11 @@ The order of an epoch depends on (seed, epoch) alone, so the parts of all worker
 up the batch that one process would read, with no row twice and none lost. How the last
 batch is cut where the samples do not suffice for a whole one:
 
-    to train    what is over after an even cut, fewer than R rows, waits for another
-                epoch: the mean over replicas of uneven parts is not that over samples
-    to look     every row counts; a last batch of fewer than R rows joins the one
-                before it, so that no replica is without any
+    to train       the rows that are left over by an even cut, fewer than R, wait for
+                   another epoch: the mean over replicas of uneven parts is not the
+                   mean over samples
+    to evaluate    every row counts; a last batch of fewer than R rows joins the one
+                   before it, so that no replica is without a row
 """
 
 import time

@@ -52,7 +52,24 @@ class Request:
             if self.settings.median_rule:
                 message = "hyperband stops trials itself; leave out one of the two"
                 document.problem(("search", "median_rule"), message)
+        self._check_validation(document, experiment.settings.fit)
         document.raise_problems()
+
+    def _check_validation(self, document, fit):
+        """Refuse an objective of validation that some trial would end without."""
+        objective, often = self.settings.objective, fit.validation_freq
+        if not objective.startswith("val_"):
+            return
+        message = ""
+        if self.settings.algorithm == "hyperband" and often > 1:
+            message = "hyperband compares trials after rounds of few epochs, each of "
+            message += f"which must end with validation for the objective {objective!r}"
+        elif often > fit.epochs:
+            message = f"validation never runs in {fit.epochs} epochs; the objective is "
+            message += repr(objective)
+        if message:
+            path = ("fit", "validation_freq")
+            document.problem(path, f"{message}. Received: {often}")
 
     def check(self):
         """Make every branch of the space once, and look for the objective."""

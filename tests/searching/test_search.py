@@ -165,6 +165,29 @@ def test_an_interrupted_trial_goes_on_to_the_same_end(config, tmp_path, monkeypa
     assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
 
 
+def test_an_objective_of_validation_counts_where_it_ran(config, tmp_path):
+    """With validation in every second epoch: after two epochs of three."""
+    config["fit"] = {"epochs": 3, "validation_freq": 2}
+    found = search(config, out=tmp_path / "s", trials=2)
+    assert len(found.completed) == 2, [trial.notes for trial in found.trials]
+    for trial in found.completed:
+        assert trial.curve == ((2, trial.score),)
+        assert trial.notes["epochs"] == 3
+
+
+def test_an_objective_of_validation_that_does_not_run_is_refused(config, tmp_path):
+    config["fit"] = {"epochs": 9, "validation_freq": 2}
+    told = refused(config, out=tmp_path / "s", algorithm="hyperband")
+    assert "fit.validation_freq" in told
+    assert "hyperband compares trials after rounds of few epochs" in told
+    config["fit"]["epochs"] = 1
+    told = refused(config, out=tmp_path / "s")
+    assert "validation never runs in 1 epochs; the objective is 'val_loss'" in told
+    assert told.endswith("Received: 2")
+    found = search(config, out=tmp_path / "s", trials=1, objective="loss")
+    assert found.completed
+
+
 def test_a_search_goes_on_from_the_config_in_its_own_folder(config, tmp_path):
     given = tmp_path / "small.yaml"
     given.write_text(yaml.safe_dump({**config, "fit": {"epochs": 1}}))

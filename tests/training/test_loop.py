@@ -1,17 +1,16 @@
 """Training from a config: what a run holds, and that it repeats, resumes and stops."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import keras
 import numpy as np
 import pytest
 import yaml
+from helpers import processes
+from helpers.runs import assert_same_weights, weights
 
 from keras_dlparts import NonFiniteError, Run, train
 from keras_dlparts.config import load
@@ -36,16 +35,6 @@ CONFIG = {
     "callbacks": [{"use": "ReduceLROnPlateau", "monitor": "loss", "patience": 1}],
     "fit": {"epochs": 4},
 }
-
-
-def weights(run, name="last.keras"):
-    model = keras.saving.load_model(run.path / name)
-    return [w.numpy() for w in model.weights]
-
-
-def assert_same_weights(one, other, name="last.keras"):
-    for a, b in zip(weights(one), weights(other, name), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.fixture(scope="module")
@@ -341,39 +330,14 @@ def test_a_given_mean_is_not_adapted():
 # What a real process does when it is killed.
 
 
-def command(config, out, *more):
-    return [
-        sys.executable,
-        "-m",
-        "keras_dlparts",
-        "train",
-        str(config),
-        "--out",
-        str(out),
-        "--resume",
-        *more,
-    ]
+def train_command(config, out):
+    return "train", config, "--out", out, "--resume"
 
 
-def start(config, out):
-    return subprocess.Popen(
-        command(config, out),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
-
-
-def wait_for_epoch(out, epoch, process):
-    """Wait until the run under `out` has finished `epoch` epochs."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        for status in out.glob("*/status.json"):
-            if json.loads(status.read_text())["epoch"] >= epoch:
-                return
-        time.sleep(0.01)
-    pytest.fail(f"the run did not reach epoch {epoch}: {process.communicate()[1]}")
+def epochs_of(out):
+    """How many epochs the run under `out` has finished."""
+    (path,) = out.glob("*/status.json")
+    return json.loads(path.read_text())["epoch"]
 
 
 KILLS, SEED = 10, 7
@@ -399,27 +363,26 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(tmp_path):
     moments = []
     for at in sorted(chance.sample(range(epochs * steps - steps), KILLS)):
         after = chance.uniform(0, 0.1)
-        process = start(config, out)
-        while process.poll() is None and position(out, steps) < at:
-            time.sleep(0.002)
+        process = processes.start(*train_command(config, out))
+        processes.until(
+            lambda at=at: position(out, steps) >= at, process=process, every=0.002
+        )
         time.sleep(after)
-        process.kill()
-        _, said = process.communicate()
-        assert process.returncode == -signal.SIGKILL, said
+        processes.kill(process)
         left = [path.name for path in out.glob("**/.partial-*")]
         moments.append((at, after, position(out, steps), left))
-    done = subprocess.run(command(config, out), capture_output=True, text=True)
+    done = processes.start(*train_command(config, out))
+    _, stderr = done.communicate()
     told = f"seed {SEED}, killed at (checkpoint, seconds after it, reached, half "
     told += f"written): {moments}"
-    assert done.returncode == 0, (told, done.stderr)
+    assert done.returncode == 0, (told, stderr)
     (path,) = out.iterdir()
     run = Run(path)
     assert run.status["state"] == "done", told
     for column in ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"):
         assert run.history[column] == undisturbed.history[column], (column, told)
     for name in ("last.keras", "best.keras"):
-        for a, b in zip(weights(undisturbed, name), weights(run, name), strict=True):
-            np.testing.assert_array_equal(a, b, told)
+        assert_same_weights(undisturbed, run, name, told)
     assert not [*out.glob("**/.partial-*")]
 
 
@@ -428,8 +391,9 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(tmp_path):
 def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how, said):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG | {"fit": {"epochs": 2000}}))
-    process = start(config, tmp_path / "runs")
-    wait_for_epoch(tmp_path / "runs", 2, process)
+    out = tmp_path / "runs"
+    process = processes.start(*train_command(config, out))
+    processes.until(lambda: epochs_of(out) >= 2, process=process)
     process.send_signal(how)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1

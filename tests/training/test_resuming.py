@@ -1,8 +1,8 @@
 """Checkpoints within an epoch: a run stopped anywhere ends as one never stopped."""
 
-import keras
 import numpy as np
 import pytest
+from helpers.runs import assert_same_weights, history
 
 from keras_dlparts import NonFiniteError, backend, train
 from keras_dlparts.config import load
@@ -36,20 +36,13 @@ LOOKING = CONFIG | {
         {"use": "GradientFlow", "every": 2},
     ],
 }
-TIMES = ("seconds", "ms_per_step", "memory_mb", "data_wait_share")
-
-
-def history(run):
-    return {name: v for name, v in run.history.items() if name not in TIMES}
 
 
 def assert_same(one, other):
     assert history(one) == history(other)
     for a, b in zip(one.model.weights, other.model.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
-    last = [keras.saving.load_model(run.path / "last.keras") for run in (one, other)]
-    for a, b in zip(last[0].weights, last[1].weights, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert_same_weights(one, other)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from helpers.runs import weights
 
 from keras_dlparts import ConfigError, NonFiniteError, backend, distribute, train
 from keras_dlparts.training import folder as run_folder
@@ -48,10 +49,6 @@ DROPS = [
 
 def changed(**sections):
     return {**CONFIG, "distribute": TWO, **sections}
-
-
-def weights(run):
-    return [w.numpy() for w in keras.saving.load_model(run.path / "last.keras").weights]
 
 
 def losses(run, column="loss"):

@@ -42,7 +42,7 @@ def ordered(order, linears, norm, activation):
     return branch, []
 
 
-# After which orders' convolutions a norm stands.
+# The orders in which a norm stands directly after each convolution.
 _NORM_AFTER = ("original", "relu_before_add", "relu_only")
 
 
@@ -100,7 +100,8 @@ class Chain(keras.layers.Layer):
     def call(self, inputs, training=None):
         def run(x):
             for layer in self.layers:
-                # Said each time: a second pass comes when this call is over.
+                # Keras hands `training` on only inside the call of this layer, and
+                # with `remat` this function runs once more after it has returned.
                 takes = keras_private.takes_training(layer)
                 says = {"training": training} if takes else {}
                 x = layer(x, **says)

@@ -18,7 +18,8 @@ def recomputed(layer, function, x):
     moving = layer.non_trainable_variables
     variables = [*layer.trainable_variables, *moving]
     values = [variable.value for variable in layer.trainable_variables]
-    # Copies: PyTorch assigns in place, and the second pass needs what was before.
+    # Copies, since PyTorch assigns in place and the second pass needs the values from
+    # before the first.
     values += [ops.copy(variable.value) for variable in moving]
 
     def pure(x, *values):

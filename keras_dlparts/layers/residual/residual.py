@@ -35,6 +35,7 @@ from keras_dlparts.layers.residual.shortcuts import (
     stride_and_pad,
 )
 from keras_dlparts.layers.residual.stochastic_depth import StochasticDepth
+from keras_dlparts.support.checks import check_flag, check_number, check_rate
 
 SHORTCUTS = ("identity", "scale", "gate", "projection", "dropout", "pad", "none")
 
@@ -201,6 +202,17 @@ class Residual(keras.layers.Layer):
                 f"Received: stochastic_depth={stochastic_depth}, "
                 f"learn_scale={learn_scale}"
             )
+        for name, value in (
+            ("shortcut_scale", shortcut_scale),
+            ("branch_scale", branch_scale),
+            ("gate_bias", gate_bias),
+        ):
+            check_number(name, value)
+        if learn_scale is not None:
+            check_number("learn_scale", learn_scale)
+        check_flag("gate_branch", gate_branch)
+        check_flag("zero_init", zero_init)
+        check_rate("dropout", dropout)
         if zero_init:
             zero_last(self.body)
         self.shortcut_scale = shortcut_scale
@@ -213,7 +225,7 @@ class Residual(keras.layers.Layer):
         self.learn_scale = learn_scale
         self.seed = seed
         self.gate = self.scale = None
-        # Made always, so that a rate out of range is told here.
+        # Made also for a rate of 0, and so a rate out of range is told here.
         drop = StochasticDepth(stochastic_depth, seed, dtype=self.dtype_policy)
         self.drop = drop if stochastic_depth else None
         if self.shortcut == "dropout":
@@ -265,7 +277,8 @@ class Residual(keras.layers.Layer):
         f = inputs
         for layer in self.body:
             f = layer(f)
-        f = ops.cast(f, self.compute_dtype)  # the body has dtypes of its own
+        # The layers of the body may compute in another dtype than this layer.
+        f = ops.cast(f, self.compute_dtype)
         if self.shortcut == "none":
             return f
         if self.scale is not None:

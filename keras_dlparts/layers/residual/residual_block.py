@@ -28,7 +28,13 @@ import keras
 from keras_dlparts.layers.residual.orders import ORDERS, Chain, arranged
 from keras_dlparts.layers.residual.residual import SHORTCUTS
 from keras_dlparts.layers.residual.shortcuts import channel_axis
-from keras_dlparts.support.checks import check_count, check_word
+from keras_dlparts.support.checks import (
+    check_count,
+    check_flag,
+    check_number,
+    check_rate,
+    check_word,
+)
 
 KINDS = ("basic", "bottleneck")
 _PER_SHARE = "batch normalisation takes its statistics from the replica's share"
@@ -144,6 +150,16 @@ class ResidualBlock(Chain):
         check_word("shortcut", shortcut, SHORTCUTS)
         check_count("filters", filters)
         check_count("strides", strides)
+        check_count("kernel_size", kernel_size)
+        check_number("momentum", momentum, least=0)
+        check_number("epsilon", epsilon, least=0)
+        check_rate("stochastic_depth", stochastic_depth)
+        for name, value in (
+            ("use_bias", use_bias),
+            ("zero_init", zero_init),
+            ("remat", remat),
+        ):
+            check_flag(name, value)
         self.filters = filters
         self.kind = kind
         self.order = order
@@ -190,7 +206,8 @@ class ResidualBlock(Chain):
         )
 
     def _conv(self, space, size, filters, strides):
-        # A regularizer may be shared, an initializer with a seed may not.
+        # Convolutions may share a regularizer, but an initializer draws the same weights
+        # at each call: a clone has another seed, unless one was given.
         return getattr(keras.layers, f"Conv{space}D")(
             filters,
             size,

@@ -18,7 +18,12 @@ import keras
 from keras_dlparts import backend
 from keras_dlparts.layers.residual.orders import ORDERS, Chain, arranged
 from keras_dlparts.layers.residual.residual import SHORTCUTS
-from keras_dlparts.support.checks import check_count, check_word
+from keras_dlparts.support.checks import (
+    check_count,
+    check_flag,
+    check_rate,
+    check_word,
+)
 
 NORMS = {
     "batch": keras.layers.BatchNormalization,
@@ -114,8 +119,9 @@ class ResidualDenseBlock(Chain):
         check_word("resize", resize, ("projection", "pad"))
         check_count("units", units)
         check_count("width", units if width is None else width)
-        # Made here, so that a rate out of range is told here.
-        keras.layers.Dropout(dropout)
+        check_rate("dropout", dropout)
+        check_rate("stochastic_depth", stochastic_depth)
+        check_flag("zero_init", zero_init)
         self.units = units
         self.width = width
         self.order = order

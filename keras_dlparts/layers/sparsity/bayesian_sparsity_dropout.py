@@ -38,7 +38,7 @@ passes on its way to the other sign included. So the warm-up has to be long enou
 weights to change their sign. By default it ends with the first window t >= 2 by which
 
     sum_(t' <= t) B rho_t' >= 3 s                    they have gone far enough
-    or  B rho_t < 1/(4 t) sum_(t' <= t) B rho_t'     or have come to rest
+    or  B rho_t < 1/(2 t) sum_(t' <= t) B rho_t'     or have come to rest
 
 (a uniform initializer has weights of up to 1.73 s).
 Shapes: those of the layer inside. Figueiredo 2003, "Adaptive sparseness for supervised
@@ -101,7 +101,7 @@ _VARIABLES = (
 _LATER = "travel", "waited"  # not in files of older versions
 _LEAST_WARMUP = 2
 _FAR = 3.0  # times s
-_REST = 0.25  # times the way of the mean window
+_REST = 0.5  # times the way of the mean window
 PRIORS = ("jeffreys", "laplace")
 _KINDS = (
     keras.layers.Dense,
@@ -242,9 +242,9 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
             are left, and the less accurate the model.
         warmup: Integer, >= 1, or None. Epochs that only measure. With None they are at
             least two, and as many as it takes until the optimizer's steps add up to
-            three times the size of the weights, or have become four times shorter than
-            they were in the mean: before that a weight that is still to change its
-            sign would be held at zero. The layer's `waited` tells how many.
+            three times the size of the weights, or are half as long as in the mean
+            epoch: before that a weight that is still to change its sign would be held
+            at zero. The layer's `waited` tells how many.
         ramp: Integer, >= 1. Epochs after those in which pull and dropping grow.
         every: None for windows that are epochs, or the steps in a window. Give it with
             `train_on_batch`, and where an epoch is a single step.

@@ -161,3 +161,13 @@ def test_bad_arguments():
         Residual(kl.Dense(4), stochastic_depth=1.0)
     with pytest.raises(ValueError, match="Without a shortcut"):
         Residual(kl.Dense(4), "none", stochastic_depth=0.5)
+    for name in ("shortcut_scale", "branch_scale", "gate_bias", "learn_scale"):
+        with pytest.raises(TypeError, match=f"`{name}` must be a finite number"):
+            Residual(kl.Dense(4), **{name: "text"})
+        with pytest.raises(ValueError, match=f"`{name}` must be a finite number"):
+            Residual(kl.Dense(4), **{name: np.nan})
+    for name in ("gate_branch", "zero_init"):
+        with pytest.raises(TypeError, match=f"`{name}` must be True or False"):
+            Residual(kl.Dense(4), **{name: "no"})
+    with pytest.raises(ValueError, match="0 <= dropout < 1"):
+        Residual(kl.Dense(4), dropout=1.0)

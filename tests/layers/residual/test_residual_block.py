@@ -125,3 +125,18 @@ def test_bad_arguments():
         ResidualDenseBlock(0)
     with pytest.raises(ValueError, match="`norm` must be one of"):
         ResidualDenseBlock(3, norm="group")
+    with pytest.raises(TypeError, match="`kernel_size` must be an integer"):
+        ResidualBlock(4, kernel_size="3")
+    for name in ("momentum", "epsilon"):
+        with pytest.raises(ValueError, match=f"`{name}` must be a finite number"):
+            ResidualBlock(4, **{name: -1})
+    for name in ("use_bias", "zero_init", "remat"):
+        with pytest.raises(TypeError, match=f"`{name}` must be True or False"):
+            ResidualBlock(4, **{name: "no"})
+    for block in (ResidualBlock, ResidualDenseBlock):
+        with pytest.raises(ValueError, match="0 <= stochastic_depth < 1"):
+            block(4, stochastic_depth=1.0)
+    with pytest.raises(ValueError, match="0 <= dropout < 1"):
+        ResidualDenseBlock(4, dropout=1.0)
+    with pytest.raises(TypeError, match="`zero_init` must be True or False"):
+        ResidualDenseBlock(4, zero_init="no")
