@@ -1,5 +1,6 @@
 """What source says of itself is read without importing anything."""
 
+import ast
 import subprocess
 import sys
 import textwrap
@@ -161,6 +162,48 @@ def test_arguments_that_flow_on_to_a_base(write, text, told):
     assert names[: len(told)] == told
 
 
+def test_what_is_said_of_arguments(write):
+    """By the class that takes them, by a base, or by a function."""
+    write(
+        {
+            "said": """
+                class Base:
+                    '''A base.
+
+                    Args:
+                        size: How large.
+                        scale: How much,
+                            in words.
+                    '''
+                    def __init__(self, size: int, scale: "float | None" = 1.0):
+                        pass
+                class Part(Base):
+                    '''A part.
+
+                    Args:
+                        own: Its own.
+                        size: How large it is here.
+                    '''
+                    def __init__(self, own: list[int], **kwargs):
+                        super().__init__(**kwargs)
+                def net(depth: int = 3):
+                    '''A net.
+
+                    Args:
+                        depth: How deep.
+                    '''
+            """
+        }
+    )
+    part = static.describe("said:Part").parameters
+    assert [(one.name, one.annotation, one.owner, one.doc) for one in part] == [
+        ("own", "list[int]", "Part", "Its own."),
+        ("size", "int", "Base", "How large it is here."),
+        ("scale", "'float | None'", "Base", "How much, in words."),
+    ]
+    assert static.describe("said:net").parameters[0].doc == "How deep."
+
+
 def test_a_base_in_another_module(write):
     one = """
         '''The formula.'''
@@ -185,6 +228,20 @@ def test_a_base_in_another_module(write):
     assert about.path.endswith("one.py")
     assert [name for name, _ in about.arguments] == ["size", "scale"]
     assert list(arguments("pack.inner.one:Other")) == ["size", "scale"]
+
+
+def test_the_bases_of_a_class(write):
+    """A class may take its name from its base, which leads back to itself."""
+    write(
+        {
+            "there": "import keras as k\nclass Same(k.layers.Layer):\n    pass",
+            "again": "from there import Same\nclass Same(Same):\n    pass",
+        }
+    )
+    name = ast.parse("Same", mode="eval").body
+    assert static.ancestry(name, "again") == [("there", "Same"), ("there", "Same")]
+    names = [found for _, found in static.ancestry(name, "there")]
+    assert names[:2] == ["Same", "Layer"]
 
 
 def test_imported_names(write):
