@@ -94,10 +94,10 @@ def net(shape):
     return model
 
 
-def epoch(model, items, batches):
+def epoch(model, items):
     """(seconds, share of it spent waiting) of an epoch."""
     waiting = Waiting()
-    feed = Feed(items, waiting, batches)
+    feed = Feed(items, waiting)
     began = time.perf_counter()
     model.fit(feed, verbose=0, shuffle=False, callbacks=[Clock(waiting)])
     took = time.perf_counter() - began
@@ -113,12 +113,10 @@ def main():
         for name, batches in sources(Path(folder)).items():
             model, ahead = net(batches[0][0].shape[1:]), Ahead(batches)
             for items in (batches, ahead):
-                epoch(model, items, batches)
+                epoch(model, items)
             ratios, shares = [], []
             for _ in range(asked.pairs):
-                plain, with_thread = (
-                    epoch(model, i, batches) for i in (batches, ahead)
-                )
+                plain, with_thread = (epoch(model, i) for i in (batches, ahead))
                 ratios.append(with_thread[0] / plain[0])
                 shares.append((plain[1], with_thread[1]))
             low, middle, high = statistics.quantiles(ratios, n=4)

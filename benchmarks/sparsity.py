@@ -93,7 +93,7 @@ def trained(name, method, setting, rate, epochs, seed=0):
     wrap = {
         "dense": lambda layer: layer,
         "ours": lambda layer: BayesianSparsityDropout(
-            layer, strength=setting, seed=seed
+            layer, strength=setting, warmup=2, seed=seed
         ),
         "magnitude": Magnitude,
         "variational": lambda layer: Variational(layer, len(x)),

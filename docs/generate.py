@@ -1,9 +1,10 @@
-"""Write the pages of the parts and the README's table from the parts' own source.
+"""Write the pages of the parts and the lists of them from the parts' own source.
 
 python docs/generate.py            write them
 python docs/generate.py --check    fail if any is not current
 """
 
+import ast
 import sys
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def page(part):
     about = static.describe(part.target)
     title, _, rest = about.module_doc.partition("\n")
     rows = [
-        f"| `{name}` | {'required' if default is None else f'`{default}`'} |"
-        for name, default in about.arguments
+        f"| `{one.name}` | {_code(one.annotation, '')} | {_code(one.default)} |"
+        for one in about.parameters
     ]
     doc = "\n".join(_sections(about.doc))
     lines = [
@@ -41,11 +42,16 @@ def page(part):
         "",
         doc.replace("\n\n\n", "\n\n"),
         "",
-        "| argument | default |",
-        "|---|---|",
+        "| argument | type | default |",
+        "|---|---|---|",
         *rows,
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _code(source, missing="required"):
+    """A piece of source in a cell of a table, where `|` would end the cell."""
+    return missing if source is None else f"`{source}`".replace("|", "\\|")
 
 
 def _sections(doc):
@@ -82,10 +88,28 @@ def table():
     """The README's table of parts."""
     rows = ["| part | kind | what it is |", "|---|---|---|"]
     for part in ours():
-        summary = static.describe(part.target).doc.partition("\n")[0]
+        summary = _first_line(static.describe(part.target).doc)
         link = f"[`{part.short_name}`](docs/parts/{_file(part)})"
         rows.append(f"| {link} | {part.kind} | {summary} |")
     return "\n".join(rows)
+
+
+def index():
+    """The documentation's list of parts, by the folders that they stand in."""
+    folders = {}
+    for part in ours():
+        about = static.describe(part.target)
+        home = Path(about.path).relative_to(ROOT / "keras_dlparts").parent
+        line = f"- [`{part.short_name}`](parts/{_file(part)}): {_first_line(about.doc)}"
+        folders.setdefault(home, []).append(line)
+    for home, lines in sorted(folders.items()):
+        source = ROOT / "keras_dlparts" / home / "__init__.py"
+        doc = ast.get_docstring(ast.parse(source.read_text("utf-8")))
+        yield f"### {home.as_posix()}\n\n{_first_line(doc)}\n\n" + "\n".join(lines)
+
+
+def _first_line(doc):
+    return doc.partition("\n")[0]
 
 
 def _file(part):
@@ -95,10 +119,14 @@ def _file(part):
 def files():
     """{path: text} of everything that is generated."""
     found = {ROOT / "docs" / "parts" / _file(part): page(part) for part in ours()}
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    found[ROOT / "README.md"] = f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    lists = {
+        ROOT / "README.md": table(),
+        ROOT / "docs" / "README.md": "\n" + "\n\n".join(index()) + "\n",
+    }
+    for path, text in lists.items():
+        before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        found[path] = f"{before}{BEGIN}\n{text}\n{END}{after}"
     return found
 
 

@@ -11,24 +11,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def fitted(config, sets=()):
-    """(history, what was assembled) of a config, trained without a run directory."""
-    from keras_dlparts.config.assemble import assemble
-    from keras_dlparts.config.experiment import load
+    """(history, what was assembled) of a config, trained without a run directory.
 
-    experiment = load(config, sets)
-    made = assemble(experiment)
-    for callback in made.callbacks:
-        if hasattr(callback, "set_data"):
-            callback.set_data(made.data.train)
-    history = made.model.fit(
-        made.data.train,
-        validation_data=made.data.validation,
-        epochs=experiment.settings.fit.epochs,
-        callbacks=made.callbacks,
-        shuffle=False,
-        verbose=0,
-    )
-    return history.history, made
+    The weights are those that `keras_dlparts.train` ends with.
+    """
+    from keras_dlparts.config import load
+    from keras_dlparts.training.session import Session
+
+    with Session(load(config, sets)) as session:
+        session.prepare()
+        session.restore()
+        return session.fit().history, session.made
 
 
 def write(path, command, rows):

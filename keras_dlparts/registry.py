@@ -2,7 +2,7 @@
 
 A part is an entry `vendor.Name = module:attribute` in one of the groups
 `keras_dlparts.<kind>` of any installed distribution, ours included. Keras' own
-classes answer as the vendor `keras`. Reading names imports no part and no
+classes belong to the vendor `keras`. To read names imports neither a part nor a
 backend; `Part.load` imports that one part.
 """
 
@@ -11,6 +11,7 @@ import functools
 import importlib
 import importlib.metadata
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras_dlparts import static
@@ -35,7 +36,7 @@ _KERAS_MODULES = {kind: f"keras.{kind}" for kind in KINDS} | {
     "models": None,
     "clipping": None,
 }
-# Base classes are no parts, and these run code that a file brings along.
+# Base classes and helpers, which a config has no use for.
 _NOT_PARTS = {
     "Layer",
     "InputSpec",
@@ -52,13 +53,14 @@ _NOT_PARTS = {
     "LearningRateSchedule",
     "OptimizerMap",
 }
+# These run code that a file brings along, or take a Python function.
 UNSAFE = {"Lambda", "LambdaCallback", "TFSMLayer", "JaxLayer", "FlaxLayer"} | {
     "TorchModuleWrapper",
     "MeanMetricWrapper",
     "LearningRateScheduler",
 }
 
-# Short names that Keras' own `get` functions answer to.
+# Short names that Keras' own `get` functions know.
 _SHORT = {
     "mse": "MeanSquaredError",
     "mae": "MeanAbsoluteError",
@@ -70,7 +72,7 @@ _SHORT = {
 
 
 class RegistryError(ValueError):
-    """A name that does not lead to one part that works.
+    """A name that leads to no part, to several, or to one that cannot be imported.
 
     `matches` holds the close or the competing names.
     """
@@ -97,12 +99,15 @@ class Part:
     def short_name(self):
         return self.name.partition(".")[2]
 
-    def load(self):
-        """Import the part. A plugin that fails to import breaks only itself."""
+    def load(self) -> Callable:
+        """Import the part, a class or a function.
+
+        Raises RegistryError where its plugin cannot be imported; other plugins go on.
+        """
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:  # a module may end the process
+        except (Exception, SystemExit) as error:  # a module may call sys.exit()
             plugin = self.distribution.rpartition(" ")[0]
             mend = f"upgrade {plugin}, tell its makers, or uninstall it."
             if isinstance(error, ModuleNotFoundError):
@@ -118,11 +123,11 @@ def _entries():
     """All entries by (kind, qualified name); a name may have several claimants."""
     claims, problems, seen = {}, [], set()
     for distribution in importlib.metadata.distributions():
-        # To parse the metadata of all that is installed would take too long.
+        # Parsing the metadata of every installed distribution would take too long.
         if "keras_dlparts" not in (distribution.read_text("entry_points.txt") or ""):
             continue
         plain = re.sub("[-_.]", "", distribution.name).lower()
-        if plain in seen:  # shadowed by an earlier folder of the path
+        if plain in seen:  # an earlier folder of `sys.path` has it too, and counts
             continue
         seen.add(plain)
         who = f"{distribution.name} {distribution.version}"
@@ -176,14 +181,14 @@ def _plain(name):
     return name.replace("_", "").lower()
 
 
-def singular(kind):
+def singular(kind: str) -> str:
     """What one part of a kind is called in a message."""
     named = {"data": "data source", "losses": "loss", "clipping": "clipping rule"}
     return named.get(kind, kind.removesuffix("s"))
 
 
-def parts(kind=None):
-    """The registered parts (not Keras' own), sorted, those in conflict left out."""
+def parts(kind: str | None = None) -> list[Part]:
+    """The registered parts, sorted; not Keras' own, and none that two plugins claim."""
     claims, _ = _entries()
     found = [
         rivals[0]
@@ -193,7 +198,7 @@ def parts(kind=None):
     return sorted(found, key=lambda p: (KINDS.index(p.kind), p.name))
 
 
-def problems():
+def problems() -> list[str]:
     """What is wrong with the installed entries, a line each."""
     claims, found = _entries()
     return sorted(found) + [
@@ -208,15 +213,19 @@ def _collision(name, rivals):
     return f"{name!r} is claimed by {owners}. Uninstall one of them."
 
 
-def names(kind):
-    """Every name of a kind that `find` answers to, Keras' own included."""
+def names(kind: str) -> list[str]:
+    """Every qualified name of a kind, Keras' own included."""
     claims, _ = _entries()
     ours = [name for k, name in claims if k == kind]
     return sorted(ours) + sorted(part.name for part in _keras(kind).values())
 
 
-def find(kind, name):
-    """The one part that a qualified name, a bare name or a Keras alias means."""
+def find(kind: str, name: str) -> Part:
+    """The one part that a qualified name, a bare name or an alias of Keras means.
+
+    >>> find("layers", "RandomDropout").name, find("optimizers", "adam").name
+    ('dlparts.RandomDropout', 'keras.Adam')
+    """
     if kind not in KINDS:
         raise RegistryError(
             f"unknown kind {kind!r}. The kinds are: {', '.join(KINDS)}",
@@ -258,8 +267,8 @@ def _candidates(kind, name):
     exact = {n for n in qualified if _short(n) == name}
     if exact:
         return exact
-    # An alias as Keras spells them: adam, he_normal. Keras' own only, and one of
-    # several that mean the same class.
+    # An alias as Keras spells it, such as `adam` or `he_normal`; only Keras' own parts
+    # have them. Where several names of one class fit, the first is taken.
     alias = _plain(_SHORT.get(name.lower(), name))
     alias = [n for n in _keras(kind) if _plain(n) == alias]
     return {f"keras.{n}" for n in alias[:1]}
@@ -284,7 +293,7 @@ def _unknown(kind, name):
     return RegistryError(message, list(dict.fromkeys(folded[n] for n in close)))
 
 
-def find_any(name):
+def find_any(name: str) -> list[Part]:
     """The parts of every kind that a name means; RegistryError if none does."""
     _refuse_unsafe(name)
     found = []

@@ -8,7 +8,13 @@ import csv
 import functools
 import json
 import math
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
 
 # Columns of the history that say how the work went, not how good the model is.
 BOOKKEEPING = (
@@ -34,9 +40,50 @@ _HIGHER = (
 )
 
 
-def higher_is_better(column):
-    """Whether a metric of this name is one to push up, as accuracy is."""
+def higher_is_better(column: str) -> bool:
+    """Whether a metric of this name is one to push up, as accuracy is.
+
+    Args:
+        column: the column's name in a history, such as `"val_accuracy"`.
+    """
     return any(part in column.lower() for part in _HIGHER)
+
+
+def best_row(
+    history: Mapping[str, Sequence[float]],
+    monitor: str | None = None,
+    mode: str = "auto",
+) -> tuple[str, int] | None:
+    """Which epoch of a history is the best one: `best.keras` is saved by this rule.
+
+    The column that decides is the first of `monitor`, val_loss and loss that has a
+    finite value in some row. Values that are not finite never win, and of equal ones
+    the first does. So the best row of a history with one row more is that row, or the
+    row from before.
+
+    Args:
+        history: column -> values, one a row; nan where an epoch has none.
+        monitor: the config's `best.monitor`.
+        mode: `"min"`, `"max"`, or `"auto"`, which goes by the column's name. Holds for
+            `monitor`, where that is given, and not for what decides in its place.
+
+    Returns: (column, row), or None where nothing finite is there.
+
+    Example:
+
+    >>> best_row({"loss": [3.0, 2.0, 1.0], "val_loss": [math.nan, 2.0, 2.0]})
+    ('val_loss', 1)
+    """
+    for column in (monitor, "val_loss", "loss"):
+        values = history.get(column, ())
+        rows = [i for i, value in enumerate(values) if math.isfinite(value)]
+        if rows:
+            asked = mode if monitor in (None, column) else "auto"
+            if asked == "auto":
+                asked = "max" if higher_is_better(column) else "min"
+            pick = max if asked == "max" else min
+            return column, pick(rows, key=values.__getitem__)
+    return None
 
 
 class Run:
@@ -73,7 +120,7 @@ class Run:
     [2.0, 1.0]
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         if not self.path.is_dir():
             kind = "a file" if self.path.exists() else "nothing"
@@ -109,25 +156,17 @@ class Run:
             said.append(f"{status['seconds']:.1f} s")
         return ", ".join(said)
 
-    def best(self):
+    def best(self) -> tuple[str, int] | None:
         """(column, row) of the best epoch, or None before the first one.
 
-        The column is the config's `best.monitor`, or else val_loss, or else loss.
+        It is the epoch that `best.keras` holds. The column is the config's
+        `best.monitor`, or else val_loss, or else loss; see `best_row`.
         """
         asked = self.config.get("best") or {}
-        for column in (asked.get("monitor"), "val_loss", "loss"):
-            values = self.history.get(column, [])
-            rows = [i for i, value in enumerate(values) if math.isfinite(value)]
-            if rows:
-                mode = asked.get("mode", "auto")
-                if mode == "auto":
-                    mode = "max" if higher_is_better(column) else "min"
-                pick = max if mode == "max" else min
-                return column, pick(rows, key=values.__getitem__)
-        return None
+        return best_row(self.history, asked.get("monitor"), asked.get("mode") or "auto")
 
     @functools.cached_property
-    def config(self):
+    def config(self) -> dict:
         from keras_dlparts.config.read import read
 
         path = self.path / "resolved.yaml"
@@ -136,11 +175,11 @@ class Run:
         return read(path).values
 
     @functools.cached_property
-    def environment(self):
+    def environment(self) -> dict:
         return self._json("environment.json", dict)
 
     @functools.cached_property
-    def status(self):
+    def status(self) -> dict:
         status = self._json("status.json", dict)
         if status.get("state") not in _STATES:
             raise self._broken(
@@ -149,7 +188,7 @@ class Run:
         return status
 
     @functools.cached_property
-    def layers(self):
+    def layers(self) -> list[dict]:
         if not (self.path / "model.json").exists():
             return []
         rows = self._json("model.json", list)
@@ -159,7 +198,7 @@ class Run:
         return rows
 
     @functools.cached_property
-    def history(self):
+    def history(self) -> dict[str, list[float]]:
         path = self.path / "history.csv"
         if not path.exists():
             return {}
@@ -167,7 +206,7 @@ class Run:
         lines = text.splitlines()
         header, *rows = [*csv.reader(lines)] or [[]]
         if rows and len(rows[-1]) != len(header) and not text.endswith("\n"):
-            rows.pop()  # the writer was killed, or is still at it
+            rows.pop()  # the last line is not written to its end yet, or was cut off
         if header and "epoch" not in header:
             raise self._broken("history.csv", "the first line names `epoch`", header)
         columns = {name: [] for name in header}
@@ -184,7 +223,7 @@ class Run:
         return columns
 
     @functools.cached_property
-    def model(self):
+    def model(self) -> "keras.Model":
         for name in ("best.keras", "last.keras"):
             if (self.path / name).is_file():
                 from keras_dlparts.saving import load_model

@@ -1,16 +1,22 @@
-"""Load a `.keras` file: its plugins are found, imported and nothing else is.
+"""Load a `.keras` file, and import the plugins that it needs before.
 
-Keras deserialises only classes that are registered *and imported*. The names a
-file needs stand in its `config.json`; each leads to the one plugin that provides
-it. No code that the file itself brings along ever runs.
+Keras makes only objects of classes that are registered *and imported*. The names of
+those that a file needs stand in its `config.json`, and each leads to the one plugin
+that provides it. No other plugin is imported, and code that the file itself brings
+along never runs.
 """
 
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_dlparts import registry
+
+if TYPE_CHECKING:
+    import keras
 
 _MAX_CONFIG_BYTES = 64 * 2**20
 _BRINGS_CODE = ("__lambda__", "TFSMLayer", "TorchModuleWrapper")
@@ -19,7 +25,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError)
 _DAMAGE += (KeyError, ValueError, RuntimeError)
 
 
-def load_model(path):
+def load_model(path: str | os.PathLike) -> "keras.Model":
     """Load a model saved as `.keras`, the plugins it needs included.
 
     Args:
@@ -43,7 +49,8 @@ def load_model(path):
     """
     path = Path(path)
     nodes = list(_nodes(_config(path)))
-    # Keras could have been told to run such code, by `enable_unsafe_deserialization`.
+    # `keras.config.enable_unsafe_deserialization()` makes Keras run such code even
+    # with `safe_mode=True`, so it is refused here.
     if any(node.get("class_name") in _BRINGS_CODE for node in nodes):
         raise ValueError(
             f"{path} brings Python code along (a Lambda or the like), which runs only "
@@ -57,7 +64,7 @@ def load_model(path):
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:
-        # Keras quotes the whole config; what went wrong stands between.
+        # Keras' message quotes the whole config before and after the reason.
         reason = str(error).rpartition("Exception encountered: ")[2]
         reason = reason.partition(" Full object config:")[0]
         raise ValueError(f"{path} cannot be loaded: {reason}") from error
@@ -108,8 +115,8 @@ def _registered_name(node):
 def _import_provider(name, path):
     """Import the plugin that registers a name with Keras.
 
-    It is the part of that class, or, for a class that serves a part, a part of the
-    same vendor.
+    A part of the same name is tried first. A class that is no part itself, such as a
+    base class or a helper, is registered when a part of the same vendor is imported.
     """
     package, _, short = name.partition(">")
     rivals = f"'{package}.{short}' is claimed by"

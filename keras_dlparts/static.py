@@ -1,8 +1,8 @@
 """Read what a class or function says about itself without importing it.
 
-The source is found with the import system's finders (editable installs
-included) and read as a syntax tree, so `dlparts show` answers at once and no
-backend is loaded.
+The source is found by the import system's finders, which know editable installs
+too, and read as a syntax tree. So `dlparts show` answers at once: no backend is
+imported.
 """
 
 import ast
@@ -152,7 +152,11 @@ def argument_docs(doc):
 
 
 def handed_on(tree):
-    """What an `__init__` gives its base: keywords, how many by position, **kwargs?"""
+    """What an `__init__` hands to its base's.
+
+    Returns: the names given as keywords, how many are given by position, and whether
+        **kwargs are handed on. Without such a call all of **kwargs count as handed on.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__":
             names = {keyword.arg for keyword in node.keywords}
@@ -209,8 +213,10 @@ def ancestry(expression, module):
 def _class_arguments(node, module):
     """Arguments of the nearest `__init__`, and of its bases' while **kwargs flow on.
 
-    Keras' base layer ends the walk: its arguments (name, dtype, ...) are every
-    layer's and would only hide its own. Also whether a base was not found.
+    The arguments of Keras' base layer (name, dtype, ...) are left out: every layer
+    has them, and among them its own would be hard to find.
+
+    Returns: the arguments, and whether the source of a base could not be read.
     """
     own, open_ended, given, count = [], True, set(), 0
     for item in node.body:
@@ -240,8 +246,11 @@ def _class_arguments(node, module):
     return [replace(one, doc=docs.get(one.name, one.doc)) for one in own], lost
 
 
-def summary(target):
-    """The first line of a docstring; mostly without parsing a module, to be quick."""
+def summary(target: str) -> str:
+    """The first line of a part's docstring.
+
+    A search in the text finds nearly all of them, which is quicker than parsing it.
+    """
     module, _, name = target.partition(":")
     home, called = imported_names(module).get(name, (module, name))
     origin = _spec(home).origin
@@ -254,7 +263,7 @@ def summary(target):
     return describe(target).doc.partition("\n")[0]
 
 
-def describe(target):
+def describe(target: str) -> Description:
     """Describe `"module:name"` from its source. Raises LookupError if it cannot."""
     module, _, name = target.partition(":")
     node, module, origin = _definition(module, name)

@@ -1,3 +1,41 @@
-"""The contract's replicas need a processor in two before any test starts a backend."""
+"""What holds for all tests of a process, and what they share."""
 
-import keras_dlparts.testing  # noqa: F401
+import gc
+import itertools
+
+import pytest
+
+gc.disable()  # The imports make half a million objects, which stay.
+
+# The contract's replicas need a processor in two before any test starts a backend.
+import keras_dlparts.testing  # noqa: E402, F401
+from keras_dlparts.support import progress  # noqa: E402
+
+gc.enable()
+gc.freeze()  # No collection looks at them again.
+
+_FINISHED = itertools.count(1)
+
+
+def pytest_runtest_logfinish():
+    """Collect the garbage of some tests, and never look again at what is left.
+
+    A full collection goes through every object that is alive. What a thousand tests
+    leave in caches makes one take seconds, and each search trial asks for one.
+    """
+    if next(_FINISHED) % 50 == 0:
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The list of the lines of news that are reported during the test."""
+    lines = []
+    news = progress.news
+    monkeypatch.setattr(
+        progress,
+        "news",
+        lambda verbose="auto": (news(verbose), lines.append)[progress.reports(verbose)],
+    )
+    return lines

@@ -1,4 +1,4 @@
-"""Refuse what the house does not do: private names of others, and the backend's name.
+"""Refuse what reaches too far: private names, the running backend, other rooms.
 
     python tests/lint_private.py          (make check runs it, and a test does)
 
@@ -9,6 +9,7 @@
 2. No module imports what another module of the package calls `_name`.
 3. Nobody asks which backend runs, or imports TensorFlow, JAX or PyTorch. The folders
    and files that may are in `BACKENDS`.
+4. A part imports of the package only `COMMON`, its own kind, and what `KINDS` allows.
 
 In tests the first rule holds for private modules, and for the names that Keras' own
 file wraps.
@@ -30,14 +31,6 @@ PRIVATE = {
     "tests/layers/recurrent/test_layer_norm_recurrent.py": "switches determinism off",
     "tests/lint_private.py": "names what it looks for",
     "tests/test_lint_private.py": "names what is to be found",
-    # These read graphs, which `keras_dlparts/graphs.py` is to do for them.
-    "keras_dlparts/callbacks/gradient_flow.py": "graphs",
-    "keras_dlparts/config/planning.py": "graphs",
-    "keras_dlparts/surgery/compacting.py": "graphs",
-    "keras_dlparts/surgery/folding.py": "graphs",
-    "keras_dlparts/training/chunks.py": "graphs",
-    "keras_dlparts/training/loop.py": "graphs",
-    "keras_dlparts/training/nonfinite.py": "graphs",
 }
 BACKENDS = {
     "keras_dlparts/backend/": "tells everyone else",
@@ -50,6 +43,17 @@ BACKENDS = {
     "keras_dlparts/data/batches.py": "gives a `tf.data.Dataset` to who asks for one",
     "examples/": "say in their figures which backend made them",
     "benchmarks/": "say in their results which backend made them",
+}
+COMMON = "backend", "support", "graphs"
+KINDS = {
+    "layers": (),
+    "optimizers": (),
+    "losses": (),
+    "metrics": (),
+    "initializers": (),
+    "data": (),
+    "models": ("layers",),
+    "callbacks": ("layers", "optimizers"),
 }
 _MODULES = (
     "keras.src",
@@ -70,49 +74,47 @@ def is_private(name):
     return name[0] == "_" and not name.startswith("__") and name not in _PUBLIC
 
 
-def names_defined(trees):
-    """Every name that some statement of these files defines."""
+def names_defined(nodes):
+    """Every name that some statement among these nodes defines."""
     found = set()
-    for tree in trees:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                found.add(node.name)
-            elif isinstance(getattr(node, "ctx", None), ast.Store):
-                found.add(getattr(node, "attr", getattr(node, "id", None)))
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(getattr(node, "ctx", None), ast.Store):
+            found.add(getattr(node, "attr", getattr(node, "id", None)))
     return found
 
 
-def names_wrapped(tree):
+def names_wrapped(nodes):
     """The private names of Keras that its file takes."""
-    return {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and is_private(node.attr)
-    }
+    taken = [node.attr for node in nodes if isinstance(node, ast.Attribute)]
+    return {name for name in taken if is_private(name)}
 
 
-def problems(tree, path, defined, wrapped):
-    """Pairs of a line and what is wrong there."""
+def problems(nodes, path, defined, wrapped):
+    """What is wrong in a file, as tuples of a line, a text, and an excuse: the entry of
+    `PRIVATE` or `BACKENDS` that allows it, or None."""
     strict = path.partition("/")[0] in STRICT
-    names_may = path in PRIVATE
-    backend_may = not strict or path.startswith((*BACKENDS,))
-    for node in ast.walk(tree):
+    private = path if path in PRIVATE else None
+    backend = next((place for place in BACKENDS if path.startswith(place)), None)
+    for node in nodes:
         for name in _imported(node):
-            if not names_may and f"{name}.".startswith(_MODULES):
-                yield node.lineno, f"{name} is a private module"
-            if not backend_may and name.partition(".")[0] in _FRAMEWORKS:
-                yield node.lineno, f"{name} is one backend's"
+            if f"{name}.".startswith(_MODULES):
+                yield node.lineno, f"{name} is a private module", private
+            if strict and name.partition(".")[0] in _FRAMEWORKS:
+                yield node.lineno, f"{name} is one backend's", backend
+            if room := _above(path, name):
+                yield node.lineno, f"a part does not import {room}", None
         if isinstance(node, ast.ImportFrom) and strict:
             for alias in node.names:
                 if is_private(alias.name):
-                    yield node.lineno, f"{alias.name} is {node.module}'s own"
-        taken = None if names_may else _taken(node)
-        if taken:
+                    yield node.lineno, f"{alias.name} is {node.module}'s own", None
+        if taken := _taken(node):
             name, by_self = taken
             if name in wrapped if not strict else not (by_self and name in defined):
-                yield node.lineno, f"{name} is private to its object"
-        if not backend_may and _asks_for_the_backend(node):
-            yield node.lineno, "only backend/ knows which backend runs"
+                yield node.lineno, f"{name} is private to its object", private
+        if strict and _asks_for_the_backend(node):
+            yield node.lineno, "only backend/ knows which backend runs", backend
 
 
 def _imported(node):
@@ -124,6 +126,16 @@ def _imported(node):
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [node.value] if node.value.startswith(_MODULES[:4]) else []
     return []
+
+
+def _above(path, name):
+    """The room of the package that a part must not import but does, or None."""
+    package, kind, *_ = path.split("/")
+    whole, _, rest = name.partition(".")
+    if package != "keras_dlparts" or whole != package or kind not in KINDS or not rest:
+        return None
+    room = rest.partition(".")[0]
+    return None if room in (kind, *COMMON, *KINDS[kind]) else room
 
 
 def _taken(node):
@@ -154,23 +166,26 @@ def _asks_for_the_backend(node):
     )
 
 
-def lint(root=ROOT):
-    """Lines `path:line: what is wrong`."""
-    paths = [p for top in (*STRICT, "tests") for p in (root / top).rglob("*.py")]
-    trees = {
-        path.relative_to(root).as_posix(): ast.parse(path.read_text())
-        for path in sorted(paths)
+def found(root=ROOT):
+    """All problems of the house: tuples of a path, a line, a text, and an excuse."""
+    files = {}
+    for top in (*STRICT, "tests"):
+        for path in sorted((root / top).rglob("*.py")):
+            nodes = [*ast.walk(ast.parse(path.read_text()))]
+            files[path.relative_to(root).as_posix()] = nodes
+    wrapped = names_wrapped(files["keras_dlparts/backend/keras_private.py"])
+    defined = {
+        n for p, f in files.items() if p not in PRIVATE for n in names_defined(f)
     }
-    wrapped = names_wrapped(trees["keras_dlparts/backend/keras_private.py"])
-    defined = names_defined(t for p, t in trees.items() if p not in PRIVATE)
     return [
-        f"{path}:{line}: {what}"
-        for path, tree in trees.items()
-        for line, what in problems(tree, path, defined, wrapped)
+        (path, *problem)
+        for path, nodes in files.items()
+        for problem in problems(nodes, path, defined, wrapped)
     ]
 
 
 if __name__ == "__main__":
-    found = lint()
-    print("\n".join(found))
-    sys.exit(bool(found))
+    wrong = [each for each in found() if each[-1] is None]
+    for path, line, what, _ in wrong:
+        print(f"{path}:{line}: {what}")
+    sys.exit(bool(wrong))

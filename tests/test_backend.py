@@ -11,6 +11,7 @@ import pytest
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.backend import normalising
 from keras_dlparts.layers import (
     LayerNormGRU,
     LayerNormLSTM,
@@ -328,6 +329,14 @@ def test_replicas_draw_different_masks():
     assert keras_own[0]
 
 
+@pytest.fixture(params=["processor", "accelerator"])
+def rounding(request, monkeypatch):
+    """The means are computed in another way where accelerators round products."""
+    devices = [] if request.param == "processor" else ["one"]
+    monkeypatch.setattr(normalising, "accelerators", lambda: devices)
+
+
+@pytest.mark.usefixtures("rounding")
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("widths", [(4,), (4, 2)])
@@ -377,3 +386,65 @@ def test_row_norm_is_layer_normalisation_and_its_gradient(widths, centred, bias)
         slope = np.sum(dy * (wanted(*ahead) - wanted(*behind))) / 2e-5
         ours = np.sum(ops.convert_to_numpy(gradient) * direction)
         np.testing.assert_allclose(ours, slope, rtol=1e-3)
+
+
+class Rows(keras.Model):
+    """A weight `a`, normalised row by row in two groups: automatic differentiation."""
+
+    def __init__(self, a, norm):
+        super().__init__()
+        self.norm = norm
+        self.a = self.add_weight(shape=a.shape, initializer=lambda *_, **__: a)
+
+    def call(self, x):
+        return self.norm.differentiable(ops.convert_to_tensor(self.a)) + 0 * x
+
+
+@pytest.mark.usefixtures("rounding")
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-3, 1e-9, 2.0])
+def test_row_norm_passes_no_more_than_the_gradient_where_it_normalises_nothing(epsilon):
+    """s (dn - mean(dn) - n mean(dn n)) with s = 1 below the floor, min(epsilon, 1e-5):
+    by hand and by automatic differentiation, at rows just below the floor and above."""
+    random = np.random.default_rng(0)
+    floor, widths = min(epsilon, 1e-5), (6, 3)
+    variances = np.array([0, 1e-4, 0.99, 1.01, 1e4])[:, None] * floor
+    parts, ns, wanted, dys = [], [], [], []
+    for width in widths:
+        a, dn = random.normal(size=(2, 5, width))
+        a = (a - a.mean(-1, keepdims=True)) / a.std(-1, keepdims=True)
+        a = a * variances**0.5
+        s = 1 / np.sqrt(variances + epsilon)
+        n = a * s
+        if epsilon < 1:
+            s[:3] = 1
+        dn_ = dn - dn.mean(-1, keepdims=True)
+        wanted.append(s * (dn_ - n * (dn * n).mean(-1, keepdims=True)))
+        parts.append(a)
+        ns.append(n)
+        dys.append(dn)
+    a, n, dy, da = (np.concatenate(v, -1).astype("f") for v in (parts, ns, dys, wanted))
+    norm = backend.row_norm(epsilon, *widths, centred=False)
+    ys, kept = norm(ops.convert_to_tensor(a), None)
+    np.testing.assert_allclose(
+        np.concatenate([*map(ops.convert_to_numpy, ys)], -1), n, atol=1e-5
+    )
+    given = norm.split(ops.convert_to_tensor(dy))
+    found = ops.convert_to_numpy(norm.gradient(given, kept, ops.ones(9))[0])
+    model = Rows(a, norm)
+    model.compile("sgd", lambda y, p: ops.sum(y * p, -1))
+    _, (automatic,) = backend.gradient(model, np.zeros((5, 9), "f"), 5 * dy)
+    output = ops.convert_to_numpy(model(np.zeros((5, 9))))
+    np.testing.assert_allclose(output, n, atol=1e-5)
+    for gradient in (found, ops.convert_to_numpy(automatic)):
+        np.testing.assert_allclose(gradient, da, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.usefixtures("rounding")
+@pytest.mark.parametrize("value", [1.7, 0.3, 1000.1])
+def test_row_norm_makes_zeros_of_a_row_of_one_value(value):
+    """The mean that rounding leaves is divided by sqrt(epsilon). A sum of 1024 terms
+    ends a few units of the last place away, at 1.7 some 2e-6, which is 7e-4 then."""
+    a = np.full((2, 1024), value, "f")
+    norm = backend.row_norm(1e-5, 1024, centred=False)
+    (y,), _ = norm(ops.convert_to_tensor(a), None)
+    assert np.abs(ops.convert_to_numpy(y)).max() < 1e-5

@@ -92,3 +92,17 @@ print(json.dumps([sorted(heavy), type(part).__module__]))
     )
     home = "keras_dlparts.layers.dropout.random_dropout"
     assert json.loads(done.stdout) == [[], home]
+
+
+@pytest.mark.parametrize("name", ["Run", "Search", "ConfigError", "RegistryError"])
+def test_what_reads_folders_needs_no_backend(name):
+    program = f"""
+import sys
+import keras_dlparts
+keras_dlparts.{name}
+print(sorted({{"keras", "numpy", "keras_tuner", "tensorflow"}} & {{*sys.modules}}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -16,7 +16,8 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.analysis.unchanged import check_compiled, tracked, unchanged
+from keras_dlparts.analysis.unchanged import check_compiled, unchanged
+from keras_dlparts.support.progress import tracked
 
 _KINDS = {
     "SparseCategoricalCrossentropy": "sparse",
@@ -35,7 +36,7 @@ def draw_labels(probabilities, u):
     return np.minimum(found, probabilities.shape[-1] - 1)
 
 
-def fisher_diagonal(model, x, y=None, draws=1, seed=0, verbose=False):
+def fisher_diagonal(model, x, y=None, draws=1, seed=0, verbose="auto"):
     """The diagonal of a compiled model's Fisher information on data.
 
     One gradient for each sample and draw, so it is for thousands of samples, not for
@@ -49,7 +50,7 @@ def fisher_diagonal(model, x, y=None, draws=1, seed=0, verbose=False):
             model's own prediction; the loss must then be a cross-entropy.
         draws: Integer, `>= 1`. Labels drawn a sample; not used with `y`.
         seed: Integer, for the labels.
-        verbose: Whether to show progress on standard error.
+        verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
 
     Returns:
         A list of arrays in the order and shapes of `model.trainable_variables`.

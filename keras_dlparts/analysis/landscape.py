@@ -19,13 +19,9 @@ import keras
 import numpy as np
 
 from keras_dlparts import graphs
-from keras_dlparts.analysis.unchanged import (
-    check_compiled,
-    in_batches,
-    tracked,
-    unchanged,
-)
+from keras_dlparts.analysis.unchanged import check_compiled, in_batches, unchanged
 from keras_dlparts.backend import keras_private
+from keras_dlparts.support.progress import tracked
 
 _DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
 _TRANSPOSED = (
@@ -153,7 +149,7 @@ def loss_landscape(
     directions=None,
     seed=0,
     batch_size=256,
-    verbose=True,
+    verbose="auto",
 ):
     """The loss and metrics of a compiled model on a grid around its weights.
 
@@ -176,7 +172,7 @@ def loss_landscape(
             way to another solution, for one.
         seed: Integer, for the directions drawn.
         batch_size: Integer. How arrays are cut.
-        verbose: Whether to show progress on standard error.
+        verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
 
     Returns:
         A `Landscape`, with `grid`, `values`, `save(path)` and `figure()`.
@@ -186,7 +182,7 @@ def loss_landscape(
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     >>> model.compile(loss="mse", metrics=["mae"])
     >>> data = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
-    >>> found = loss_landscape(model, data, points=5, verbose=False)
+    >>> found = loss_landscape(model, data, points=5, verbose=0)
     >>> found.loss.shape, sorted(found.values)
     ((5, 5), ['loss', 'mae'])
 

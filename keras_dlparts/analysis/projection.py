@@ -26,6 +26,7 @@ from keras_dlparts import backend
 from keras_dlparts.analysis import dropping
 from keras_dlparts.backend import feeding, keras_private
 from keras_dlparts.support.checks import check_count
+from keras_dlparts.support.progress import tracked
 
 
 class Projection(NamedTuple):
@@ -36,7 +37,14 @@ class Projection(NamedTuple):
 
 
 def project_noise(
-    model, x, layers=None, steps=100, optimizer=None, batch_size=1024, seed=None
+    model,
+    x,
+    layers=None,
+    steps=100,
+    optimizer=None,
+    batch_size=1024,
+    seed=None,
+    verbose="auto",
 ):
     """Find the inputs that lead a net where dropout led it.
 
@@ -55,6 +63,7 @@ def project_noise(
             is each sample's best first step. By default `SGD(0.2, momentum=0.9)`.
         batch_size: Integer. How many samples at once, each of them for all layers.
         seed: Optional integer, for masks that repeat.
+        verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
 
     Returns:
         `(inputs, residual)`, a named tuple of two dicts with an entry for each layer:
@@ -85,7 +94,8 @@ def project_noise(
     parts = []
     with backend.unmoved(model):
         dropping.reseed(model, random.getrandbits(32) if seed is None else seed)
-        for batch in feeding.inputs(x, batch_size):
+        batches = [*feeding.inputs(x, batch_size)]
+        for batch in tracked(batches, "noise as inputs", verbose):
             targets = drawn.predict_on_batch(batch)
             _check_samples(targets, batch)
             search = _Search(batch, targets, clean)

@@ -12,7 +12,6 @@ Srivastava et al. 2014, "Dropout", section 7.5; Gal & Ghahramani 2016, "Dropout 
 Bayesian approximation", arXiv:1506.02142.
 """
 
-import contextlib
 import random
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from keras_dlparts import backend
 from keras_dlparts.analysis import dropping
 from keras_dlparts.backend import feeding
 from keras_dlparts.support.checks import check_count
+from keras_dlparts.support.progress import bar
 
 
 class MonteCarlo(NamedTuple):
@@ -41,7 +41,7 @@ def monte_carlo(
     layers=None,
     batch_size=32,
     seed=None,
-    verbose=True,
+    verbose="auto",
 ):
     """Mean and spread of a model's answers while its dropout-like layers drop.
 
@@ -64,7 +64,7 @@ def monte_carlo(
             dropout-like ones.
         batch_size: Integer. Where x is arrays.
         seed: Optional integer. The same seed and batches give the same answer.
-        verbose: Whether to show a progress bar, in a terminal.
+        verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
 
     Returns:
         `(mean, std, weight_scaling)`, a named tuple of arrays like the outputs.
@@ -87,7 +87,7 @@ def monte_carlo(
     total = feeding.count(x, batch_size)
     answers = []
     passes = None if total is None else total * samples
-    with _bar(verbose, passes) as step, backend.unmoved(model):
+    with bar("passes", passes, verbose) as step, backend.unmoved(model):
         dropping.reseed(model, seed)
         for batch in feeding.inputs(x, batch_size):
             moments = _moments(_passes(sampled, batch, samples, step))
@@ -140,22 +140,3 @@ def _moments(passes):
 
 def _joined(batches):
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
-
-
-@contextlib.contextmanager
-def _bar(verbose, total):
-    """Show a bar meanwhile; gives a function to call before each pass."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
-    console = Console(stderr=True)
-    bar = Progress(
-        *Progress.get_default_columns(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not (verbose and console.is_terminal),
-    )
-    with bar:
-        task = bar.add_task("passes", total=total)
-        yield lambda: bar.advance(task)

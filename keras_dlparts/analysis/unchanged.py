@@ -53,16 +53,3 @@ def check_compiled(model):
             "`model` must be compiled, for the loss. Received: a model that is not; "
             "call `model.compile(loss=...)`"
         )
-
-
-def tracked(items, description, verbose):
-    """Iterate, with a bar on standard error if `verbose` and someone looks."""
-    if not verbose:
-        return items
-    from rich import progress
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return items
-    return progress.track(items, description, console=console, transient=True)

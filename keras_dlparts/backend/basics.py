@@ -1,5 +1,9 @@
 """Which backend runs, and what it can do."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,12 +11,12 @@ from keras import ops
 from keras_dlparts.backend import keras_private
 
 
-def name():
+def name() -> str:
     """The running backend: "tensorflow", "jax" or "torch"."""
     return keras.backend.backend()
 
 
-def can_compile():
+def can_compile() -> bool:
     """Whether `jit_compile=True` works wherever this backend runs.
 
     PyTorch's compiler needs a C++ compiler on the machine, and TensorFlow compiles
@@ -23,7 +27,7 @@ def can_compile():
     return name() == "jax"
 
 
-def accelerators():
+def accelerators() -> list[str]:
     """The names of the devices besides the processor."""
     if name() == "tensorflow":
         import tensorflow as tf
@@ -51,12 +55,15 @@ def make_deterministic():
         torch.use_deterministic_algorithms(True)
 
 
-def compiled(function, static=()):
-    """A function of tensors, compiled where the backend does so; it is inference.
+def compiled(function: Callable, static: tuple[str, ...] = ()) -> Callable:
+    """Compile a function of tensors that no gradient is taken of.
+
+    PyTorch, which compiles nothing here, runs it without noting gradients.
 
     Args:
-        function: pure; it takes its tensors, seeds and weights as arguments.
-        static: names of arguments that are no tensors. They are given by name.
+        function: A function that changes nothing and takes its tensors, seeds and
+            weights as arguments.
+        static: Names of the arguments that are no tensors. They are given by name.
     """
     if name() == "jax":
         import jax
@@ -65,14 +72,14 @@ def compiled(function, static=()):
     if name() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, reduce_retracing=True)
+        return tf.function(function, reduce_retracing=True, autograph=False)
 
     import torch
 
     return torch.no_grad()(function)
 
 
-def known(tensor):
+def known(tensor: Any) -> np.ndarray | None:
     """A tensor's value as a numpy array, or None while a function is being traced."""
     if name() == "jax":
         import jax
@@ -88,11 +95,12 @@ def known(tensor):
     return None if on_meta else ops.convert_to_numpy(tensor)
 
 
-def require(condition, message, values):
-    """Raise ValueError unless a boolean tensor is true; the error tells the values.
+def require(condition: Any, message: str, values: Any) -> None:
+    """Raise ValueError unless a boolean tensor is true.
 
-    In a step that is compiled TensorFlow raises its own error with the message; XLA
-    can raise none, so there, and on JAX, nothing is raised.
+    The error tells the smallest and the largest of the values. In a compiled step
+    TensorFlow raises an error of its own with the message. XLA can raise none, so
+    with `jit_compile=True`, and on JAX, a compiled step raises nothing.
     """
     value = known(condition)
     if value is None:
@@ -107,25 +115,25 @@ def require(condition, message, values):
         )
 
 
-def cond(condition, yes, no):
-    """`yes()` or `no()`; only one of them runs, and nothing is compiled for it."""
+def cond(condition: Any, yes: Callable, no: Callable) -> Any:
+    """`yes()` or `no()`. Outside of a traced function only that one is looked at."""
     value = known(condition)
     if value is None:
         return ops.cond(condition, yes, no)
     return yes() if value else no()
 
 
-def on_host():
-    """Whether variables hold their values here, and not within a JAX trace."""
+def on_host() -> bool:
+    """Whether variables have values here: not so while JAX traces a step."""
     return not keras_private.in_stateless_scope()
 
 
-def full_precision():
+def full_precision() -> AbstractContextManager:
     """A context in which variables are read in their own dtype, not the policy's."""
     return keras_private.no_autocast()
 
 
-def traced(function, *inputs):
+def traced(function: Callable, *inputs: Any) -> Any:
     """What a function of tensors gives for `keras.KerasTensor`s, which have no values;
     nothing is computed and no variable changes."""
     return keras_private.compute_output_spec(function, *inputs)

@@ -1,7 +1,9 @@
 """Hessian-vector products of a model's training loss."""
 
 import contextlib
+from collections.abc import Callable
 
+import keras
 from keras import ops
 
 from keras_dlparts.backend.basics import assign, name
@@ -38,7 +40,7 @@ def _smooth_moments():
         tf.nn.moments = theirs
 
 
-def curvature_function(model, compiled=True):
+def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
     """Hessian-vector products of a compiled model's training loss.
 
         (vectors, x, y, sample_weight) -> (loss, gradients, H v)
@@ -81,7 +83,9 @@ def curvature_function(model, compiled=True):
             return loss, gradients, zeros_for_none(products, values)
 
         if compiled:
-            measure = tf.function(measure, jit_compile=model.jit_compile)
+            measure = tf.function(
+                measure, jit_compile=model.jit_compile, autograph=False
+            )
     elif name() == "jax":
         import jax
 

@@ -1,6 +1,8 @@
 """Gradients of a model on a batch, between gradient and step, and by hand."""
 
 import contextvars
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,13 +11,13 @@ from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import assign, name
 
 
-def training_loss(model, x, y, sample_weight=None):
+def training_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> Any:
     """The loss that a compiled model is trained by, of one batch, in training mode."""
     prediction = model(x, training=True)
     return model.compute_loss(x, y, prediction, sample_weight, training=True)
 
 
-def gradient(model, x, y, sample_weight=None):
+def gradient(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tuple:
     """The training loss of a compiled model on one batch, and its gradient.
 
     The gradients stand in the order of `model.trainable_variables`. The pass is a
@@ -24,11 +26,16 @@ def gradient(model, x, y, sample_weight=None):
     return gradient_function(model, compiled=False)(x, y, sample_weight)
 
 
-def gradient_function(model, compiled=True, loss_of=training_loss):
+def gradient_function(
+    model: keras.Model, compiled: bool = True, loss_of: Callable = training_loss
+) -> Callable:
     """`gradient` of one model as a function of a batch, compiled for many calls.
 
-    Another `loss_of(model, x, y, sample_weight)`, a scalar, may take the place of the
-    training loss.
+    Args:
+        model: A compiled model.
+        compiled: Whether the function is compiled, where the backend does so.
+        loss_of: Function `(model, x, y, sample_weight) -> loss`, a scalar, to take the
+            gradient of.
     """
     trainable, others = model.trainable_variables, model.non_trainable_variables
 
@@ -41,7 +48,9 @@ def gradient_function(model, compiled=True, loss_of=training_loss):
             return loss, tape.gradient(loss, [v.value for v in trainable])
 
         if compiled:
-            measure = tf.function(measure, jit_compile=model.jit_compile)
+            measure = tf.function(
+                measure, jit_compile=model.jit_compile, autograph=False
+            )
     elif name() == "jax":
         import jax
 
@@ -88,7 +97,11 @@ def as_tensors(batch):
     )
 
 
-def before_step(optimizer, transform, rate=None):
+def before_step(
+    optimizer: keras.optimizers.Optimizer,
+    transform: Callable,
+    rate: Callable | None = None,
+) -> None:
     """Put a function between an optimizer's gradients and its step.
 
         transform(gradients, variables) -> gradients
@@ -98,7 +111,6 @@ def before_step(optimizer, transform, rate=None):
     over the replicas of a `tf.distribute` strategy, which Keras does last, after its
     own clipping. They are dense.
     """
-
     step = keras_private.update_all(optimizer)
     if name() == "tensorflow":
         import tensorflow as tf
@@ -127,7 +139,7 @@ def before_step(optimizer, transform, rate=None):
 TWICE = contextvars.ContextVar("twice", default=False)
 
 
-def with_gradient(forward, backward):
+def with_gradient(forward: Callable, backward: Callable) -> Callable:
     """A function of tensors whose gradient is written by hand.
 
         forward(*arguments) -> (outputs, saved)
@@ -140,7 +152,7 @@ def with_gradient(forward, backward):
     instead.
     """
 
-    def every(saved, upstream):  # compilers leave out what nothing takes
+    def every(saved, upstream):  # a compiler leaves out the gradients nobody uses
         return tuple(g() if callable(g) else g for g in backward(saved, upstream))
 
     if name() == "jax":

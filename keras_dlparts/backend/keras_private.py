@@ -14,8 +14,9 @@ trainers, and `searching/kerastuner.py`, for KerasTuner.
 import collections
 import contextlib
 import importlib
+import warnings
 
-# The versions that the tests ran with: at least the first, and before the second.
+# The versions of Keras that the tests ran with: from the first on, before the second.
 TESTED = (3, 15), (3, 16)
 
 # Where the base classes stand whose constructors end a search for arguments. They are
@@ -24,6 +25,19 @@ LAYER_MODULE = "keras.src.layers.layer"
 # The public `keras.optimizers.Optimizer` has bases that depend on the backend, which
 # cannot be told from the source; this is the one with the constructor. Since 3.0.
 BASE_OPTIMIZER = "keras.src.optimizers.base_optimizer", "BaseOptimizer"
+
+
+def warn_if_untried(version):
+    """Warn when a version of Keras, as `"3.15.1"`, is none that the tests ran with."""
+    first, end = (".".join(map(str, tested)) for tested in TESTED)
+    if not TESTED[0] <= tuple(map(int, version.split(".")[:2])) < TESTED[1]:
+        warnings.warn(
+            f"keras-dlparts was tested with Keras from {first} on, before {end}, and "
+            f"uses private parts of it. Received: Keras {version}. What has changed "
+            f"there may fail, or go wrong in silence: install 'keras>={first},<{end}', "
+            "or a keras-dlparts that knows this one",
+            stacklevel=2,
+        )
 
 
 # Layers.
@@ -188,7 +202,7 @@ def no_autocast():
 
     `autocast=False` is for a variable's whole life, this for one use. Since 3.0.
     """
-    from keras.src.backend import AutocastScope
+    from keras.src.backend.common import AutocastScope
 
     return AutocastScope(None)
 
@@ -227,7 +241,8 @@ def trained_by(optimizer):
 def train(optimizer, variables):
     """Note the variables that an optimizer trains, of one that builds nothing itself.
 
-    `apply_gradients` and the learning rate's schedule read them. Since 3.0.
+    `stateless_apply`, and so JAX' step, maps the values that it is given to them.
+    Since 3.0.
     """
     optimizer._trainable_variables = variables
 

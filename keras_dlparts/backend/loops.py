@@ -6,7 +6,7 @@ import keras
 
 from keras_dlparts.backend.basics import name
 
-# Over 32 nothing gets quicker, and what is made ahead takes memory.
+# With more times at once nothing gets faster, and what is made takes memory.
 _AHEAD = 32
 
 
@@ -16,14 +16,15 @@ def scan(step, carry, sequences, widths, reverse=False, unroll=1, ahead=None):
         step(carry, slices) -> (carry, values)     slices and values of one time
 
     Args:
-        step: the function; carry, slices and values are tuples of tensors.
-        carry: its first carry.
-        sequences: tuple of tensors `(time, ...)`, or of values that `scan` gave.
-        widths: the last axis of each value, float32 of the shape `(batch, width)`.
-        reverse: go from the last time to the first.
-        unroll: how many times a round of JAX' loop takes.
-        ahead: a function `slices -> slices` of what does not depend on the carry, made
-            before `step` gets it. PyTorch makes it for `_AHEAD` times at once.
+        step: The function. Carry, slices and values are tuples of tensors.
+        carry: The carry to begin with.
+        sequences: Tuple of tensors `(time, ...)`, or of values that `scan` gave.
+        widths: The size of the last axis of each value. Values are float32, of shape
+            `(batch, width)`.
+        reverse: Whether to go from the last time to the first.
+        unroll: How many times one round of JAX' loop takes.
+        ahead: Function `slices -> slices` for what does not depend on the carry. `step`
+            gets what it gives. PyTorch calls it for `_AHEAD` times at once.
 
     Returns: the last carry, and the values of all times, of which `stacked` makes
     tensors. TensorFlow keeps them apart, and stacking them takes their memory again.
@@ -80,7 +81,7 @@ def scan(step, carry, sequences, widths, reverse=False, unroll=1, ahead=None):
 
 
 def _in_turn(sequences, ahead, reverse):
-    """Each time and its slices, made ahead for a few times at once."""
+    """Yield each time and its slices, which `ahead` makes for several times at once."""
     starts = range(0, len(sequences[0]), _AHEAD)
     for start in reversed(starts) if reverse else starts:
         made = tuple(s[start : start + _AHEAD] for s in sequences)
@@ -109,10 +110,10 @@ def can_run_chunks(model):
 def run_chunks(model, batch_size):
     """Let `fit` train on many batches a call, in one compiled loop.
 
-    Keras' `steps_per_execution` goes through Python for each batch, on JAX for each
-    step too. Here `fit` gets the batches joined to chunks, and a call cuts a chunk up
-    again and takes a step on each batch; a smaller last batch has its own step. Holds
-    until the model is compiled again.
+    Keras' `steps_per_execution` goes through Python for each batch, and on JAX for each
+    step too. Here `fit` gets chunks of several batches joined, and one call takes a
+    chunk apart again and makes a step on each batch. A smaller last batch has a step of
+    its own. This holds until the model is compiled again.
     """
 
     def parts(data, whole):
@@ -160,7 +161,10 @@ def run_chunks(model, batch_size):
     import tensorflow as tf
 
     step = tf.function(
-        model.train_step, jit_compile=model.jit_compile, reduce_retracing=True
+        model.train_step,
+        jit_compile=model.jit_compile,
+        reduce_retracing=True,
+        autograph=False,  # as in `fit`
     )
 
     def run(data):
@@ -193,37 +197,28 @@ def run_chunks(model, batch_size):
         nonlocal traced
         data = keras.tree.map_structure(tf.convert_to_tensor, next_chunk(iterator))
         if traced is None:
-            # For any length: the chunk that comes first, after a resume another one,
-            # must not decide how all are computed.
+            # For any length, or the length of the first chunk, which is another one
+            # after a resume, would decide how all chunks are computed.
             signature = keras.tree.map_structure(
                 lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), data
             )
-            traced = tf.function(run, input_signature=[signature])
+            traced = tf.function(run, input_signature=[signature], autograph=False)
         return traced(data)
 
     model.optimizer.build(model.trainable_variables)  # not within the loop
     model.train_function = train_function
 
 
-def skip_calls(model, calls, items=1):
-    """Let `fit` pass over the first calls of a model's training function.
+def pass_over(given, items):
+    """What a training function gives that takes its data and does nothing with it.
 
-    Each takes its data, `items` batches of it, and does nothing, so that `fit` begins
-    within an epoch: its steps count on from there. `calls` is at least 1.
+    Args:
+        given: The arguments that `fit` gave it.
+        items: Integer, how many items of the data a call takes.
     """
-    model.make_train_function()
-    train_function = model.train_function
-    left = calls
-
-    def skip(*given):
-        nonlocal left
-        left -= 1
-        if not left:
-            model.train_function = train_function
-        if name() == "torch":  # `fit` has taken the data already
-            return {}
-        for _ in range(items):
-            next(given[-1])
-        return ({}, given[0]) if name() == "jax" else {}
-
-    model.train_function = skip
+    if name() == "torch":  # `fit` has taken the data from its loader
+        return {}
+    for _ in range(items):
+        next(given[-1])
+    # On JAX the function is given the model's state, and gives it back.
+    return ({}, given[0]) if name() == "jax" else {}

@@ -11,15 +11,16 @@ from keras_dlparts.backend.basics import assign, name
 def up_to_date(model):
     """Let a model's variables hold what `fit` has reached, within an epoch too."""
     if name() == "jax":
-        model.jax_state_sync()  # `fit` trains on copies, and takes these up again
+        # `fit` trains copies of the variables' values, and goes on with those.
+        model.jax_state_sync()
 
 
 @contextlib.contextmanager
 def unmoved(model):
-    """Put back what training passes inside this context move.
+    """A context after which a model's state is as before, whatever passes it made.
 
     That is the state of layers (moving averages, seed counters), the metrics, and the
-    process-wide generators; the trainable weights are nobody's business here.
+    process-wide random generators. Trainable weights are not put back.
     """
     up_to_date(model)
     variables = [*model.non_trainable_variables, *model.metrics_variables]
@@ -35,7 +36,7 @@ def unmoved(model):
 
 
 def _torch_generator_kept():
-    """Keras' Dropout draws from PyTorch's own generator, whatever its seed."""
+    """A context that puts PyTorch's generator back: Keras' Dropout draws from it."""
     if name() != "torch":
         return contextlib.nullcontext()
     import torch
@@ -48,7 +49,7 @@ def intercepted(layers, wrap):
     """Replace the `call` of layers by `wrap(layer, call)` inside this context."""
     layers = [*layers]
     for layer in layers:
-        # Past Keras' attribute tracking: the layer itself is not to change.
+        # Past Keras' `__setattr__`, which takes note of what a layer is given.
         object.__setattr__(layer, "call", wrap(layer, layer.call))
     try:
         yield

@@ -16,6 +16,8 @@ All else serves the package itself and may change with any version, as may every
 of this folder and whatever begins with an underscore.
 """
 
+import keras
+
 from keras_dlparts.backend.basics import (
     accelerators,
     assign,
@@ -38,11 +40,12 @@ from keras_dlparts.backend.gradients import (
     training_loss,
     with_gradient,
 )
+from keras_dlparts.backend.keras_private import warn_if_untried
 from keras_dlparts.backend.loops import (
     can_run_chunks,
+    pass_over,
     run_chunks,
     scan,
-    skip_calls,
     stacked,
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
@@ -85,6 +88,7 @@ __all__ = [
     "number",
     "on_host",
     "own_draws",
+    "pass_over",
     "replica",
     "require",
     "row_norm",
@@ -93,7 +97,6 @@ __all__ = [
     "scan",
     "seed_globals",
     "set_generators",
-    "skip_calls",
     "stacked",
     "traced",
     "training_loss",
@@ -101,3 +104,6 @@ __all__ = [
     "up_to_date",
     "with_gradient",
 ]
+
+# This module is loaded once, when something of the backend is first used.
+warn_if_untried(keras.__version__)

@@ -1,5 +1,7 @@
 """Replicas of a `tf.distribute` strategy, and variables that are right over them."""
 
+from typing import Any, Literal
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,8 +9,11 @@ from keras import ops
 from keras_dlparts.backend.basics import name, on_host
 
 
-def replica():
-    """(this replica's id, how many there are); (0, 1) outside a strategy."""
+def replica() -> tuple:
+    """(this replica's id, how many there are): (0, 1) outside of a strategy.
+
+    The id is a tensor where the strategy traces a function.
+    """
     if name() != "tensorflow":
         return 0, 1
     import tensorflow as tf
@@ -19,20 +24,31 @@ def replica():
     return context.replica_id_in_sync_group, context.num_replicas_in_sync
 
 
-def number(variable):
-    """The value of a variable of one element, also of one that replicas hold."""
+def number(variable: Any) -> float:
+    """The value of a variable of one element, which replicas may hold a copy each."""
     return float(ops.convert_to_numpy(variable))
 
 
 def running_variable(
-    shape, name, initializer="zeros", aggregation="mean", dtype="float32"
-):
+    shape: tuple,
+    name: str,
+    initializer: Any = "zeros",
+    aggregation: Literal["mean", "only_first_replica"] = "mean",
+    dtype: str = "float32",
+) -> keras.Variable:
     """A variable for what a layer notes in training passes, right over replicas too.
 
-    In a step each replica reads and writes its own, without waiting for the others.
-    What the host reads, and saves, is their `aggregation`: `"mean"`, or that of the
-    `"only_first_replica"`. Elsewhere it is an ordinary variable that is not trained.
-    Its dtype is kept, whatever the dtype policy.
+    In a step each replica of a `tf.distribute` strategy reads and writes a value of its
+    own, without waiting for the others. What the host reads, and saves, is made of
+    these. Without a strategy it is an ordinary variable that is not trained.
+
+    Args:
+        shape: Tuple of integers.
+        name: String.
+        initializer: As `keras.Variable` takes it.
+        aggregation: What the host reads: the `"mean"` of the replicas' values, or that
+            of the `"only_first_replica"`.
+        dtype: String. It is kept, whatever the dtype policy.
     """
     return keras.Variable(
         initializer,
@@ -47,17 +63,17 @@ def running_variable(
 
 
 class RunningSums(keras.random.SeedGenerator):
-    """Sums that a layer adds to in each call and that are none of its weights.
+    """Sums that a layer adds to in each call, and that are none of its weights.
 
-    They are neither saved nor counted, and add up over replicas. JAX' step carries
-    state that is a weight or a seed generator's and drops all else, so this is a seed
-    generator by birth; it draws nothing.
+    They are not saved and do not count as parameters, and what replicas add goes into
+    one sum. It draws no seeds. It is a subclass of the seed generator because JAX'
+    training step keeps the state of a layer's weights and of its seed generators only.
 
     Args:
         size: Integer. How many sums.
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int):
         self.name = "running_sums"
         self.state = keras.Variable(
             np.zeros(size, "float32"),
@@ -73,8 +89,8 @@ class RunningSums(keras.random.SeedGenerator):
         self.state.assign(self.state + values)
 
     def read(self, otherwise):
-        """The sums; `otherwise`, a metric's variable, within a step of JAX' `fit`,
-        which has taken all state but the metrics' away."""
+        """The sums. Within a step of JAX' `fit`, which at its end has the values of
+        metrics only, the value of `otherwise`, a variable of a metric."""
         if name() == "jax" and not on_host():
             return otherwise.value
         return self.state.value

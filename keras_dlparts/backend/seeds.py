@@ -1,6 +1,7 @@
 """Random seeds that differ by replica, and draws that loops may make."""
 
 import random
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import name
 from keras_dlparts.backend.replication import replica
 
-# Odd and large: replica seeds stay apart whatever counters they add to.
+# Odd and large, so that the seeds of two replicas do not meet as they count up.
 _REPLICA_STRIDE = 0x9E3779B1
 
 
@@ -35,6 +36,9 @@ class SeedGenerator(keras.random.SeedGenerator):
     True
     """
 
+    def __init__(self, seed: int | None = None, **kwargs):
+        super().__init__(seed, **kwargs)
+
     def next(self, ordered=True):
         seed = super().next(ordered)
         this, count = replica()
@@ -44,7 +48,7 @@ class SeedGenerator(keras.random.SeedGenerator):
         return seed + ops.stack([offset, ops.zeros_like(offset)])
 
 
-def own_draws(layer):
+def own_draws(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Let a layer, and all layers in it, draw other numbers on each replica.
 
     The replicas of a `tf.distribute` strategy have equal copies of the state of a
@@ -85,11 +89,18 @@ class _GivenSeed(keras.random.SeedGenerator):
         return self.seed
 
 
-def draw(kind, shape, seed, step=0):
+def draw(
+    kind: Literal["uniform", "normal"], shape: tuple, seed: Any, step: Any = 0
+) -> Any:
     """Draws of a seed that `SeedGenerator.next` gave, other ones for each `step`.
 
-    So a loop may draw that cannot step a generator on. `kind` is `"uniform"` (in
-    [0, 1)) or `"normal"`; `step` is an integer or a tensor.
+    For loops, in which a generator cannot count up.
+
+    Args:
+        kind: `"uniform"`, in [0, 1), or `"normal"`.
+        shape: Tuple of integers.
+        seed: What `SeedGenerator.next` gave.
+        step: Integer or tensor, such as the number of the round.
     """
     offset = ops.cast(step, seed.dtype) * ops.cast(1_000_003, seed.dtype)
     seed = _GivenSeed(seed + ops.stack([offset, ops.zeros_like(offset)]))

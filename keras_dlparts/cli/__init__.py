@@ -8,14 +8,14 @@ import os
 from keras_dlparts import registry
 from keras_dlparts.cli.app import app
 from keras_dlparts.cli.console import stop
-from keras_dlparts.distribute import launcher
+from keras_dlparts.distribute import launched
 
 
 def main():
     """The entry point: errors that the user can mend end without a traceback."""
     # TensorFlow describes its build and the processor at every start, unless told not.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with launcher.ended_by_errors():
+    with launched.ended_by_errors():
         _run()
 
 

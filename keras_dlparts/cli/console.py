@@ -4,8 +4,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from keras_dlparts.support import progress
+
 out = Console()
-err = Console(stderr=True)
+err = progress.console()
 
 
 def stop(code, message):

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from keras_dlparts.cli.arguments import ConfigPath, Sets
-from keras_dlparts.cli.console import err, out, stop
+from keras_dlparts.cli.console import out, stop
 from keras_dlparts.cli.starting import interrupt_on_sigterm, start_backend
 
 
@@ -61,7 +60,7 @@ def search(
     interrupt_on_sigterm()
     try:
         if join is not None:
-            join_search(config, join, sets or (), folder, workers=workers, say=_say)
+            join_search(config, join, sets or (), folder, workers=workers)
             return
         found = search_config(
             config,
@@ -77,17 +76,12 @@ def search(
             listen=listen,
             resume=resume,
             fork=fork,
-            console=err,
         )
     except KeyboardInterrupt:
         stop(1, "stopped. Continue with the same command and --resume")
     except SearchFailed as error:
         stop(1, str(error))
     _print_search(found)
-
-
-def _say(line):
-    err.print(escape(line), soft_wrap=True)
 
 
 def _print_search(found):

@@ -23,6 +23,7 @@ def show(name: PartName, as_json: AsJson = False):
                 "formula": about.module_doc,
                 "doc": about.doc,
                 "arguments": dict(about.arguments),
+                "types": {one.name: one.annotation for one in about.parameters},
             }
             for part, about in found
         ]
@@ -33,9 +34,10 @@ def show(name: PartName, as_json: AsJson = False):
         for text in filter(None, (about.module_doc, about.doc)):
             out.print(f"{escape(text)}\n", highlight=False, soft_wrap=True)
         if about.arguments:
-            table = Table("argument", "default", box=None, pad_edge=False)
-            for argument, default in about.arguments:
-                table.add_row(argument, escape(default or "required"))
+            table = Table("argument", "default", "type", box=None, pad_edge=False)
+            for one in about.parameters:
+                row = (one.name, one.default or "required", one.annotation or "")
+                table.add_row(*map(escape, row))
             out.print(table, "")
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from keras_dlparts.cli.arguments import ConfigPath, Sets
-from keras_dlparts.cli.console import err, out, stop
+from keras_dlparts.cli.console import out, stop
 from keras_dlparts.cli.starting import interrupt_on_sigterm, start_backend
+from keras_dlparts.support import progress
 
 
 def train(
@@ -42,7 +42,7 @@ def train(
 
     interrupt_on_sigterm()
     try:
-        run = train_config(config, sets, folder, resume, epochs, _say)
+        run = train_config(config, sets, folder, resume, epochs)
     except KeyboardInterrupt:
         stop(1, "stopped. Continue with the same command and --resume")
     except NonFiniteError as error:
@@ -55,7 +55,7 @@ def _launch_workers(config, sets):
     """Start the workers and end with them, if the config asks for several on this
     machine and this process is none of them."""
     from keras_dlparts.config.experiment import opened
-    from keras_dlparts.distribute import cluster, launcher
+    from keras_dlparts.distribute import cluster, launched, launcher
 
     asked = opened(config, sets)[0].values.get("distribute")
     asked = asked if isinstance(asked, dict) else {}
@@ -64,9 +64,5 @@ def _launch_workers(config, sets):
     if asked.get("use") != "multi_worker" or type(workers) is not int or workers < 1:
         return
     if cluster.find() is None:
-        raise SystemExit(launcher.launch(sys.argv[1:], workers, _say))
-    launcher.follow()
-
-
-def _say(line):
-    err.print(escape(line), soft_wrap=True)
+        raise SystemExit(launcher.launch(sys.argv[1:], workers, progress.news()))
+    launched.follow()

@@ -1,9 +1,16 @@
 """Configs: a file or a dict -> a compiled model."""
 
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from keras_dlparts.config.experiment import Experiment, load
 
+if TYPE_CHECKING:
+    import keras
 
-def build(config, sets=()):
+
+def build(config: str | os.PathLike | dict, sets: Sequence[str] = ()) -> "keras.Model":
     """Build and compile the model that a config describes.
 
     Args:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import keras
 
 from keras_dlparts.backend import keras_private
+from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
-from keras_dlparts.config.construct import construct
+from keras_dlparts.config.construct import construct, own_words
 from keras_dlparts.config.graph import build_model
 
 
@@ -26,6 +27,32 @@ def assemble(experiment, data=None):
     """
     document, settings = experiment.document, experiment.settings
     keras.utils.set_random_seed(settings.seed)
+    data, callbacks, spec, batch = made_without_model(experiment, data)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.dtype_policy)
+    try:
+        with keras_private.names_from_the_start():
+            model = compile_model(experiment, build_model(experiment, spec))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if data is not None:
+        try:
+            adapt(model, data.train)
+        except Exception as error:
+            message = f"does not fit the data: {own_words(error)}"
+            document.problem(("model",), message)
+            document.raise_problems()
+        check_fit(experiment, model, batch)
+    return Assembled(data, model, callbacks)
+
+
+def made_without_model(experiment, data=None):
+    """(data, callbacks, the inputs' spec, the first batch) of a config.
+
+    The data is read, and a ConfigError tells what is wrong with it. `data` is the
+    source that the config names, where it was made before.
+    """
+    document = experiment.document
     if data is None:
         data = construct(document, experiment.data)
     callbacks = construct(document, experiment.callbacks)
@@ -37,13 +64,4 @@ def assemble(experiment, data=None):
         except Exception as error:
             document.problem(("data",), f"{experiment.data.part.name}: {error}")
             document.raise_problems()
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(settings.dtype_policy)
-    try:
-        with keras_private.names_from_the_start():
-            model = compile_model(experiment, build_model(experiment, spec))
-    finally:
-        keras.config.set_dtype_policy(policy)
-    if data is not None:
-        check_fit(experiment, model, batch)
-    return Assembled(data, model, callbacks)
+    return data, callbacks, spec, batch

@@ -1,8 +1,11 @@
-"""Check a search space by what it can become, before a search finds out by failing.
+"""Check all that a search space can become, so that no trial fails by a bad value.
 
 Each branch of each `one_of` is assembled once, and every part is made with the least,
 the most and each listed value that its arguments may take.
 """
+
+import os
+from collections.abc import Sequence
 
 from keras_dlparts.config.assemble import assemble
 from keras_dlparts.config.calls import written
@@ -13,7 +16,7 @@ from keras_dlparts.config.searched import default_of
 from keras_dlparts.config.whole_space import assignment, whole_space
 
 
-def check_config(config, sets=()):
+def check_config(config: str | os.PathLike | dict, sets: Sequence[str] = ()):
     """Check a config and all that its search space holds.
 
     Returns: the model of the defaults, assembled, and the list of searched values.
@@ -28,7 +31,7 @@ def check_opened(document, given):
     """As `check_config`, for a config that was opened."""
     spaces = whole_space(document)
     if document.problems:
-        settled(document, given)  # raises, with what else is wrong
+        settled(document, given)  # raises with these problems and others
     made, seen, problems = _Made(), set(), []
 
     def attempt(use, choose):
@@ -78,6 +81,8 @@ class _Made:
 def _values(spec):
     if spec["search"] in ("int", "float"):
         return [spec["min"], spec["max"]]
+    if spec["search"] == "bool":
+        return [False, True]
     return spec["values"] if spec["search"] == "choice" else []
 
 
@@ -87,7 +92,7 @@ def _most_values(spaces):
 
 def _nth(name, spec, n):
     values = _values(spec)
-    # Repeated often, layers only cost time here: their arguments are the same.
+    # The arguments of repeated layers are the same however often they are repeated.
     if not values or name.endswith(".repeat"):
         return default_of(name, spec)
     return values[n % len(values)]

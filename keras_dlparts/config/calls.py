@@ -30,6 +30,7 @@ class Call:
 
 
 def written(value):
+    """A value as a config says it: calls as `{use: ...}` with every default."""
     if isinstance(value, Call):
         return value.written()
     if isinstance(value, list):

@@ -14,7 +14,7 @@ def compile_model(experiment, model):
     metrics = construct(document, experiment.metrics)
     document.raise_problems()
     options = experiment.settings.compile.model_dump()
-    if options["steps_per_execution"] == "auto":  # the training finds out
+    if options["steps_per_execution"] == "auto":  # a training decides it later
         options["steps_per_execution"] = 1
     try:
         model.compile(optimizer, loss, metrics=metrics, **options)
@@ -58,7 +58,7 @@ def check_fit(experiment, model, batch):
 
 
 def _check_labels(document, experiment, batch, prediction):
-    """A class beyond the output's width trains to NaN without a word."""
+    """Note a label that the model has no output for: its loss would be NaN."""
     if experiment.loss.part.name != "keras.SparseCategoricalCrossentropy":
         return
     if not (keras.ops.is_tensor(prediction) and hasattr(batch[1], "max")):

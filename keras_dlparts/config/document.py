@@ -12,9 +12,10 @@ MAX_VALUES = 50_000
 class Document:
     """Values (dicts, lists, scalars), where they stand, and the problems so far.
 
-    `keys` and `marks` map a path to the (line, column), from 1, of its key and of
-    its value; `shown` maps a path to the path the user wrote, where the two differ
-    (after a `repeat` or a `one_of` was settled). A dict given in Python has none.
+    `keys` and `marks` map a path to the (line, column), counted from 1, of its key and
+    of its value; a dict given in Python has none. `shown` maps a path to the one that
+    the user wrote, where the two differ: after a `repeat` or a `one_of` was settled.
+    `bad` holds the paths at which something is wrong.
     """
 
     values: object
@@ -32,7 +33,7 @@ class Document:
         else:
             known = (path[:end] for end in range(len(path), -1, -1))
             at = next((self.marks[p] for p in known if p in self.marks), ())
-        if isinstance(at, str):  # "--set ..." stands for itself
+        if isinstance(at, str):  # an override, "--set ...", which no file holds
             return at, ()
         return self.name, at
 

@@ -1,27 +1,20 @@
 """A config, read and checked: everything known about it before Keras builds it."""
 
 import copy
-import functools
 import importlib.metadata
-import importlib.util
 import os
-import re
-import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pydantic
-
-from keras_dlparts import distribute
 from keras_dlparts.config import read, schema, space
+from keras_dlparts.config.backends import backend_version, default_backend, use_backend
 from keras_dlparts.config.calls import Call, distributions, written
 from keras_dlparts.config.document import Document
-from keras_dlparts.config.errors import did_you_mean, path_text, shown
-from keras_dlparts.config.overrides import override, reached
-from keras_dlparts.config.parts import METRIC_WORDS, check_part, text_hint
+from keras_dlparts.config.overrides import override
+from keras_dlparts.config.parts import METRIC_WORDS, check_part
+from keras_dlparts.config.settings import read_settings
 from keras_dlparts.config.signature import arguments
-
-BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 @dataclass
@@ -39,6 +32,7 @@ class Experiment:
     callbacks: list = field(default_factory=list)
 
     def calls(self):
+        """The calls of all parts, in the order in which they are made."""
         model = self.model if isinstance(self.model, list) else [self.model]
         several = [self.data, *model, self.optimizer, self.loss]
         several += [*self.metrics, *self.callbacks]
@@ -68,14 +62,11 @@ class Experiment:
         return {key: parts.get(key, value) for key, value in plain.items()}
 
 
-@functools.cache  # reads what every installed distribution says of itself
-def backend_version(backend):
-    """{distribution: version} of the package that provides a backend."""
-    names = importlib.metadata.packages_distributions().get(BACKENDS[backend], [])
-    return {name: importlib.metadata.version(name) for name in sorted({*names})[:1]}
-
-
-def load(config, sets=(), choose=space.default_of):
+def load(
+    config: str | os.PathLike | dict,
+    sets: Sequence[str] = (),
+    choose: Callable = space.default_of,
+) -> Experiment:
     """Read and check a config: a path, or the dict itself.
 
     Args:
@@ -101,18 +92,12 @@ def opened(config, sets=()):
 
 
 def settled(document, given, choose=space.default_of):
-    """The experiment of an opened config, each searched value as `choose` says."""
+    """The experiment of a config that was opened, with `choose` for searched values."""
     document = space.settle(document, choose)
-    settings = _settings(document)
-    if settings is not None and settings.name is None:
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(document.name or "run").stem)
-        settings.name = stem.strip("-._")[:80] or "run"
-    if settings is not None:
-        _check_checkpoints(document, settings)
+    settings = read_settings(document)
     if settings is not None and settings.backend:
         use_backend(document, settings.backend)
-    if settings is not None:
-        _check_distribute(document, settings.distribute)
+    default_backend()
     experiment = Experiment(document, settings, given)
     _check_parts(experiment)
     if document.problems:
@@ -121,18 +106,8 @@ def settled(document, given, choose=space.default_of):
     return experiment
 
 
-def _check_checkpoints(document, settings):
-    every, steps = settings.fit.checkpoint_every, settings.compile.steps_per_execution
-    if every and steps != "auto" and every < steps:
-        message = (
-            f"no checkpoint within a call: must be >= compile.steps_per_execution, "
-            f"{steps}. Received: {every}"
-        )
-        document.problem(("fit", "checkpoint_every"), message)
-
-
 def _construct_clean_parts(experiment):
-    """Find what constructors refuse too, so that all is said at once."""
+    """Note what the constructors of sound parts refuse, so that all is told at once."""
     from keras_dlparts.config.construct import construct
 
     for call in experiment.calls():
@@ -152,102 +127,8 @@ def _document(config):
     return document
 
 
-def _settings(document):
-    try:
-        return schema.Config.model_validate(copy.deepcopy(document.values))
-    except pydantic.ValidationError as error:
-        for item in error.errors(include_url=False):
-            _note(document, item)
-    return None
-
-
-_UNKNOWN, _MISSING = "extra_forbidden", "missing"
-# pydantic's kinds of error, in words for those who never saw Python.
-_WORDS = {
-    "model_type": "a mapping of keys is expected",
-    "dict_type": "a mapping of keys is expected",
-    "list_type": "a list is expected",
-    "string_type": "text is expected",
-    "int_type": "a whole number is expected",
-    "float_type": "a number is expected",
-    "bool_type": "true or false is expected",
-    "string_pattern_mismatch": "up to 80 letters, digits and . _ - are expected, a "
-    "letter or digit first",
-}
-
-
-def _note(document, item):
-    """A pydantic error in our words, at the config's path."""
-    path = tuple(item["loc"])
-    if item["type"] != _MISSING:
-        # pydantic adds the names of unions' branches to the path
-        path = path[: reached(document.values, path)]
-    if item["type"] == _UNKNOWN:
-        section = schema.Config
-        for step in path[:-1]:
-            section = section.model_fields[step].annotation
-        hint = did_you_mean(path[-1], section.model_fields)
-        document.problem(path, f"unknown key {path[-1]!r}; {hint}", key=True)
-        return
-    if item["type"] == _MISSING:
-        document.problem(path[:-1], f"`{path_text(path)}:` is missing")
-        return
-    if path in document.bad:  # the next branch of a union says so, too
-        return
-    received = item["input"]
-    message = _WORDS.get(item["type"], item["msg"].replace("Input should", "must"))
-    if path == ("compile", "jit_compile"):
-        message = "true, false or 'auto' is expected"
-    if received is None:
-        message += "; leave the key out for its default"
-    elif item["type"] == "list_type":
-        message += ": each item after `- `, or all in [...]"
-    elif isinstance(received, str):
-        message += text_hint(received, message)
-    key = item["loc"][-1] == "[key]"
-    message = f"{message}{' as the key' * key}. Received: {shown(received)}"
-    document.problem(path, message, key)
-
-
-def use_backend(document, wanted):
-    """Run on the wanted Keras backend, which is chosen before Keras is imported."""
-    running = sys.modules["keras"].backend.backend() if "keras" in sys.modules else None
-    if running is None:
-        os.environ["KERAS_BACKEND"] = wanted
-    elif running != wanted:
-        document.problem(
-            ("backend",),
-            f"the config is for {wanted}, but Keras already runs on {running}; set "
-            f"KERAS_BACKEND={wanted} before Python starts",
-        )
-
-
-def default_backend():
-    """Choose an installed backend where nothing else does."""
-    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
-        return
-    for backend, module in BACKENDS.items():
-        if importlib.util.find_spec(module):
-            os.environ["KERAS_BACKEND"] = backend
-            return
-    raise ImportError(
-        "No Keras backend is installed. Install one: "
-        "pip install 'keras-dlparts[tensorflow]' (or [cpu], [gpu], [jax], [torch])"
-    )
-
-
-def _check_distribute(document, chosen):
-    """Note the options that the strategy does not take."""
-    known = distribute.options(chosen.use)
-    for name in chosen.options():
-        if name not in known:
-            hint = did_you_mean(name, [*known, *schema.Distribute.model_fields])
-            message = f"unknown option of {chosen.use}; {hint}"
-            document.problem(("distribute", name), message, key=True)
-
-
 def _check_parts(experiment):
-    default_backend()
+    """Make calls of the parts that a config names; note what is wrong with them."""
     document, values = experiment.document, experiment.document.values
     one = {"data": "data", "optimizer": "optimizers", "loss": "losses"}
     for key, kind in one.items():
@@ -270,7 +151,7 @@ def _check_parts(experiment):
     for key in ("metrics", "callbacks"):
         several = values.get(key, [])
         if not isinstance(several, list):
-            continue  # pydantic has said so
+            continue  # noted with the settings
         checked = [
             item
             if key == "metrics" and item in METRIC_WORDS

@@ -86,7 +86,7 @@ class _Graph:
         self.document.raise_problems()
         try:
             return keras.Model(self.inputs, self.last, name=self.name)
-        except ValueError as error:  # a name that Keras gave another layer
+        except ValueError as error:  # two layers of one name
             self.document.problem(("model",), own_words(error))
         return None
 

@@ -97,7 +97,7 @@ def _kind_schema(kind):
             continue
         use = {"enum": [short, full], "description": about.doc.partition("\n")[0]}
         own = {one.name: _argument(one, kind) for one in about.parameters}
-        # An editor offers what comes first.
+        # An editor offers the first ones first.
         common = {k: v for k, v in _common(kind).items() if k not in own}
         required = [one.name for one in about.parameters if one.default is None]
         variants.append(
@@ -107,7 +107,7 @@ def _kind_schema(kind):
                 "additionalProperties": about.open_ended,
             }
         )
-    # An alias such as `adam` has many spellings.
+    # Aliases such as `adam` and `he_normal` have too many spellings to list.
     alias = {"pattern": "^([a-z0-9_]+|[A-Z]+)$", "not": {"enum": names}}
     variants.append({"properties": {"use": alias}})
     text = {"type": "string", "anyOf": [{"enum": sorted({*names})}, alias]}

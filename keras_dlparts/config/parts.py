@@ -14,7 +14,7 @@ from keras_dlparts.config.signature import (
     types_of,
 )
 
-# Strings that Keras itself reads by the loss they stand beside.
+# Texts that Keras turns into a metric of its own choice, which depends on the loss.
 METRIC_WORDS = ("accuracy", "acc", "crossentropy", "ce")
 
 
@@ -25,7 +25,7 @@ def check_part(document, value, kind, path, layer=False):
     """
     bare = isinstance(value, str)
     if not bare and not (isinstance(value, dict) and "use" in value):
-        if path not in document.bad:  # a search that was refused has no value
+        if path not in document.bad:  # a search that was refused: it has no value
             document.problem(path, _not_a_part(kind, value))
         return None
     at = path if bare else (*path, "use")
@@ -102,7 +102,7 @@ def _checked(document, value, taken, path, default=REQUIRED):
     """
     if type(plain(default)) is type(value) and plain(default) == value:
         return value
-    if path in document.bad:  # a search that was refused has no value
+    if path in document.bad:  # a search that was refused: it has no value
         return value
     several = taken.inside(value)
     if isinstance(value, dict) and "use" in value:
@@ -134,7 +134,8 @@ def _names_a_part(text, taken):
         return False
     if "str" in taken.scalars:  # Keras reads its own names: he_normal
         return "." in text
-    return taken.scalars <= {"null"} or _has(_kind(taken.kinds, text), text)
+    known_only = taken.literals or taken.scalars - {"null"}
+    return not known_only or _has(_kind(taken.kinds, text), text)
 
 
 def _kind(kinds, name):
@@ -185,7 +186,7 @@ def suggestion(taken, value, message):
 
 
 def text_hint(text, message):
-    """Why a file's text is no number or truth value, where it looks like one."""
+    """Why a text is no number or truth value, where it looks like one."""
     if "true" in message and text.lower() in ("yes", "no", "on", "off"):
         return " (YAML 1.2 reads yes, no, on, off as text)"
     if ("number" in message or "integer" in message) and is_number(text):

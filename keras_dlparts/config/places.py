@@ -1,7 +1,7 @@
 """Where the keys and values of a valid TOML or JSON text stand.
 
-`tomllib` and `json` give values without places. This walks a text that they have
-already accepted, so it may be loose about what is valid and strict about nothing.
+`tomllib` and `json` give values without places. This walks the text once more and
+notes the places. They have accepted the text before, so nothing is checked here.
 JSON's objects and arrays are walked as TOML's inline tables and arrays.
 """
 
@@ -103,7 +103,7 @@ class _Walk:
             path = (*path, step)
             self.keys.setdefault(path, at)
             self.values.setdefault(path, at)
-        if self.keys[path] != at:  # in JSON only: TOML refuses it
+        if self.keys[path] != at:  # given before: only JSON allows that
             self.repeated.append((path, at))
         self.i += 1  # the "=" or ":"
         self.value(path)

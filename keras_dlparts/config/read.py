@@ -1,8 +1,7 @@
 """A YAML, TOML or JSON file -> a Document: plain data and nothing else.
 
-Strict where the formats are treacherous: YAML 1.2 scalars (`no` is text, `1e-3`
-a number), no tags, no duplicate keys, text keys only; size, depth and aliases
-are capped.
+YAML is read by version 1.2: `no` is text and `1e-3` is a number. In all three formats
+keys are text and stand once; tags are refused; size, depth and aliases are limited.
 """
 
 import json
@@ -92,7 +91,7 @@ def _toml(text, document):
 def _json(text, document):
     refuse_long_numbers(text, document)
     try:
-        # A Decimal is no config value, so that NaN is refused later, at its place.
+        # `NaN` becomes a Decimal, which no config takes: it is refused at its place.
         document.values = json.loads(text, parse_constant=Decimal)
     except json.JSONDecodeError as error:
         invalid(document, "JSON", error.msg, error.lineno, error.colno)

@@ -6,15 +6,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from keras_dlparts import distribute
 
-Part = Any  # json_schema.py says what it may be
-# Keys of YAML and JSON mappings are text; Keras wants class numbers.
+Part = Any  # checked by `parts.py`
+# Keys of a config are text, and Keras needs the numbers of classes.
 ClassWeight = dict[
     Annotated[int, BeforeValidator(lambda k: int(k) if str(k).isdigit() else k)], float
 ]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Compile(Section):
@@ -22,7 +22,7 @@ class Compile(Section):
 
     jit_compile: bool | Literal["auto"] = "auto"
     run_eagerly: bool = False
-    # "auto": as many as `training/chunks.py` finds worth while.
+    # "auto": the training measures how many are worth while.
     steps_per_execution: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
 
@@ -31,9 +31,9 @@ class Distribute(Section):
 
     model_config = ConfigDict(extra="allow", strict=True)
     use: Literal[distribute.NAMES] = "none"
-    # Of a batch that the replicas cannot share evenly.
+    # What becomes of a batch that the replicas cannot share evenly.
     remainder: Literal["drop", "error"] = "drop"
-    scale_learning_rate: bool = False  # by the number of replicas
+    scale_learning_rate: bool = False  # whether it is multiplied by their number
 
     def options(self):
         return dict(self.model_extra)
@@ -50,7 +50,7 @@ class Fit(Section):
     epochs: int = Field(10, ge=1)
     class_weight: ClassWeight | None = None
     validation_freq: int = Field(1, ge=1)
-    # Steps between two checkpoints; None: one at the end of each epoch.
+    # How many steps lie between two checkpoints. None: one at the end of each epoch.
     checkpoint_every: int | None = Field(None, ge=1)
 
     def arguments(self):
@@ -61,7 +61,7 @@ class Fit(Section):
 class Pretrain(Section):
     """Greedy layer-wise learning before `fit`, of a model that offers it (DBN)."""
 
-    epochs: int = Field(0, ge=0)  # of each layer; 0: none
+    epochs: int = Field(0, ge=0)  # of each layer
     learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.5, ge=0, lt=1)
     k: int = Field(1, ge=1)
@@ -114,6 +114,6 @@ class Config(Section):
     dtype_policy: Literal[
         "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
     ] = "float32"
-    # Written into a resolved config; a run on other versions says so.
+    # A resolved config has these two, and a run on other versions warns.
     backend: Literal["tensorflow", "jax", "torch"] | None = None
     versions: dict[str, str] = {}

@@ -10,7 +10,7 @@ import inspect
 import textwrap
 
 from keras_dlparts.backend.keras_private import LAYER_MODULE
-from keras_dlparts.config import keras_types, types
+from keras_dlparts.config import annotations, keras_types, types
 from keras_dlparts.static import handed_on
 
 REQUIRED = inspect.Parameter.empty
@@ -40,7 +40,7 @@ def types_of(target):
         if annotation is REQUIRED:
             found[name] = types.ANY
         else:
-            found[name] = types.usable(types.of_annotation(annotation, module))
+            found[name] = annotations.of_annotation(annotation, module)
     return found
 
 
@@ -60,7 +60,7 @@ def type_of(argument):
         annotation = keras_types.annotation(argument.owner, argument.name, known)
     if annotation is None:
         return types.ANY, default
-    return types.usable(types.of_source(annotation, argument.module)), default
+    return annotations.of_source(annotation, argument.module), default
 
 
 def _is_keras(module):
@@ -115,6 +115,6 @@ def _named(signature):
 def _handed_on(base):
     try:
         source = textwrap.dedent(inspect.getsource(base.__init__))
-    except (OSError, TypeError):  # no source: whatever is in **kwargs goes on
+    except (OSError, TypeError):  # without its source all of **kwargs count
         return set(), 0, True
     return handed_on(ast.parse(source))

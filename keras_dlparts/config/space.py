@@ -22,14 +22,8 @@ from keras_dlparts.config.errors import (
     path_text,
     shown,
 )
-from keras_dlparts.config.searched import (
-    branch_labels,
-    default_of,
-    is_space,
-    problems_of,
-)
-
-MAX_REPEAT = 1000
+from keras_dlparts.config.grammar import MAX_REPEAT, At, Walk
+from keras_dlparts.config.searched import branch_labels, default_of
 
 
 def settle(document, choose=default_of):
@@ -40,101 +34,62 @@ def settle(document, choose=default_of):
     settled = Document(None, name=document.name, problems=list(document.problems))
     settled.marks = {path: at for path, at in document.marks.items() if not path}
     walk = _Settle(document, settled, choose)
-    settled.values = walk.mapping(document.values, (), (), ())
+    # Key by key: at the top `search:` is a section, and no searched value.
+    values = document.values.items()
+    settled.values = {key: walk.value(value, At().below(key)) for key, value in values}
     return settled
 
 
-class _Settle:
-    """Walks the values with three paths for each.
-
-    `old` is where it stands in the file, `new` where in the result, and `name` is
-    what its choice is called: as `old`, with the branches and repetitions in it.
-    """
+class _Settle(Walk):
+    """Follows one choice. Places and paths of the result are noted on the way."""
 
     def __init__(self, source, target, choose):
         self.source = source
         self.target = target
         self.choose = choose
-        self.here = ()
         self.count = 0
 
-    def value(self, value, old, new, name):
+    def enter(self, at):
         self.count += 1
         if self.count > MAX_VALUES:
-            at = self.source.place(old)
+            place = self.source.place(at.old)
             message = f"more than {MAX_VALUES} values, once repeated"
-            raise ConfigError([Problem(*at, path_text(old), message)])
+            raise ConfigError([Problem(*place, path_text(at.old), message)])
         for places, moved in (
             (self.source.keys, self.target.keys),
             (self.source.marks, self.target.marks),
         ):
-            if old in places:
-                moved[new] = places[old]
-        if old != new:
-            self.target.shown[new] = old
-        if is_space(value):
-            return self.space(value, old, new, name)
-        if isinstance(value, dict):
-            return self.mapping(value, old, new, name)
-        if isinstance(value, list):
-            settled = []
-            self.extend(settled, value, old, new, name)
-            return settled
-        return value
+            if at.old in places:
+                moved[at.new] = places[at.old]
+        if at.old != at.new:
+            self.target.shown[at.new] = at.old
 
-    def mapping(self, items, old, new, name):
-        return {
-            k: self.value(v, (*old, k), (*new, k), (*name, k)) for k, v in items.items()
-        }
+    def note(self, at, below, message, key=False):
+        # Places are known for the paths that the user wrote.
+        self.source.problem((*at.old, *below), message, key)
+        self.target.problems.append(self.source.problems.pop())
+        self.target.bad.add(at.new)
 
-    def extend(self, settled, items, old, new, name):
-        """Append the settled items of a list, the repeated ones as often as said."""
-        for i, item in enumerate(items):
-            path, called, at = (*old, i), (*name, i), (*new, len(settled))
-            if not (isinstance(item, dict) and "repeat" in item):
-                settled.append(self.value(item, path, at, called))
-                continue
-            called = (*called, "repeat")
-            for n in range(self.repeat_count(item, path, at, called)):
-                self.extend(settled, item["of"], (*path, "of"), new, (*called, n))
+    def space(self, spec, at):
+        chosen = self.choose(path_text(at.name), spec)
+        if spec["search"] != "one_of":
+            return chosen
+        label = branch_labels(spec["of"])[chosen]
+        return self.value(spec["of"][chosen], at.branch(chosen, label))
 
-    def repeat_count(self, item, path, new, name):
-        self.here = new
+    def times(self, item, at):
         before = len(self.target.problems)
         for key in item.keys() - {"repeat", "of"}:
             hint = did_you_mean(key, ["repeat", "of"])
-            self.note(
-                (*path, key), f"unknown key {key!r} of a repeat; {hint}", key=True
-            )
+            self.note(at, (key,), f"unknown key {key!r} of a repeat; {hint}", key=True)
         if not isinstance(item.get("of"), list):
-            self.note(path, "`repeat:` needs `of:`, the list of layers to repeat")
-        count = self.value(item["repeat"], (*path, "repeat"), (*new, "repeat"), name)
+            self.note(at, (), "`repeat:` needs `of:`, the list of layers to repeat")
+        counted = At((*at.old, "repeat"), (*at.new, "repeat"), at.name)
+        count = self.value(item["repeat"], counted)
         if len(self.target.problems) > before:
-            return 0
-        whole = isinstance(count, int) and not isinstance(count, bool)
-        if not whole or not 0 <= count <= MAX_REPEAT:
+            return []
+        if type(count) is not int or not 0 <= count <= MAX_REPEAT:
             message = f"a whole number from 0 to {MAX_REPEAT} is expected"
-            self.note((*path, "repeat"), f"{message}. Received: {shown(count)}")
-            return 0
-        return count
-
-    def space(self, spec, old, new, name):
-        self.here = new
-        wrong = [*problems_of(spec)]
-        for below, message, key in wrong:
-            self.note((*old, *below), message, key)
-        if wrong:
-            return None
-        chosen = self.choose(path_text(name), spec)
-        if spec["search"] != "one_of":
-            return chosen
-        branch = branch_labels(spec["of"])[chosen]
-        return self.value(
-            spec["of"][chosen], (*old, "of", chosen), new, (*name, branch)
-        )
-
-    def note(self, path, message, key=False):
-        # Spaces are checked where the user wrote them.
-        self.source.problem(path, message, key)
-        self.target.problems.append(self.source.problems.pop())
-        self.target.bad.add(self.here)
+            self.note(at, ("repeat",), f"{message}. Received: {shown(count)}")
+            return []
+        return [(n, ()) for n in range(count)]

@@ -4,7 +4,7 @@ import re
 
 from keras_dlparts.config.errors import ConfigError, Problem
 
-# What the formats' own parsers say, and what to do about it.
+# A piece of what the parsers of the formats say: what to do about it.
 HINTS = {
     "mapping values are not allowed": "a key stands as `key: value`, with a space "
     "after the colon, below the first letter of the key before it",

@@ -4,20 +4,19 @@
 search can name its whole space before its first trial.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keras_dlparts.config.errors import ConfigError, Problem, path_text, shown
+from keras_dlparts.config.grammar import MAX_REPEAT, At, Walk
 from keras_dlparts.config.searched import (
     branch_labels,
     default_of,
     is_space,
-    problems_of,
     steps_of,
 )
-from keras_dlparts.config.space import MAX_REPEAT
 
 MAX_SEARCHED = 1000
-# What a whole search has in common.
+# Keys whose value must be the same in every trial of a search.
 _FIXED = ("dlparts", "name", "search", "backend", "versions")
 
 
@@ -40,10 +39,10 @@ def whole_space(document):
 
     What is wrong with any of them is noted in the document.
     """
-    walk = _Walk(document)
+    walk = _All(document)
     for key, value in document.values.items():
         before = len(walk.found)
-        walk.value(value, (key,), (key,), ())
+        walk.value(value, At().below(key))
         if key in _FIXED and len(walk.found) > before:
             message = f"`{key}:` is one for a whole search; give a plain value"
             document.problem(walk.found[before].path, message)
@@ -75,59 +74,52 @@ def assignment(spaces, forced):
     return choose
 
 
-class _Walk:
-    """Walks a document's values; `name` is what `settle` would call each."""
+class _All(Walk):
+    """Follows every choice and notes each searched value on the way."""
 
     def __init__(self, document):
         self.document = document
         self.found = []
 
-    def value(self, value, path, name, given):
-        if is_space(value):
-            self.space(value, path, name, given)
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                self.value(item, (*path, key), (*name, key), given)
-        elif isinstance(value, list):
-            self.items(value, path, name, given)
+    def note(self, at, below, message, key=False):
+        self.document.problem((*at.old, *below), message, key)
 
-    def items(self, items, path, name, given):
-        for i, item in enumerate(items):
-            at, called = (*path, i), (*name, i)
-            if isinstance(item, dict) and "repeat" in item:
-                self.repeat(item, at, (*called, "repeat"), given)
-            else:
-                self.value(item, at, called, given)
+    def space(self, spec, at):
+        if len(self.found) == MAX_SEARCHED:
+            place = self.document.place(at.old)
+            message = f"more than {MAX_SEARCHED} searched values, once repeated"
+            raise ConfigError([Problem(*place, path_text(at.old), message)])
+        name = path_text(at.name)
+        self.found.append(Searched(name, spec, at.old, at.given))
+        if spec["search"] == "one_of":
+            for i, label in enumerate(branch_labels(spec["of"])):
+                given = (*at.given, (name, (label,)))
+                branch = replace(at.branch(i, label), given=given)
+                self.value(spec["of"][i], branch)
+        return spec
 
-    def repeat(self, item, path, name, given):
-        of = item.get("of")
-        if not isinstance(of, list):
-            return  # `settle` says so
+    def times(self, item, at):
+        if not isinstance(item.get("of"), list):
+            return []  # `settle` tells it
         counts = item["repeat"]
         if not is_space(counts):
             whole = isinstance(counts, int) and 0 <= counts <= MAX_REPEAT
-            for n in range(counts if whole else 0):
-                self.items(of, (*path, "of"), (*name, n), given)
-            return
-        counts = self.counts(counts, (*path, "repeat"), name, given)
-        for n in range(max(counts, default=0)):
-            enough = tuple(count for count in counts if count > n)
-            # What is there however often is no matter of the count.
-            more = () if enough == counts else ((path_text(name), enough),)
-            self.items(of, (*path, "of"), (*name, n), (*given, *more))
+            return [(n, at.given) for n in range(counts if whole else 0)]
+        counted = replace(at, old=(*at.old, "repeat"))
+        sound = self.value(counts, counted) is not None
+        counts = self._counts(counts, counted) if sound else ()
+        return [(n, _given_more(at, counts, n)) for n in range(max(counts, default=0))]
 
-    def counts(self, spec, path, name, given):
+    def _counts(self, spec, at):
         """How often a searched `repeat` may repeat; () with a problem noted."""
-        if not self.space(spec, path, name, given):
-            return ()
         default = default_of("", spec)
         if type(default) is not int or not 0 <= default <= MAX_REPEAT:
-            return ()  # `settle` says so
+            return ()  # `settle` tells it
         if spec["search"] == "int":
             low, high = spec["min"], spec["max"]
             if high > MAX_REPEAT or low < 0:
                 message = f"repeats from 0 to {MAX_REPEAT} times. Received: "
-                self.document.problem(path, message + f"{low} to {high}")
+                self.note(at, (), message + f"{low} to {high}")
                 return ()
             return tuple(steps_of(spec) if "step" in spec else range(low, high + 1))
         values = spec.get("values", ())
@@ -135,26 +127,12 @@ class _Walk:
             type(v) is int and 0 <= v <= MAX_REPEAT for v in values
         ):
             message = "`repeat:` is searched by `int`, or by `choice` of whole numbers"
-            self.document.problem(path, f"{message}. Received: {shown(spec)}")
+            self.note(at, (), f"{message}. Received: {shown(spec)}")
             return ()
         return tuple(values)
 
-    def space(self, spec, path, name, given):
-        """Note a searched value and what its branches hold; whether it is sound."""
-        wrong = [*problems_of(spec)]
-        for below, message, key in wrong:
-            self.document.problem((*path, *below), message, key)
-        if wrong:
-            return False
-        if len(self.found) == MAX_SEARCHED:
-            at = self.document.place(path)
-            message = f"more than {MAX_SEARCHED} searched values, once repeated"
-            raise ConfigError([Problem(*at, path_text(path), message)])
-        self.found.append(Searched(path_text(name), spec, path, given))
-        if spec["search"] == "one_of":
-            labels = branch_labels(spec["of"])
-            for i, label in enumerate(labels):
-                at = (*path, "of", i)
-                more = (*given, (path_text(name), (label,)))
-                self.value(spec["of"][i], at, (*name, label), more)
-        return True
+
+def _given_more(at, counts, n):
+    """On what repetition `n` depends: a count above it, unless every count is."""
+    enough = tuple(count for count in counts if count > n)
+    return at.given if enough == counts else (*at.given, (path_text(at.name), enough))

@@ -1,4 +1,4 @@
-"""Many devices by name: TensorFlow's and Keras' own strategies, and nothing of ours.
+"""Many devices by name: the strategies are TensorFlow's and Keras' own.
 
     mirrored            tf.distribute.MirroredStrategy: the devices of one machine
     multi_worker        several processes or machines, on TensorFlow or JAX
@@ -12,20 +12,35 @@ says its options. Importing this package imports no backend.
 """
 
 import importlib
+from typing import TYPE_CHECKING, Literal
 
 from keras_dlparts import static
 from keras_dlparts.distribute.picking import pick
+from keras_dlparts.support import progress
+
+if TYPE_CHECKING:
+    from keras_dlparts.backend import own_draws as own_draws
+
+__all__ = ["options", "own_draws", "replicas", "strategy"]
 
 NAMES = ("auto", "none", "mirrored", "multi_worker", "tpu", "jax_data_parallel")
 
 
-def strategy(name="auto", *, say=print, **options):
+def strategy(
+    name: Literal[
+        "auto", "none", "mirrored", "multi_worker", "tpu", "jax_data_parallel"
+    ] = "auto",
+    *,
+    verbose: Literal["auto", 0, 1] = "auto",
+    **options,
+):
     """Make a strategy by its name. Build, compile and fit a model in its `scope()`.
 
     Args:
         name: `"mirrored"`, `"multi_worker"`, `"tpu"`, `"jax_data_parallel"`, `"none"`,
             or `"auto"` for what the machine has.
-        say: Function of a line of text; it is told what `"auto"` picked, and why.
+        verbose: `"auto"` or 1 to report on standard error what `"auto"` picked, and
+            why; 0 for silence.
         **options: The strategy's own, such as `devices` of `"mirrored"`: see the
             module of that name in `keras_dlparts.distribute`. `"auto"` and `"none"`
             take none.
@@ -52,11 +67,11 @@ def strategy(name="auto", *, say=print, **options):
     if name == "auto":
         if options:
             raise ValueError(
-                "'auto' takes no options, for it is not known yet whose they are. "
+                "'auto' takes no options: which strategy takes them is not known yet. "
                 f"Received: {', '.join(options)}. Name the strategy, or leave them out"
             )
         name, why = pick()
-        say(f"distribute: auto is {name}: {why}")
+        progress.news(verbose)(f"distribute: auto is {name}: {why}")
     known = _options(name)
     if unknown := [option for option in options if option not in known]:
         raise ValueError(
@@ -67,7 +82,7 @@ def strategy(name="auto", *, say=print, **options):
     return module.strategy(**options)
 
 
-def options(name):
+def options(name: str) -> dict[str, str | None]:
     """{option: its default as source, None if required} of a strategy.
 
     >>> options("mirrored")
@@ -78,16 +93,16 @@ def options(name):
     return dict(static.describe(f"keras_dlparts.distribute.{name}:strategy").arguments)
 
 
-_options = options  # in `strategy` the name is taken
+_options = options  # `strategy` has an argument of this name
 
 
 def __getattr__(name):
-    if name == "own_draws":  # it needs Keras
+    if name == "own_draws":  # imported late, because it imports Keras
         return importlib.import_module("keras_dlparts.backend").own_draws
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def replicas(strategy):
+def replicas(strategy) -> int:
     """Among how many devices a strategy shares each batch.
 
     >>> replicas(strategy("none"))

@@ -1,7 +1,8 @@
-"""What the workers of a run tell each other besides gradients.
+"""What the workers of a run send each other besides gradients.
 
-The chief, worker 0, alone reads and writes a run's folder. What the others need of it,
-where to begin and with what weights, it sends them: they need not see its disk.
+Only the chief, worker 0, reads and writes a run's folder. It sends the others what they
+need of it, such as the epoch to begin with and the weights, so they need not see its
+disk.
 """
 
 import io
@@ -35,7 +36,7 @@ def place(strategy):
 
 
 def from_chief(strategy, make):
-    """What `make()` gives on the chief, on every worker; the others do not call it.
+    """Call `make()` on the chief, and return what it gives on every worker.
 
     Args:
         strategy: the strategy, whose workers must all call this at the same place.
@@ -80,13 +81,13 @@ def _sent(strategy, array):
     @tf.function(reduce_retracing=True)
     def add(words):
         def one():
-            # The first local replica speaks for its worker.
+            # One replica of each worker gives the worker's words, the others zeros.
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             return tf.where(replica % local == 0, words, tf.zeros_like(words))
 
         return strategy.reduce("SUM", strategy.run(one), axis=None)
 
-    # Bytes travel as whole numbers: there is no sum of bytes over workers.
+    # The bytes are sent as integers of 32 bits: bytes cannot be summed over workers.
     words = np.pad(array.view("uint8"), (0, -array.nbytes % 4)).view("int32")
     starts = range(0, max(len(words), 1), _WORDS_A_MESSAGE)
     sent = [add(tf.constant(words[i : i + _WORDS_A_MESSAGE])).numpy() for i in starts]

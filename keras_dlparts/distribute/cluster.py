@@ -1,16 +1,17 @@
-"""Who the workers are: read from what started them.
+"""Who the workers are, read from the environment that started them.
 
-`TF_CONFIG`, as TensorFlow has it, is what `dlparts train --workers` writes, too:
+Either `TF_CONFIG`, which TensorFlow defines and `dlparts train --workers` writes too:
 
     {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}
 
-Without it, the variables that SLURM's `srun` gives to each task of a step. Worker 0 is
-the chief, or the one that `TF_CONFIG` calls so.
+or, without it, the variables that SLURM's `srun` sets in each task of a step. The chief
+is worker 0, or the one that `TF_CONFIG` names as such.
 """
 
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -22,7 +23,7 @@ class Cluster:
     index: int
 
 
-def find(environ=os.environ):
+def find(environ: Mapping[str, str] = os.environ) -> Cluster | None:
     """The `Cluster` this process is in, or None if nothing says that it is in one.
 
     >>> step = {"SLURM_STEP_NUM_TASKS": "3", "SLURM_STEP_NODELIST": "node[09-10]"}
@@ -49,7 +50,7 @@ def _from_tf_config(text):
         index += len(chiefs) if kind == "worker" else 0
     except (ValueError, AttributeError, TypeError):
         raise ValueError(_rule(text)) from None
-    if not jobs and not addresses:  # an empty cluster is one process
+    if not jobs and not addresses:  # an empty cluster means a single process
         return None
     if jobs or kind not in ("chief", "worker") or not 0 <= index < len(addresses):
         raise ValueError(_rule(text))
@@ -68,7 +69,7 @@ def _from_slurm(environ):
     names = ("NODELIST", "TASKS_PER_NODE")
     nodes, tasks = (environ.get(f"SLURM_STEP_{name}", "") for name in names)
     rank, job = int(environ.get("SLURM_PROCID", 0)), int(environ.get("SLURM_JOB_ID", 0))
-    # Two jobs on a node should not want the same ports.
+    # So that two jobs on a node take different ports.
     port = 20000 + job % 10000
     hosts = [*zip(_hosts(nodes), _counts(tasks), strict=False)]
     addresses = tuple(f"{host}:{port + i}" for host, n in hosts for i in range(n))

@@ -1,4 +1,4 @@
-"""The devices that a strategy is to use: checked, and on a processor made."""
+"""The devices that a strategy is to use: looked up, or made of the processor."""
 
 from keras_dlparts import backend
 from keras_dlparts.support.checks import check_count
@@ -22,7 +22,8 @@ def named(devices, kinds, split):
             or a list of names.
         kinds: {kind: function that lists its devices' names}, the fastest first, the
             processor last.
-        split: makes the processor that many logical devices, if it is not too late.
+        split: called with a number, makes the processor that many logical devices, if
+            the backend has not started yet.
     """
     if isinstance(devices, list | tuple):
         return _listed(devices, [n for names in kinds.values() for n in names()])

@@ -12,7 +12,9 @@ from keras_dlparts.distribute.devices import check_backend, named
 from keras_dlparts.support.checks import check_count
 
 
-def strategy(devices=None):
+def strategy(
+    devices: int | list[str] | tuple[str, ...] | None = None,
+) -> keras.distribution.DataParallel:
     """A `keras.distribution.DataParallel`.
 
     Args:
@@ -22,7 +24,7 @@ def strategy(devices=None):
     """
     check_backend("jax_data_parallel", "jax")
     if devices is not None and not isinstance(devices, list | tuple):
-        # Before JAX starts; it concerns the processor alone.
+        # It must happen before JAX starts, and has no effect on accelerators.
         split(check_count("devices", devices))
     kinds = {"accelerator": _accelerators, "cpu": _processors}
     devices = named(devices, kinds, split)
@@ -42,6 +44,6 @@ def split(count):
     """Make the processor several devices, unless JAX has started."""
     import jax
 
-    # Where it is too late, whoever asks finds fewer devices than wanted.
+    # Too late, it has no effect, and `named` finds fewer devices than were asked for.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", count)

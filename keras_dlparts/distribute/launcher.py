@@ -5,13 +5,14 @@ speaks to the terminal; what the others say is kept in `workers/` in the run's f
 A worker that fails ends all, for they cannot go on without it:
 
     killed, or crashed      the others are killed at once: they wait in a call that
-                            notices only after some ten seconds
-    ended with a code       the others may find the same error, and the chief write it
-                            down: they are given some seconds for that
+                            would notice only after some ten seconds
+    ended with a code       the others are given some seconds, in which they may meet
+                            the same error and the chief may write it down
     Ctrl-C, SIGTERM, ...    passed to the chief, which notes where it stopped; then the
                             others are ended
 
-A worker ends when its launcher is gone, whatever became of it.
+A worker ends when its launcher is gone, whatever became of it; `launched.py` is its
+side of this.
 """
 
 import contextlib
@@ -23,21 +24,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import traceback
 from pathlib import Path
 
+from keras_dlparts.distribute.launched import FOLDER
 from keras_dlparts.support.files import write_json
 from keras_dlparts.support.processes import ending, environment
 
-# Where a worker finds the launcher's folder.
-_FOLDER = "DLPARTS_LAUNCHER"
 _LOOK_SECONDS = 0.1
-_STOP_SECONDS = 30  # for a chief to end after a signal, its report included
-_AGAIN_SECONDS = 5
-_SAME_ERROR_SECONDS = 20
-_LAST_SECONDS = 120  # for the others, when one is done
+_STOP_SECONDS = 30  # that a chief has to end after a signal, its report included
+_AGAIN_SECONDS = 5  # between two signals to the chief
+_SAME_ERROR_SECONDS = 20  # that the chief has to meet the error of another worker
+_LAST_SECONDS = 120  # that the others have to end when one has ended well
 
 
 def launch(arguments, workers, say):
@@ -93,21 +91,22 @@ class _Crew:
         task = {"type": "worker", "index": index}
         told = {
             "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task}),
-            _FOLDER: str(self.folder),
+            FOLDER: str(self.folder),
         }
         if {"grpc_proxy", "http_proxy", "https_proxy"} & os.environ.keys():
-            told["no_grpc_proxy"] = "127.0.0.1"  # a proxy is for the web
+            # gRPC would go through the proxy that is set for the web.
+            told["no_grpc_proxy"] = "127.0.0.1"
         with contextlib.ExitStack() as stack:
-            log = None  # the chief's goes where the launcher's goes
+            log = None  # the chief writes to where the launcher does
             if index:
                 log = stack.enter_context((self.folder / f"{index}.log").open("wb"))
             return subprocess.Popen(
                 [sys.executable, "-m", "keras_dlparts", *self.arguments],
-                # Closed when the launcher ends, which `follow` sees.
+                # Closed when the launcher ends, which `launched.follow` sees.
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C is for the launcher, which passes it on.
+                # So that Ctrl-C reaches the launcher only, which passes it on.
                 start_new_session=True,
                 env={**os.environ, **environment(index, self.count), **told},
             )
@@ -118,7 +117,8 @@ class _Crew:
             code = process.poll()
             if code is not None and index not in self.codes:
                 self.codes[index] = code
-        # Of several that ended together one that was killed is the cause.
+        # Of several that ended at once the one that was killed is the cause; its
+        # code is negative and comes first.
         failed = sorted((c, i) for i, c in self.codes.items() if c)
         if self.first is None and failed:
             self.first = failed[0][1]
@@ -156,8 +156,9 @@ class _Crew:
         chief = self.processes[0]
         deadline = time.monotonic() + _STOP_SECONDS
         while time.monotonic() < deadline and not (len(asked) > 1 or 0 in self.codes):
-            # Again, for Python drops the exception of a signal that comes while a
-            # library calls back; but not when it has begun to note where it stopped.
+            # Sent repeatedly, because Python drops the exception of a signal that
+            # arrives while a library calls back into Python; but not once the chief
+            # has begun to note where it stopped.
             if chief.poll() is None and _state(_run(self.folder)) in (None, "running"):
                 chief.send_signal(signal.SIGTERM)
             self._wait(_AGAIN_SECONDS, lambda: len(asked) > 1 or 0 in self.codes)
@@ -172,7 +173,7 @@ def _reserved():
 
 @contextlib.contextmanager
 def _signals(note):
-    """Note the signals that would end this process, instead of ending."""
+    """Call `note` with the number of each signal that would end this process."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {n: signal.signal(n, lambda number, _: note(number)) for n in numbers}
     try:
@@ -204,9 +205,9 @@ def _state(run):
 
 
 def _note(run, message, stopped):
-    """Say in the run's folder why it ended, where nobody did."""
+    """Write why the run ended into its folder, unless a worker has done so."""
     path = run / "status.json"
-    with contextlib.suppress(OSError, ValueError):  # killed before it wrote any
+    with contextlib.suppress(OSError, ValueError):  # there may be no status yet
         status = json.loads(path.read_text())
         if status["state"] == "running":
             status |= {"state": "stopped" if stopped else "failed", "message": message}
@@ -218,46 +219,3 @@ def _tail(folder, index):
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     said = [line for line in lines if "absl::InitializeLog" not in line][-10:]
     return "\n".join(["It said last:", *said]) if said else "Its messages are above."
-
-
-def folder():
-    """The launcher's folder, deleted when it ends; None if nothing launched this."""
-    return os.environ.get(_FOLDER)
-
-
-def follow():
-    """In a worker: end when the launcher is gone, even if nobody could tell."""
-
-    def watch():
-        os.read(0, 1)  # nothing is ever written
-        os._exit(1)
-
-    if folder():
-        threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def ended_by_errors():
-    """In one worker of several: end at once where this context ends by an error.
-
-    Left to itself Python would wait at its end, where JAX waits for all workers.
-    """
-    try:
-        yield
-    except BaseException as error:
-        code = error.code if isinstance(error, SystemExit) else 1
-        if not code or not any(
-            map(os.environ.get, ("TF_CONFIG", "SLURM_STEP_NUM_TASKS"))
-        ):
-            raise
-        if not isinstance(error, SystemExit):
-            traceback.print_exc()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(code if isinstance(code, int) else 1)
-
-
-def tell_run(path):
-    """In the chief: tell the launcher which folder the run has."""
-    if folder():
-        Path(folder(), "run").write_text(str(Path(path).absolute()))

@@ -10,7 +10,7 @@ import functools
 from keras_dlparts.distribute.devices import check_backend, named
 
 
-def strategy(devices=None):
+def strategy(devices: int | list[str] | tuple[str, ...] | None = None):
     """A `tf.distribute.MirroredStrategy`.
 
     Args:
@@ -28,14 +28,17 @@ def strategy(devices=None):
 
     kinds = {kind: logical(kind) for kind in ("GPU", "CPU")}
     if not tf.config.list_physical_devices("GPU"):
-        kinds = {"CPU": kinds["CPU"]}  # asked for its devices TensorFlow would start
+        kinds = {"CPU": kinds["CPU"]}  # listing logical GPUs would start TensorFlow
     return _mirrored(tuple(named(devices, kinds, split)))
 
 
 @functools.cache
 def _mirrored(devices):
-    """The strategy of these devices; there is one in a process. Each numbers its sums
-    from the same number on, so those of two strategies would get mixed up."""
+    """The strategy of these devices, the same one for every call in a process.
+
+    Each strategy numbers its sums over the devices from the same number on, so the sums
+    of two strategies of the same devices would be mixed up.
+    """
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(devices)
@@ -46,7 +49,7 @@ def split(count):
     import tensorflow as tf
 
     processor = tf.config.list_physical_devices("CPU")[0]
-    # Where it is too late, whoever asks finds fewer devices than wanted.
+    # Too late, it has no effect, and `named` finds fewer devices than were asked for.
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(
             processor, [tf.config.LogicalDeviceConfiguration()] * count

@@ -5,8 +5,10 @@ are summed over all workers, so that all copies take the same step. On TensorFlo
 is `tf.distribute.MultiWorkerMirroredStrategy`, on JAX `keras.distribution.DataParallel`
 after `keras.distribution.initialize`.
 
-Who the workers are says the environment: see `keras_dlparts.distribute.cluster`.
+The environment says who the workers are: see `keras_dlparts.distribute.cluster`.
 """
+
+from typing import Literal
 
 import keras
 
@@ -17,7 +19,10 @@ from keras_dlparts.support.checks import check_count, check_word
 _COMMUNICATION = ("auto", "ring", "nccl")
 
 
-def strategy(workers=None, communication="auto"):
+def strategy(
+    workers: int | None = None,
+    communication: Literal["auto", "ring", "nccl"] = "auto",
+):
     """A `tf.distribute.MultiWorkerMirroredStrategy`, or on JAX a `DataParallel`.
 
     Make it before anything else of TensorFlow or JAX.
@@ -73,7 +78,7 @@ def _tensorflow(found, communication):
 def _jax(found, communication):
     import jax
 
-    # It takes SIGTERM for a warning of its own, and the process would not stop.
+    # This service of JAX would catch SIGTERM, and the process would not stop.
     jax.config.update("jax_enable_preemption_service", False)
     keras.distribution.initialize(found.addresses[0], len(found.addresses), found.index)
     # Each process feeds its own share.

@@ -4,14 +4,14 @@ import contextlib
 
 
 class OneDevice:
-    """A strategy that shares nothing; it has what the code around one asks for."""
+    """A strategy of one device, with what callers use of every strategy."""
 
     num_replicas_in_sync = 1
 
-    def scope(self):
+    def scope(self) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext(self)
 
 
-def strategy():
+def strategy() -> OneDevice:
     """Train on the one device that Keras chooses."""
     return OneDevice()

@@ -5,7 +5,7 @@ import os
 from keras_dlparts.distribute import cluster
 
 
-def pick():
+def pick() -> tuple[str, str]:
     """(name, why): what `auto` stands for here.
 
     Asked in this order: is this process one of several, was a TPU announced, are there

@@ -7,13 +7,16 @@ The order of an epoch depends on (seed, epoch) alone, so the parts of all worker
 up the batch that one process would read, with no row twice and none lost. How the last
 batch is cut where the samples do not suffice for a whole one:
 
-    to train    what is over after an even cut, fewer than R rows, waits for another
-                epoch: the mean over replicas of uneven parts is not that over samples
-    to look     every row counts; a last batch of fewer than R rows joins the one
-                before it, so that no replica is without any
+    to train       the rows that are left over by an even cut, fewer than R, wait for
+                   another epoch: the mean over replicas of uneven parts is not the
+                   mean over samples
+    to evaluate    every row counts; a last batch of fewer than R rows joins the one
+                   before it, so that no replica is without a row
 """
 
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -21,8 +24,11 @@ import numpy as np
 from keras_dlparts.backend import keras_private
 from keras_dlparts.distribute.chief import place
 
+if TYPE_CHECKING:
+    from keras_dlparts.data import Batches
 
-def cuts(count, size, replicas, even):
+
+def cuts(count: int, size: int, replicas: int, even: bool) -> list[tuple[int, int]]:
     """Where the batches of `count` rows begin and end.
 
     Args:
@@ -57,7 +63,7 @@ def cuts(count, size, replicas, even):
     return [*zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def opened_evenly(cuts, replicas):
+def opened_evenly(cuts: list[tuple[int, int]], replicas: int) -> list[tuple[int, int]]:
     """The cuts with a first batch that divides evenly, the second having the rest.
 
     Keras looks at the mean over replicas of their parts of the first batch.
@@ -70,7 +76,7 @@ def opened_evenly(cuts, replicas):
     if not rest:
         return cuts
     if stop - start >= 2 * replicas:
-        rest += replicas  # none of them is to be without any
+        rest += replicas  # so that each replica has a row of the rest
     return [(start, stop - rest), (stop - rest, stop), *others]
 
 
@@ -91,7 +97,9 @@ class Share(keras.utils.PyDataset):
     [[2, 3], [6, 7], [9]]
     """
 
-    def __init__(self, batches, replicas, own, even=True):
+    def __init__(
+        self, batches: "Batches", replicas: int, own: range, even: bool = True
+    ):
         super().__init__()
         self.batches, self.replicas, self.own, self.even = batches, replicas, own, even
         self.cuts = cuts(len(batches.rows), batches.batch_size, replicas, even)
@@ -159,7 +167,13 @@ def _weights(data, class_weight):
     return np.array([class_weight.get(int(c), 1.0) for c in classes], "float32")
 
 
-def share(batches, strategy, even=True, class_weight=None, fetched=None):
+def share(
+    batches: "Batches",
+    strategy,
+    even: bool = True,
+    class_weight: dict[int, float] | None = None,
+    fetched: Callable | None = None,
+):
     """What `fit` or `evaluate` takes under a strategy of several workers.
 
     Args:
@@ -186,7 +200,8 @@ def share(batches, strategy, even=True, class_weight=None, fetched=None):
         own = range(first, first + local)
         return Share(batches, replicas, own, even).to_tf_data(class_weight, fetched)
 
-    # All workers have as many parts, so none need ask the others at every step.
+    # All workers have the same number of parts, so none has to ask the others at every
+    # step whether there is another batch.
     extended = strategy.extended
     asks = extended.experimental_enable_get_next_as_optional
     extended.experimental_enable_get_next_as_optional = False
@@ -200,6 +215,6 @@ def share(batches, strategy, even=True, class_weight=None, fetched=None):
     return data
 
 
-def steps(items):
+def steps(items) -> int:
     """How many steps an epoch has, of what `share` gave or of anything with a `len`."""
     return len(items) if hasattr(items, "__len__") else keras_private.cardinality(items)

@@ -1,13 +1,14 @@
 """`tpu`: the cores of a TPU, each with a copy of the model, through TensorFlow's
 `TPUClusterResolver` and `tf.distribute.TPUStrategy`.
 
-Nobody has tried it on a TPU; a test on a fake resolver shows the calls that are made.
+It has not been tried on a TPU. A test with a stand-in for the resolver shows which
+calls are made.
 """
 
 from keras_dlparts.distribute.devices import check_backend
 
 
-def strategy(tpu="", zone=None, project=None):
+def strategy(tpu: str = "", zone: str | None = None, project: str | None = None):
     """A `tf.distribute.TPUStrategy`.
 
     Args:

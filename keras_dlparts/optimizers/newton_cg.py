@@ -16,14 +16,14 @@ Nocedal & Wright 2006, "Numerical Optimization", algorithm 7.1; the damping is f
 Martens 2010, "Deep learning via Hessian-free optimization".
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.support import progress
 
 _ARMIJO = 1e-4
 _HALVINGS = 30
@@ -66,7 +66,7 @@ def newton(
     damping: float = 0.0,
     cg_iterations: int = 100,
     cg_tolerance: float = 1e-6,
-    say: Callable | None = None,
+    verbose: Literal["auto", 0, 1] = "auto",
 ) -> dict[str, Any]:
     """Train a small compiled model by Newton's method, on all its data at once.
 
@@ -86,7 +86,7 @@ def newton(
         cg_iterations: Integer, `>= 1`. The most products with H for a step.
         cg_tolerance: Float, `>= 0`. How far the inner solution goes: until the
             residual is at most this part of the gradient.
-        say: Called with a line of news for each step. Defaults to nothing.
+        verbose: `"auto"` or 1 to report each step on standard error, 0 for silence.
 
     Returns:
         A dict of lists, with an entry for the start and one for each step: `loss` and
@@ -105,6 +105,7 @@ def newton(
     True
     """
     _check(model, iterations, tolerance, damping, cg_iterations, cg_tolerance)
+    say = progress.news(verbose)
     problem = _Problem(model, (x, y, sample_weight))
     at = problem.point()
     loss, g = problem.gradient(at)
@@ -118,9 +119,8 @@ def newton(
     def note(*row):
         for name, value in zip(names, row, strict=True):
             history[name].append(value)
-        if say:
-            told = (f"{n} {v:.4g}" for n, v in zip(names, row, strict=True))
-            say(f"{len(history['loss']) - 1}  {'  '.join(told)}")
+        told = (f"{n} {v:.4g}" for n, v in zip(names, row, strict=True))
+        say(f"{len(history['loss']) - 1}  {'  '.join(told)}")
 
     note(loss, float(np.linalg.norm(g)), 0.0, 0, damping, 1.0)
     history["stop"] = "iterations"

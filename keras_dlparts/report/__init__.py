@@ -17,6 +17,8 @@ callback adds to `logs` is in `run.history` later, and what it writes into
 Make a Figure by `matplotlib.figure.Figure()`: unlike pyplot it has no global state.
 """
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_dlparts.report import page
@@ -26,7 +28,7 @@ from keras_dlparts.support.files import whole
 __all__ = ["write"]
 
 
-def write(run, parts=()):
+def write(run: Run | str | os.PathLike, parts: Sequence = ()) -> Path:
     """Write `report.html` into a run directory, whole or not at all.
 
     Args:

@@ -115,7 +115,7 @@ def panel(name, epochs, series, best=None, from_zero=False, index=0):
             axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
             axes.set_xticks(epochs)
         _label_ends(axes, series, colours)
-        # The corner below the labels is free for the name of the axis.
+        # Nothing else stands in the corner below the labels.
         figure.text(0.985, 0.045, "epoch", ha="right", color=MUTED)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True)
@@ -184,7 +184,7 @@ def inline(svg, words, index):
     """matplotlib's SVG file as an element of the page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Ids are the page's now: keep those of one picture apart from another's.
+    # A page has one set of ids for all its pictures: give each picture its own.
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>f{index}-", svg)
     svg = re.sub("|".join(VARIABLES), lambda found: VARIABLES[found[0]], svg)
     box = re.search(r'viewBox="[^"]*"', svg)[0]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from keras_dlparts.support import lazy
 
 if TYPE_CHECKING:
-    from keras_dlparts.searching.conduct import SearchFailed as SearchFailed
     from keras_dlparts.searching.conduct import join_search as join_search
     from keras_dlparts.searching.conduct import search as search
+    from keras_dlparts.searching.errors import SearchFailed as SearchFailed
     from keras_dlparts.searching.hyper import hypermodel as hypermodel
     from keras_dlparts.searching.hyper import hyperparameters as hyperparameters
     from keras_dlparts.searching.view import Search as Search
@@ -19,7 +19,7 @@ else:
         __name__,
         {
             "Search": "view",
-            "SearchFailed": "conduct",
+            "SearchFailed": "errors",
             "hypermodel": "hyper",
             "hyperparameters": "hyper",
             "join_search": "conduct",

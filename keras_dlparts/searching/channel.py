@@ -1,8 +1,9 @@
 """KerasTuner's gRPC channel between the chief's oracle and its workers.
 
-It has no authentication. Beyond KerasTuner's own ends of it, the chief here notes when
-it last heard of each worker and refuses one with another config; a worker does not wait
-for ever for a chief that is gone; and why a trial failed gets through.
+The channel has no authentication. What is added to KerasTuner's own ends of it: the
+chief notes when it last heard of each worker, and refuses a worker that has another
+config; a worker stops waiting for a chief that does not answer; and the reason why a
+trial failed is passed on.
 """
 
 import contextlib
@@ -14,13 +15,15 @@ from concurrent import futures
 
 from keras_dlparts.searching import kerastuner
 
+LOOPBACK = "127.0.0.1"  # reached from this machine only
 PATIENCE = 60.0  # seconds a worker waits for an answer of the chief
 _BEAT = 5.0  # seconds between a worker's signs of life
-_NOTES = "dlparts/notes"  # travels as a hyperparameter: the channel has no other place
+# The channel has no place for notes, so they are sent as a hyperparameter of this name.
+_NOTES = "dlparts/notes"
 
 
 def fingerprint(config):
-    """A config's digest, by which chief and worker know that they mean the same."""
+    """A digest of a config, by which chief and worker compare theirs."""
     plain = {k: v for k, v in config.items() if k not in ("search", "name")}
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -99,7 +102,7 @@ def _interceptor(heard, mark):
 
 
 class ChiefGone(RuntimeError):
-    """The chief did not answer, or would not have this worker."""
+    """The chief did not answer, or refused this worker."""
 
 
 class ChiefDone(ChiefGone):
@@ -113,7 +116,7 @@ class Client:
         import grpc
 
         self.grpc = grpc
-        # A proxy is for the web.
+        # gRPC would go through a proxy that the environment names for the web.
         options = (("grpc.enable_http_proxy", 0),)
         self.channel = grpc.insecure_channel(f"{host}:{port}", options)
         self.stub = kerastuner.stub(self.channel)
@@ -141,11 +144,13 @@ class Client:
             raise ChiefGone(error.details()) from error
 
     def _beat(self):
-        """Signs of life, so that the chief can tell a long epoch from a lost worker."""
+        """Call the chief now and then, so that it can tell a long epoch from a lost
+        worker."""
         while True:
             time.sleep(_BEAT)
             if self.trial_id is not None:
-                with contextlib.suppress(ChiefGone):  # the trial's own calls tell
+                # That the chief is gone is noticed by the trial's own calls.
+                with contextlib.suppress(ChiefGone):
                     self._call("GetTrial", trial_id=self.trial_id)
 
     def create_trial(self, tuner_id):

@@ -1,20 +1,20 @@
 """The chief of several workers: it keeps the oracle, watches and restarts the crew.
 
-The chief never waits for a worker: it looks around a few times a second. What it does:
+The chief never waits for a worker: several times a second it looks at all of them:
 
     a worker's process ends in a trial     it is restarted under its id and goes on with
                                            the trial, or, after `retries`, fails it
-    a worker is silent for too long        killed if it is ours; else its trial is
-                                           given to another
+    a worker is silent for too long        it is killed if this machine runs it; else
+                                           its trial is given to another worker
     a worker cannot even start             given up after three times
 """
 
 import socket
 import time
 
-from keras_dlparts.config.errors import ConfigError, Problem
-from keras_dlparts.searching.channel import Server, fingerprint
+from keras_dlparts.searching.channel import LOOPBACK, Server, fingerprint
 from keras_dlparts.searching.crew import Crew
+from keras_dlparts.searching.errors import SearchFailed, refuse
 from keras_dlparts.searching.worker import CHIEF_GONE, ONE_DONE, OVER, WRONG
 from keras_dlparts.support import processes
 
@@ -25,8 +25,6 @@ _TICK = 0.1
 
 def lead(path, config, settings, oracle, address, table):
     """Run a search with worker processes until it is over."""
-    from keras_dlparts.searching.conduct import LOOPBACK, SearchFailed
-
     mark = fingerprint(config)
     ids = [f"tuner{n}" for n in range(settings.workers)]
     with Server(oracle, address, mark) as server:
@@ -78,7 +76,7 @@ class _Watch:
         self.table.update()
 
     def note_end(self, member, code):
-        """A worker's process ended: what becomes of its trial, and of itself."""
+        """Decide what becomes of a worker whose process ended, and of its trial."""
         trial = self.oracle.ongoing_trials.get(member.id)
         if trial is None:
             clean = code in (OVER, ONE_DONE)
@@ -97,7 +95,7 @@ class _Watch:
     def check_fatal(self):
         for notes in [*self.oracle.notes.values()]:
             if "fatal" in notes:
-                raise ConfigError([Problem("", (), "", notes["fatal"])])
+                refuse(notes["fatal"])
 
     def find_silent(self):
         ours = {member.id: member for member in self.crew.members}
@@ -117,15 +115,15 @@ class _Watch:
             )
 
     def say_goodbye(self):
-        """Let joined workers ask once more, and hear that it is over."""
+        """Wait a little, so that workers of other machines learn that it is over."""
         ours = {member.id for member in self.crew.members}
         deadline = time.monotonic() + _GOODBYE
         while self.oracle.tuner_ids - ours and time.monotonic() < deadline:
             time.sleep(_TICK)
 
     def is_hopeless(self):
-        """Whether nobody is left who could go on."""
-        if not self.crew.members:  # only joined ones; they may come at any time
+        """Whether no worker is left that could go on."""
+        if not self.crew.members:  # only those of other machines, which may still come
             return False
         given_up = all(map(self.crew.is_given_up, self.crew.members))
         return given_up and not self.oracle.ongoing_trials
@@ -154,13 +152,11 @@ def join(path, config, settings, address, say):
         address: `HOST:PORT` of the chief.
         say: called with each line of news.
     """
-    from keras_dlparts.searching.conduct import SearchFailed
-
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        message = "--join is HOST:PORT, as the chief prints it"
-        raise ConfigError([Problem("", (), "", f"{message}. Received: {address!r}")])
-    stamp = format(time.time_ns() % 36**6, "x")  # two joins of one machine differ
+        refuse(f"--join is HOST:PORT, as the chief prints it. Received: {address!r}")
+    # Two calls on one machine need different ids.
+    stamp = format(time.time_ns() % 36**6, "x")
     ids = [f"{socket.gethostname()}-{stamp}-{n}" for n in range(settings.workers or 1)]
     task = {
         "host": host,

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from keras_dlparts.support.processes import environment
 
-_GIVE_UP = 3  # starts in a row that came to nothing
+_GIVE_UP = 3  # starts in a row without finishing a trial
 _STOP_SECONDS = 10
 
 
 @dataclass
 class Member:
-    """A worker: its id, its process while it has one, its starts in vain."""
+    """A worker: its id, and its process while it has one. `vain` counts its starts in a
+    row that finished no trial."""
 
     id: str
     number: int
@@ -54,16 +55,17 @@ class Crew:
             member.process = subprocess.Popen(
                 [sys.executable, "-m", "keras_dlparts.searching.worker"],
                 stdin=subprocess.PIPE,
-                bufsize=0,  # or closing it would try again what a dead one missed
+                # With a buffer, closing the pipe to a dead process would write again.
+                bufsize=0,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C is for the chief, which then stops its workers.
+                # So that Ctrl-C reaches the chief only, which then stops its workers.
                 start_new_session=True,
                 env={**os.environ, **self.shares[member.number]},
             )
         member.started = time.monotonic()
         told = json.dumps({**self.task, "id": member.id}) + "\n"
-        with contextlib.suppress(BrokenPipeError):  # ended already; `ended` tells
+        with contextlib.suppress(BrokenPipeError):  # it has ended, as `ended` will say
             member.process.stdin.write(told.encode())
 
     def ended(self):
@@ -87,7 +89,7 @@ class Crew:
         return [member for member in self.members if member.process]
 
     def stop(self):
-        """End all workers: asked to first, then made to."""
+        """End all workers: by SIGTERM, and by SIGKILL those that take too long."""
         running = self.running()
         for member in running:
             member.process.terminate()

@@ -1,4 +1,4 @@
-"""A search's folder: whose it is, what was asked there, and whether it is asked again.
+"""A search's folder: one process at a time searches in it, for one config.
 
 search.json     the config with its space, the settings, the machine, the state
 search.lock     held by the one process that searches here
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from keras_dlparts.config.errors import ConfigError, Problem
-from keras_dlparts.training.folder import write_json
+from keras_dlparts.searching.errors import refuse
+from keras_dlparts.support.files import write_json
 
 # Of the settings, what may change when a search goes on.
 _MAY_DIFFER = ("trials", "workers", "isolate", "retries")
@@ -39,7 +39,7 @@ class Folder:
             self.lock.seek(0)
             owner = self.lock.read().strip() or "another process"
             self.lock.close()
-            _refuse(
+            refuse(
                 f"{self.path}: {owner} is searching here. Wait for it, or give "
                 "another folder with --out"
             )
@@ -53,9 +53,9 @@ class Folder:
         self.lock.close()
 
     def abandon(self):
-        """Leave nothing of a folder in which nothing was begun."""
+        """Remove the folder, unless it holds other things; nothing was begun in it."""
         (self.path / "search.lock").unlink()
-        with contextlib.suppress(OSError):  # it holds what was there before
+        with contextlib.suppress(OSError):  # it is not empty
             self.path.rmdir()
 
     def holds_search(self):
@@ -64,12 +64,12 @@ class Folder:
     def check_free(self):
         """Refuse a folder with a search in it, or with other things."""
         if self.holds_search():
-            _refuse(
+            refuse(
                 f"{self.path} holds a search. Add --resume to go on with it, or give "
                 "another folder with --out"
             )
         if any(p.name != "search.lock" for p in self.path.iterdir()):
-            _refuse(
+            refuse(
                 f"{self.path} is not empty and holds no search; give another folder "
                 "with --out"
             )
@@ -81,7 +81,7 @@ class Folder:
         now = _asked_text(config, settings.model_dump())
         if before != now:
             lines = difflib.unified_diff(before, now, "the search", "now", n=1)
-            _refuse(
+            refuse(
                 f"{self.path} is a search of another config:\n"
                 + "\n".join(line.rstrip("\n") for line in lines)
                 + "\nGive the config as it was, or --fork to search anew in a folder "
@@ -95,7 +95,7 @@ class Folder:
 
 
 def read(path):
-    """What search.json says."""
+    """The contents of search.json."""
     path = Path(path) / "search.json"
     if not path.is_file():
         raise FileNotFoundError(
@@ -106,12 +106,8 @@ def read(path):
 
 
 def _asked_text(config, settings):
-    """What makes a search the one it is, as lines to compare."""
+    """What must be the same for a search to go on, as lines to compare."""
     plain = {k: v for k, v in config.items() if k not in ("search", "name")}
     kept = {k: v for k, v in settings.items() if k not in _MAY_DIFFER}
     text = yaml.safe_dump({**plain, "search": kept}, sort_keys=True)
     return text.splitlines(keepends=True)
-
-
-def _refuse(message):
-    raise ConfigError([Problem("", (), "", message)])

@@ -1,4 +1,4 @@
-"""A changed search goes on beside the old one, with the finished trials that fit."""
+"""A changed search begins beside the old one, with the finished trials that fit it."""
 
 import json
 import shutil
@@ -22,8 +22,9 @@ def beside(path):
 def take_over(source, oracle, document, given, settings):
     """Copy another search's finished trials that fit this one; returns how many.
 
-    A trial fits if its values, put into the new config, say just what was trained.
-    Hyperband and the grid have an order of their own and take none.
+    A trial fits if its values, put into the new config, give the config that was
+    trained. Hyperband and the grid propose trials in an order that depends on all
+    earlier ones, so they take none.
     """
     if settings.algorithm in ("hyperband", "grid"):
         return 0
@@ -51,7 +52,7 @@ def take_over(source, oracle, document, given, settings):
 
 
 def _fits(values, folder, document, given):
-    """Whether values, in the new space, say the config that was trained."""
+    """Whether values, put into the new space, give the config that was trained."""
     asked = set()
 
     def choose(name, spec):
@@ -66,7 +67,9 @@ def _fits(values, folder, document, given):
     try:
         trained = read_resolved(folder)
         experiment = settled(document, given, choose)
-    except (OSError, KeyError, ValueError):  # a new name, a branch that is gone
+    except (OSError, KeyError, ValueError):  # a name that is new, a branch that is gone
+        return False
+    if trained is None:
         return False
     now = yaml.safe_load(yaml.safe_dump(experiment.resolved()))
     now["best"] = trained["best"]

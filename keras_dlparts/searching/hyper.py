@@ -1,16 +1,24 @@
 """A config's space and models for users of KerasTuner's own API."""
 
 import functools
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras_dlparts.config.assemble import assemble
-from keras_dlparts.config.construct import construct
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.searching import kerastuner
 from keras_dlparts.searching.space import chooser, declare
+from keras_dlparts.training.session import Session
+
+if TYPE_CHECKING:
+    import keras_tuner
 
 
-def hyperparameters(config, sets=()):
+def hyperparameters(
+    config: str | os.PathLike | dict, sets: Sequence[str] = ()
+) -> "keras_tuner.HyperParameters":
     """The search space of a config as KerasTuner's hyperparameters.
 
     Args:
@@ -35,12 +43,14 @@ def hyperparameters(config, sets=()):
     return declare(spaces, kerastuner.load().HyperParameters())
 
 
-def hypermodel(config, sets=()):
+def hypermodel(
+    config: str | os.PathLike | dict, sets: Sequence[str] = ()
+) -> "keras_tuner.HyperModel":
     """A config as a `keras_tuner.HyperModel`, for any tuner of KerasTuner.
 
     `build(hp)` gives the compiled model of a config's values. `fit` trains on the
-    config's data for the config's epochs, unless `tuner.search(...)` is given data
-    and arguments of its own.
+    config's data for the config's epochs, as `train` does and to the same weights,
+    unless `tuner.search(...)` is given data and arguments of its own.
 
     Args:
         config: path of a YAML, TOML or JSON file, or the dict itself.
@@ -72,7 +82,7 @@ def hypermodel(config, sets=()):
 
 @functools.cache
 def _class():
-    """The class, made when KerasTuner is loaded: its base comes from there."""
+    """The class. Its base is KerasTuner's, so it is made when KerasTuner is loaded."""
     return type("ConfigHyperModel", (_Methods, kerastuner.load().HyperModel), {})
 
 
@@ -94,20 +104,14 @@ class _Methods:
         if args or "x" in kwargs:
             return model.fit(*args, **kwargs)
         experiment = self._experiment(hp)
-        data = construct(experiment.document, experiment.data)
-        callbacks = construct(experiment.document, experiment.callbacks)
-        experiment.document.raise_problems()
-        for callback in callbacks:
-            if callable(getattr(callback, "set_data", None)):
-                callback.set_data(data.train)
-        given = {
-            "validation_data": data.validation,
-            "shuffle": False,
-            **experiment.settings.fit.arguments(),
-            **kwargs,
-        }
-        given["callbacks"] = [*callbacks, *kwargs.get("callbacks", ())]
-        return model.fit(data.train, **given)
+        settings = experiment.settings
+        # The model was made on the devices that the tuner chose for it.
+        settings.distribute = type(settings.distribute)()
+        with Session(experiment, model=model) as session:
+            made = session.prepare()
+            session.restore()
+            made.callbacks += kwargs.pop("callbacks", None) or ()
+            return session.fit(**{"verbose": "auto"} | kwargs)
 
     def _experiment(self, hp):
         return settled(self.document, self.given, chooser(hp.values))

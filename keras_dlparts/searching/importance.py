@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_dlparts.config.searched import branch_labels
 
-LEAST = 8  # trials below which it would be noise
+LEAST = 8  # trials; from fewer the figures would be noise
 _TREES, _SHUFFLES = 64, 10
 
 
@@ -82,7 +82,7 @@ def _columns(search, trials):
         columns = np.array([_cells(space.spec, value) for value in values])
         groups.append((space.name, columns, counts))
     epochs = [trial.values.get("tuner/epochs") for trial in trials]
-    if len({*epochs}) > 1:  # Hyperband's: it explains much, and is not searched
+    if len({*epochs}) > 1:  # Hyperband sets it: not searched, but it explains much
         columns = np.array(epochs, dtype=float)[:, None] / max(epochs)
         groups.append(("tuner/epochs", columns, np.arange(len(trials))))
     return groups

@@ -1,31 +1,27 @@
-"""KerasTuner's four oracles, kept on disk so that nothing finished is ever lost.
+"""KerasTuner's four oracles, kept on disk so that no finished trial is lost.
 
-An oracle proposes values and keeps the results. What is mended here:
+An oracle proposes values and keeps the results. What ours do otherwise:
 
 - files are written whole or not at all, and a kill between two of them is repaired;
 - the grid goes on after a reload, where KerasTuner's would stop;
 - an epoch that is reported twice counts once;
-- a trial's values stay those that were proposed;
-- `seed: 0` is a seed;
-- a trial can be stopped by the median rule (Golovin et al. 2017, "Google Vizier"):
-
-      stop trial t after epoch e  if  best_t(e) is worse than
-          median over finished trials u of  mean(objective_u(1), ..., objective_u(e))
+- a trial's values stay those that were proposed, whatever a worker sends back;
+- `seed: 0` is a seed like any other;
+- a trial can be stopped by the median rule.
 """
 
 import copy
 import functools
 import json
 import shutil
-import statistics
 import threading
 import warnings
 from pathlib import Path
 
 from keras_dlparts.runs import higher_is_better
-from keras_dlparts.searching import kerastuner
+from keras_dlparts.searching import kerastuner, median_rule
 from keras_dlparts.searching.space import declare
-from keras_dlparts.training.folder import write_json
+from keras_dlparts.support.files import write_json
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -46,9 +42,9 @@ def make_oracle(folder, spaces, settings, epochs):
         "hyperparameters": declare(spaces, kt.HyperParameters()),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": settings.seed + 1,  # 0 would be drawn at random
+        "seed": settings.seed + 1,  # KerasTuner takes 0 for no seed
         "max_retries_per_trial": 0,
-        "max_consecutive_failed_trials": None,  # a search goes on
+        "max_consecutive_failed_trials": None,  # failing trials do not end a search
     }
     if settings.algorithm == "hyperband":
         arguments |= {"max_epochs": epochs, "factor": settings.factor}
@@ -57,8 +53,8 @@ def make_oracle(folder, spaces, settings, epochs):
     oracle.verbose = 0
     oracle.expected = settings.trials
     if settings.algorithm == "hyperband":
-        sizes = kerastuner.round_sizes(oracle)
-        oracle.expected = min(sum(sizes), settings.trials or sum(sizes))
+        count = sum(kerastuner.hyperband_sizes(oracle))
+        oracle.expected = min(count, settings.trials or count)
     oracle.begin(folder, settings)
     return oracle
 
@@ -99,7 +95,7 @@ class _Oracle(kerastuner.SavesTrials):
         self.lock = threading.RLock()
         self.folder, self.settings = Path(folder), settings
         self.exhausted = False  # whether the last request found nothing to try
-        self.notes = {}  # {trial id: what our report says of it}
+        self.notes = {}  # {trial id: what the report says of it}
         kerastuner.set_folder(self, self.folder)
         if (self.folder / "oracle.json").exists():
             self.reload()
@@ -116,26 +112,28 @@ class _Oracle(kerastuner.SavesTrials):
     def _repair(self):
         """Mend what a kill between two files left behind."""
         ongoing = [trial.trial_id for trial in self.ongoing_trials.values()]
-        waiting, self.ongoing_trials = [*kerastuner.retries(self), *ongoing], {}
+        waiting = kerastuner.waiting(self)
+        again = dict.fromkeys([*waiting, *ongoing])
+        self.ongoing_trials = {}
         for trial_id in [*self.trials]:
-            if trial_id not in self.start_order:  # its first file only: not begun
+            if trial_id not in self.start_order:  # only its first file was written
                 shutil.rmtree(self.folder / f"trial_{trial_id}")
                 del self.trials[trial_id]
         for trial in self.trials.values():
             if trial.status in ENDED and trial.trial_id not in self.end_order:
                 self.end_order.append(trial.trial_id)
-        kerastuner.retries(self)[:] = [
+        waiting[:] = [
             trial_id
-            for trial_id in dict.fromkeys(waiting)
+            for trial_id in again
             if trial_id in self.trials and self.trials[trial_id].status not in ENDED
         ]
 
     def get_state(self):
-        # KerasTuner's tools pass over what they do not know.
+        # KerasTuner ignores keys that it does not know.
         return {**super().get_state(), "dlparts": {"notes": self.notes}}
 
     def set_state(self, state):
-        # These ids are looked up in `trials`, from which one may be missing.
+        # KerasTuner looks these ids up in `trials`, where a kill may have left one out.
         ongoing = state["ongoing_trials"].items()
         known = {name: i for name, i in ongoing if i in self.trials}
         super().set_state({**state, "ongoing_trials": known})
@@ -156,7 +154,7 @@ class _Oracle(kerastuner.SavesTrials):
         return trial
 
     def populate_space(self, trial_id):
-        # scikit-learn's remarks on the fit of its Gaussian process.
+        # scikit-learn warns of how its Gaussian process was fitted.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return super().populate_space(trial_id)
@@ -185,33 +183,29 @@ class _Oracle(kerastuner.SavesTrials):
         return trial
 
     def _is_hopeless(self, trial, step):
-        """The median rule."""
         settings, name = self.settings, self.objective.name
         if step + 1 < settings.grace_epochs:
             return False
-        means = []
-        for other in self.trials.values():
-            if other.status == "COMPLETED" and other is not trial:
-                seen = other.metrics.get_history(name)
-                values = [one.mean() for one in seen if one.step <= step]
-                if values:
-                    means.append(statistics.fmean(values))
-        if len(means) < settings.startup_trials:
-            return False
-        best = trial.metrics.get_best_value(name)
-        return self.objective.better_than(statistics.median(means), best)
+        others = [t for t in self.trials.values() if t.status == "COMPLETED"]
+        return median_rule.is_hopeless(
+            trial.metrics.get_best_value(name),
+            [_curve(other, name) for other in others if other is not trial],
+            step,
+            self.objective.direction == "max",
+            settings.startup_trials,
+        )
 
     @_locked
     def end_trial(self, trial):
-        # A worker's copy has lost the order of the space.
+        # A copy that came from a worker has lost the order of the space.
         trial.hyperparameters = self.trials[trial.trial_id].hyperparameters
         super().end_trial(trial)
 
     @_locked
     def finish(self, trial, status, message=None, **notes):
-        """End a trial, with what the report says of it."""
+        """End a trial, and keep notes on it for the report."""
         if self.trials[trial.trial_id].status in ENDED:
-            return  # another worker had it meanwhile
+            return  # another worker has finished it meanwhile
         self.note(trial.trial_id, **notes)
         ended = copy.copy(trial)
         ended.status, ended.message = status, message
@@ -227,7 +221,7 @@ class _Oracle(kerastuner.SavesTrials):
         self.trials[trial.trial_id] = trial
         self.start_order.append(trial.trial_id)
         self.end_order.append(trial.trial_id)
-        kerastuner.mark_as_tried(self, trial)
+        kerastuner.note_tried(self, trial)
         self.save_trial(trial)
         self.note(trial.trial_id, taken_from=source)
 
@@ -237,14 +231,14 @@ class _Oracle(kerastuner.SavesTrials):
         trial = self.ongoing_trials.pop(tuner_id, None)
         self.tuner_ids.discard(tuner_id)
         if trial is not None:
-            kerastuner.retries(self).append(trial.trial_id)
+            kerastuner.waiting(self).append(trial.trial_id)
             self.save()
         return trial
 
     @_locked
     def has_more(self):
         """Whether a worker that asks might be given a trial."""
-        if kerastuner.retries(self):
+        if kerastuner.waiting(self):
             return True
         all_made = self.max_trials and len(self.trials) >= self.max_trials
         return not (all_made or self.exhausted)
@@ -252,6 +246,11 @@ class _Oracle(kerastuner.SavesTrials):
     @_locked
     def is_over(self):
         return not self.has_more() and not self.ongoing_trials
+
+
+def _curve(trial, name):
+    """[(step, value)] of a metric of a trial."""
+    return [(one.step, one.mean()) for one in trial.metrics.get_history(name)]
 
 
 class _Grid:
@@ -262,9 +261,9 @@ class _Grid:
 
     def set_state(self, state):
         super().set_state(state)
-        kerastuner.append_to_grid(self, state["dlparts_grid"])
+        kerastuner.set_grid_order(self, state["dlparts_grid"])
 
     def _repair(self):
         super()._repair()
-        # What was tried next to these already is passed over.
-        kerastuner.set_grid_starts(self, [*self.start_order[:1], *self.end_order])
+        sources = [*self.start_order[:1], *self.end_order]
+        kerastuner.set_grid_sources(self, sources)

@@ -18,7 +18,7 @@ from keras_dlparts.searching import pictures
 from keras_dlparts.searching.importance import importance
 from keras_dlparts.searching.table import first_line
 from keras_dlparts.searching.view import Search
-from keras_dlparts.training.folder import write_text
+from keras_dlparts.support.files import write_text
 
 _BEST = 3
 

@@ -2,13 +2,12 @@
 
 import time
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from keras_dlparts.report.html import duration
-from keras_dlparts.training.progress import is_live
+from keras_dlparts.support import progress
 
 _ROWS = 12
 _SECONDS_BETWEEN_DRAWINGS = 0.2
@@ -20,19 +19,21 @@ class LiveTable:
     Args:
         oracle: one of ours; read, never changed.
         workers: how many trials run at once.
-        console: a `rich.console.Console`, by default one on standard error.
+        verbose: 0 for neither table nor lines.
+        console: a `rich.console.Console`, by default that of all reports.
     """
 
-    def __init__(self, oracle, workers=1, console=None):
+    def __init__(self, oracle, workers=1, verbose="auto", console=None):
         self.oracle, self.workers = oracle, max(1, workers)
-        self.console = console or Console(stderr=True)
+        self.console = console or progress.console()
+        self.reports = progress.reports(verbose)
         self.started, self.drawn = time.monotonic(), 0.0
         self.begun, self.epochs = {}, {}
         self.said = {i for i, trial in oracle.trials.items() if _ended(trial)}
         self.live = None
 
     def __enter__(self):
-        if is_live(self.console):
+        if self.reports and progress.is_live(self.console):
             self.live = Live(console=self.console, auto_refresh=False, transient=True)
             self.live.start()
         return self
@@ -61,7 +62,8 @@ class LiveTable:
             self.live.update(self.table(), refresh=True)
 
     def say(self, line):
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self.reports:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _line(self, trial):
         notes = self.oracle.notes.get(trial.trial_id, {})

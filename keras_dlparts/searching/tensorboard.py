@@ -15,14 +15,14 @@ def begin(path, trial_id, spaces, values):
 
 
 def end(path):
-    """Write down that a trial ended well."""
+    """Write down that a trial was completed."""
     from tensorboard.plugins.hparams import api_pb2, summary
 
     _write(path, summary.session_end_pb(api_pb2.STATUS_SUCCESS))
 
 
 def describe(folder, spaces, objective):
-    """Write down the whole space and what is looked for."""
+    """Write down the whole space and the objective."""
     from tensorboard.plugins.hparams import summary_v2
 
     hparams = [summary_v2.HParam(space.name, _domain(space.spec)) for space in spaces]
@@ -51,7 +51,8 @@ def _write(folder, summary):
     from tensorboard.compat.proto import event_pb2, summary_pb2
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-    # Where TensorFlow is installed it is TensorFlow's class, which the event refuses.
+    # Where TensorFlow is installed, the summary is of a class of TensorFlow's, which
+    # the event does not take.
     summary = summary_pb2.Summary.FromString(summary.SerializeToString())
     writer = EventFileWriter(str(folder / "tensorboard"), filename_suffix=".hparams")
     writer.add_event(event_pb2.Event(wall_time=time.time(), step=0, summary=summary))

@@ -1,9 +1,6 @@
 """One trial: a run directory made of the values that an oracle proposed."""
 
 import contextlib
-import dataclasses
-import json
-import math
 import shutil
 import time
 import traceback
@@ -14,17 +11,18 @@ import yaml
 
 from keras_dlparts.config.calls import written
 from keras_dlparts.config.construct import construct
-from keras_dlparts.config.errors import ConfigError, Problem
+from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.config.experiment import settled
-from keras_dlparts.runs import BOOKKEEPING
 from keras_dlparts.searching import tensorboard
+from keras_dlparts.searching.objective import NoObjective, Watcher, blamed
 from keras_dlparts.searching.oracles import direction_of
 from keras_dlparts.searching.space import chooser
+from keras_dlparts.support.files import write_json, write_text
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.log import NonFiniteError
 from keras_dlparts.training.loop import carry_out
 
-_SECONDS_IDLE = 0.5  # until a worker asks again
+_SECONDS_IDLE = 0.5  # before a worker without a trial asks again
 
 
 def work(oracle, trials, worker, once=False):
@@ -82,27 +80,27 @@ class Trials:
         try:
             notes |= self._train(trial, path, oracle)
         except Exception as error:
-            error = _blame(error)
+            error = blamed(error)
             text = "".join(traceback.format_exception(error))
-            run_folder.write_text(path / "traceback.txt", text)
+            write_text(path / "traceback.txt", text)
             reason = str(error) or type(error).__name__
             if not isinstance(error, ConfigError | NonFiniteError):
                 reason = f"{type(error).__name__}: {reason}"
             if not (path / "status.json").exists():
                 status = {"state": "failed", "message": reason}
-                run_folder.write_json(path / "status.json", status)
+                write_json(path / "status.json", status)
             notes |= {"reason": reason, "seconds": round(time.time() - started, 2)}
-            if isinstance(error, _NoObjective):
+            if isinstance(error, NoObjective):
                 notes["fatal"] = reason
             oracle.finish(trial, "FAILED", text, **notes)
-            if isinstance(error, _NoObjective):
+            if isinstance(error, NoObjective):
                 raise
         else:
             notes["seconds"] = round(time.time() - started, 2)
             oracle.finish(trial, "COMPLETED", **notes)
 
     def _train(self, trial, path, oracle):
-        keras.backend.clear_session()  # what the last trial left, its memory too
+        keras.backend.clear_session()  # frees what the last trial left
         for old in ("status.json", "traceback.txt"):
             with contextlib.suppress(FileNotFoundError):
                 (path / old).unlink()
@@ -111,10 +109,10 @@ class Trials:
         options = experiment.settings
         if "tuner/epochs" in values:
             options.fit.epochs = int(values["tuner/epochs"])
-        if options.best.monitor is None:  # the epoch that is scored is the one kept
+        if options.best.monitor is None:  # so that the epoch kept is the one scored
             options.best.monitor = self.settings.objective
             options.best.mode = direction_of(self.settings)
-        watcher = _Watcher(oracle, trial, self.settings.objective, self.on_epoch)
+        watcher = Watcher(oracle, trial, self.settings.objective, self.on_epoch)
 
         def place(resolved):
             self._prepare(path, experiment, resolved, values.get("tuner/trial_id"))
@@ -136,9 +134,7 @@ class Trials:
         if watcher.hopeless:
             notes["steps_saved"] = (asked - done) * watcher.steps
             message = f"stopped by the median rule after epoch {done} of {asked}"
-            run_folder.write_json(
-                path / "status.json", {**run.status, "message": message}
-            )
+            write_json(path / "status.json", {**run.status, "message": message})
         self._keep_less(path)
         return notes
 
@@ -146,14 +142,14 @@ class Trials:
         """The data source; made once for all trials that have the same."""
         name = repr(written(experiment.data))
         if name != self.data_name:
-            self.data = None  # before the next is read
+            self.data = None  # so that two are never in memory
             self.data = construct(experiment.document, experiment.data)
             experiment.document.raise_problems()
             self.data_name = name
         return self.data
 
     def _prepare(self, path, experiment, resolved, past):
-        """Make a trial's folder a run's, one to go on with where there is one."""
+        """Make a trial's folder a run's folder, unless it holds a run to go on with."""
         if _is_of(path, resolved):
             return
         for old in path.iterdir():
@@ -161,8 +157,8 @@ class Trials:
                 continue
             shutil.rmtree(old) if old.is_dir() else old.unlink()
         if past is not None and _is_of(self.path(past), resolved):
-            # Hyperband goes on with a trial: from its last epoch, to the same weights
-            # as in one go.
+            # Hyperband trains a promoted trial on: from the last epoch of the earlier
+            # one, to the weights that one long training would have.
             for name in ("checkpoints", "history.csv", "best.keras"):
                 source = self.path(past) / name
                 if source.is_dir():
@@ -180,7 +176,7 @@ class Trials:
         run_folder.fill(path, text, ".yaml", resolved)
 
     def _keep_less(self, path):
-        """Give KerasTuner its weights file, and drop what only a resume needs."""
+        """Write the weights file that KerasTuner expects, and drop the checkpoints."""
         best = path / "best.keras"
         if best.exists():
             with zipfile.ZipFile(best) as archive:
@@ -192,79 +188,9 @@ class Trials:
 
 def _is_of(path, resolved):
     """Whether a folder holds a run of this config, up to its number of epochs."""
-    try:
-        there = run_folder.read_resolved(path)
-    except FileNotFoundError:
+    there = run_folder.read_resolved(path)
+    if there is None:
         return False
-    # As a file says it: a tuple is a list there.
+    # Through YAML and back, where a tuple becomes a list, as in the file.
     resolved = yaml.safe_load(yaml.safe_dump(resolved))
     return run_folder.comparable(there) == run_folder.comparable(resolved)
-
-
-class _NoObjective(ConfigError):
-    """The objective is no column of the history, whatever is tried."""
-
-
-def _blame(error):
-    """`best.monitor` was set to the objective, so what is wrong with it is that."""
-    problems = getattr(error, "problems", ())
-    if not any(problem.path == "best.monitor" for problem in problems):
-        return error
-    moved = [
-        dataclasses.replace(problem, path="search.objective") for problem in problems
-    ]
-    return _NoObjective(moved)
-
-
-class _Watcher(keras.callbacks.Callback):
-    """Tells the oracle of each epoch, and stops what the oracle finds hopeless."""
-
-    def __init__(self, oracle, trial, objective, on_epoch):
-        super().__init__()
-        self.oracle, self.trial, self.objective = oracle, trial, objective
-        self.on_epoch = on_epoch
-        self.told, self.hopeless, self.steps = set(), False, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps = batch + 1
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.on_epoch(self.trial.trial_id, epoch + 1, self.params["epochs"], logs)
-        if self.tell(epoch, logs):
-            self.hopeless = self.model.stop_training = True
-
-    def tell(self, epoch, metrics):
-        """Report an epoch; whether the trial is hopeless after it."""
-        metrics = {
-            name: float(value)
-            for name, value in metrics.items()
-            if name not in BOOKKEEPING and math.isfinite(value)
-        }
-        if self.objective not in metrics:  # an epoch without validation
-            return False
-        self.told.add(epoch)
-        reply = self.oracle.update_trial(self.trial.trial_id, metrics, step=epoch)
-        return reply.status == "STOPPED"
-
-    def tell_missing(self, history):
-        """Report the epochs that were trained before this process, or not told."""
-        for epoch in range(len(history["epoch"])):
-            if epoch not in self.told:
-                self.tell(epoch, {name: row[epoch] for name, row in history.items()})
-        if not self.told:
-            known = [name for name in history if name not in BOOKKEEPING]
-            raise no_objective(self.objective, known)
-
-
-def no_objective(objective, known):
-    message = f"no column of the history. Received: {objective!r}; "
-    message += f"accepted: {', '.join(known)}"
-    return _NoObjective([Problem("", (), "search.objective", message)])
-
-
-def read_json(path):
-    """A JSON file's value, or None where there is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class TrialView:
     curve: tuple = ()  # (epoch from 1, objective)
 
     @property
-    def run(self):
+    def run(self) -> Run:
         """The trial's `Run`; only for one whose folder is on this machine."""
         return Run(self.path)
 
@@ -46,7 +47,7 @@ class Search:
         trials: the trials in the order of their ids.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self._asked = read(self.path)
         self.config, self.settings = self._asked["config"], self._asked["settings"]
@@ -60,39 +61,39 @@ class Search:
         return f"<Search {self.path.name}: {said}>"
 
     @property
-    def state(self):
+    def state(self) -> str:
         return self._asked["state"]
 
     @property
-    def message(self):
+    def message(self) -> str:
         return self._asked.get("message", "")
 
     @property
-    def environment(self):
+    def environment(self) -> dict:
         return self._asked["environment"]
 
     @property
-    def seconds(self):
-        """How long was searched, sessions before a resume included."""
+    def seconds(self) -> float:
+        """How long the search took, including what came before a resume."""
         return self._asked.get("seconds", 0.0)
 
     @property
-    def objective(self):
+    def objective(self) -> str:
         return self.settings["objective"]
 
     @property
-    def maximise(self):
+    def maximise(self) -> bool:
         direction = self.settings["direction"]
         if direction == "auto":
             return higher_is_better(self.objective)
         return direction == "max"
 
     @functools.cached_property
-    def spaces(self):
+    def spaces(self) -> list:
         return whole_space(Document(self.config))
 
     @functools.cached_property
-    def trials(self):
+    def trials(self) -> list[TrialView]:
         notes = {}
         oracle = self.path / "oracle.json"
         if oracle.exists():
@@ -105,31 +106,31 @@ class Search:
         ]
 
     @property
-    def completed(self):
+    def completed(self) -> list[TrialView]:
         return [t for t in self.trials if t.status == "COMPLETED"]
 
     @property
-    def failed(self):
+    def failed(self) -> list[TrialView]:
         return [t for t in self.trials if t.status == "FAILED"]
 
-    def ranked(self):
+    def ranked(self) -> list[TrialView]:
         """The completed trials, the best first."""
         sign = -1 if self.maximise else 1
         return sorted(self.completed, key=lambda t: (sign * t.score, t.trial_id))
 
     @property
-    def best(self):
+    def best(self) -> TrialView | None:
         """The best trial, or None while none is completed."""
         return next(iter(self.ranked()), None)
 
     @property
-    def best_config(self):
+    def best_config(self) -> Path | None:
         """The path of the winner's config, or None."""
         path = self.path / "best" / "config.yaml"
         return path if path.exists() else None
 
     @property
-    def steps_saved(self):
+    def steps_saved(self) -> int:
         """Training steps that the median rule saved."""
         return sum(t.notes.get("steps_saved", 0) for t in self.trials)
 

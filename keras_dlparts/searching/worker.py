@@ -1,7 +1,7 @@
 """A worker process: `python -m keras_dlparts.searching.worker`, started by a crew.
 
-It is told what to do by one line of JSON on standard input, which stays open: when it
-closes, the process that started this one is gone, and so is this one.
+One line of JSON on standard input says what to do. The input then stays open; when it
+closes, the process that started this one has ended, and this one ends too.
 """
 
 import json
@@ -57,7 +57,7 @@ def _interrupt(*_):
 
 
 def _end_with_parent():
-    """Leave at once when the parent does; a trial's files are whole at any time."""
+    """End at once when the parent ends; a trial's files are whole at any time."""
     sys.stdin.read()
     os._exit(CHIEF_GONE)
 

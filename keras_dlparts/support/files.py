@@ -27,7 +27,7 @@ def room(path):
     except Exception as error:
         cause = error
         while cause is not None:
-            # HDF5 packs the system's error into a text of its own.
+            # HDF5 raises an error of its own, with the system's number in its text.
             if getattr(cause, "errno", None) in _NO_ROOM or any(
                 f"errno = {number}," in str(cause) for number in _NO_ROOM
             ):
@@ -54,7 +54,7 @@ def whole(path):
             yield partial
             os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)  # its room is wanted, where there was none
+        partial.unlink(missing_ok=True)  # a full disk needs its room back
 
 
 def write_text(path, text):
@@ -82,7 +82,7 @@ def read_arrays(path):
     import numpy as np
 
     try:
-        # Opened here: numpy leaves a damaged file open.
+        # Opened here, because numpy does not close a file that it finds damaged.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, OSError, ValueError, EOFError):

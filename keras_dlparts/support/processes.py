@@ -5,12 +5,38 @@ import os
 import signal
 
 
-def environment(number, count):
-    """The environment of process `number` of `count`: its accelerator, its threads."""
-    cores = len(os.sched_getaffinity(0))
-    threads = str(max(1, cores // count + (number < cores % count)))
+def cores() -> int:
+    """How many processor cores this process may use.
+
+    Linux tells which ones a process is confined to; where the system does not, as on
+    macOS, all of the machine's cores count.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def accelerators() -> list[str]:
+    """The names by which CUDA devices are chosen, found without starting a backend.
+
+    They are what `CUDA_VISIBLE_DEVICES` names, or else all devices of NVIDIA's driver
+    for Linux. Elsewhere there are none, unless that variable names them.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    return [str(n) for n in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+
+
+def environment(number: int, count: int) -> dict[str, str]:
+    """The environment of process `number` of `count`: its accelerator, its threads.
+
+    Each process has one accelerator and its share of the cores.
+    """
+    total = cores()
+    threads = str(max(1, total // count + (number < total % count)))
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    share = dict.fromkeys((*names, "NPROC"), threads)  # XLA's processor goes by NPROC
+    share = dict.fromkeys((*names, "NPROC"), threads)  # XLA on a CPU reads NPROC
     devices = accelerators()
     if devices:
         share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
@@ -20,15 +46,7 @@ def environment(number, count):
     return share
 
 
-def accelerators():
-    """The names by which CUDA devices are chosen, found without starting a backend."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip()]
-    return [str(n) for n in range(len(glob.glob("/dev/nvidia[0-9]*")))]
-
-
-def ending(code):
+def ending(code: int) -> str:
     """How a process ended, in words.
 
     >>> ending(3)

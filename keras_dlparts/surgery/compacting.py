@@ -17,6 +17,7 @@ from keras import layers as kl
 from keras import ops
 
 from keras_dlparts import graphs
+from keras_dlparts.backend import keras_private
 from keras_dlparts.surgery.stripping import check_built, strip
 
 _LINEAR = (kl.Dense, kl.Conv1D, kl.Conv2D, kl.Conv3D)
@@ -198,7 +199,8 @@ class _Weights:
         x = np.broadcast_to(bias, (1, *shape, len(bias))).astype("float32")
         x = link.first.activation(ops.convert_to_tensor(x))
         for layer in link.between:
-            x = layer(x, training=False) if layer._call_has_training_arg else layer(x)
+            takes = keras_private.takes_training(layer)
+            x = layer(x, training=False) if takes else layer(x)
         return ops.convert_to_numpy(x).astype("float64")
 
     def config(self, layer):

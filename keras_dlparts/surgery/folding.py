@@ -17,6 +17,7 @@ from keras import layers as kl
 from keras_dlparts import graphs
 from keras_dlparts.layers.residual.orders import Chain
 from keras_dlparts.layers.residual.residual import Residual
+from keras_dlparts.support import progress
 
 # Which axis of which weight belongs to the outputs that are scaled.
 _FOLDABLE = {
@@ -35,7 +36,7 @@ _FOLDABLE = {
 }
 
 
-def fold(model, say=print):
+def fold(model, verbose="auto"):
     """A model with the same outputs in inference and fewer batch normalisations.
 
     Each batch normalisation that stands right after a linear layer (Dense,
@@ -46,7 +47,8 @@ def fold(model, say=print):
     Args:
         model: A built Sequential or Functional model, trained or loaded. It stays as
             it is.
-        say: Called with a line for each batch normalisation that is left, and why.
+        verbose: `"auto"` or 1 to report on standard error each batch normalisation
+            that is left, and why; 0 for silence.
 
     Returns:
         A new `keras.Model`, not compiled. Training it is another training: it
@@ -59,7 +61,6 @@ def fold(model, say=print):
     ...     keras.layers.ReLU(), keras.layers.BatchNormalization(name="late"),
     ... ])
     >>> [type(layer).__name__ for layer in fold(model).layers]
-    'late' is left: it comes after a ReLU
     ['Dense', 'ReLU', 'BatchNormalization']
     """
     if not graphs.has_graph(model):
@@ -72,7 +73,7 @@ def fold(model, say=print):
             "`model` must be built, as there are no weights to fold before. "
             f"Received: {model.name!r}; call it on data first"
         )
-    folding = _Folding(say)
+    folding = _Folding(progress.news(verbose))
     new = folding.new_layer(model)
     if not new.built:
         new.build(model.input_shape)

@@ -13,6 +13,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from keras_dlparts.registry import Part
 from keras_dlparts.testing import (
     compilation,
     data,
@@ -100,8 +101,11 @@ replication.split_processor()
 
 @dataclass(frozen=True)
 class Check:
-    """One thing asked of a part. `run()` raises if the part does not hold it;
-    `skip` says why it is not asked, if it is not."""
+    """One thing that is asked of a part.
+
+    `run()` raises an error if the part does not keep it. `skip` says why it is not
+    asked of this part, and is empty where it is asked.
+    """
 
     of: str
     name: str
@@ -126,7 +130,7 @@ def _check(function, of, case, skip=""):
     return Check(str(of), name, functools.partial(function, case), skip)
 
 
-def checks(part):
+def checks(part: Part) -> list[Check]:
     """Everything asked of a part, as a list of `Check`.
 
     Args:
@@ -151,7 +155,7 @@ def checks(part):
     ]
 
 
-def verify(part):
+def verify(part: Part) -> list[Result]:
     """Run all that is asked of a part on the running backend.
 
     Returns a list of `Result`s; a check that fails does not stop the others. It
@@ -179,7 +183,7 @@ def verify(part):
     return results + in_new_process([part])
 
 
-def in_new_process(parts):
+def in_new_process(parts: list[Part]) -> list[Result]:
     """Save a model with each part, and load them all in one new process.
 
     The process imports no part by hand: `keras_dlparts.load_model` finds them.

@@ -27,7 +27,7 @@ def require(condition, message):
         raise ContractError(message)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself only, so a cache may hold it
 class Case:
     """One way to build a part, and what to call it on.
 

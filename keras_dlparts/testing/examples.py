@@ -26,7 +26,7 @@ class Example:
     callbacks: list
 
 
-def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1):
+def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=()):
     """The `Example` of a case. The same weights and batch every time.
 
     Args:
@@ -34,6 +34,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1):
         batch: How many samples, instead of the case's number.
         jit_compile: As for `compile`; by default wherever it can be.
         learning_rate: Where the case brings no optimizer.
+        behind: Layers that the model ends with, unless the part is a layer or a model.
     """
     compiled = {"optimizer": keras.optimizers.SGD(learning_rate), "loss": "mse"}
     callbacks = []
@@ -59,6 +60,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1):
                 keras.Input((3,)),
                 keras.layers.Dense(4, activation="tanh", **kernel),
                 keras.layers.Dense(units, activation="sigmoid"),
+                *behind,
             ]
         )
         x = np.random.default_rng(0).normal(size=(batch or 8, 3)).astype("float32")
@@ -75,7 +77,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1):
             )
         if case.part.kind == "callbacks":
             callbacks = [part]
-    # Keras leaves PyTorch uncompiled too, unless told: it would need a compiler.
+    # PyTorch is not compiled, by Keras neither: it would need a C++ compiler.
     if jit_compile is None:
         jit_compile = backend.can_compile() and all(
             layer.supports_jit for layer in graphs.layers(model)
@@ -107,7 +109,7 @@ def _shape_of(model, case):
 
 
 def _targets(model, x):
-    """Zeros and ones of the output's shape: they suit regression and chances."""
+    """Zeros and ones of the output's shape, for losses of numbers and of chances."""
     random = np.random.default_rng(1)
     return keras.tree.map_structure(
         lambda y: random.integers(0, 2, ops.shape(y)).astype("float32"),

@@ -1,17 +1,19 @@
 """What is asked of parts of several kinds. The docstring of a check is its rule."""
 
+import functools
 import inspect
 import json
 import os
 import re
 import sys
 import tempfile
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend
+from keras_dlparts import backend, static
 from keras_dlparts.testing.cases import parameters, require
 from keras_dlparts.testing.examples import example
 
@@ -23,10 +25,7 @@ def has_cases(error):
 
 def documents_its_arguments(case):
     """`Args:` lists the constructor's arguments, all of them and in their order."""
-    doc = inspect.getdoc(case.target) or ""
-    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", doc, re.MULTILINE)
-    text = inspect.cleandoc("\n" + section[1]) if section else ""
-    documented = re.findall(r"^(\w+)\s*(?:\([^)]*\))?:", text, re.MULTILINE)
+    documented = list(static.argument_docs(inspect.getdoc(case.target) or ""))
     taken = list(parameters(case.target))
     require(
         documented == taken,
@@ -111,24 +110,60 @@ def survives_a_keras_file(case):
 
 
 def fits(case):
-    """Two epochs of a compiled `fit` give a finite loss and move what can be."""
-    ours = example(case)
-    if not _floats(ours.y, ours.model(ours.x)):
-        ours.model.predict(ours.x, verbose=0)  # nothing to learn, but it compiles
-        return
-    before = arrays(ours.model.trainable_variables)
-    history = ours.model.fit(
-        ours.x, ours.y, epochs=2, verbose=0, callbacks=ours.callbacks
-    )
-    losses = history.history["loss"]
+    """Three epochs of a compiled `fit` give a finite loss and move what can be."""
+    losses, still = _fitted(case).losses, _fitted(case).still
     require(np.isfinite(losses).all(), f"The losses are not finite: {losses}")
-    variables = ours.model.trainable_variables
+    require(not still, f"Trainable weights did not move in training: {still}")
+
+
+def is_traced_once(case):
+    """Compiled training is traced for the first steps, and never again."""
+    if not backend.can_compile():  # each step runs anew, there are no traces
+        return
+    first, *_, last = _fitted(case).traces
+    require(
+        first == last,
+        f"Training traced {last - first} times more after the first epoch.",
+    )
+
+
+@dataclass
+class _Fitted:
+    """What is looked at of one `fit`."""
+
+    losses: list
+    still: list  # the trainable variables that did not move
+    traces: list  # how often the step was traced until the end of each epoch
+
+
+@functools.lru_cache(maxsize=1)  # a case's checks come one after the other
+def _fitted(case):
+    """Fit the example of a case.
+
+    On TensorFlow the first case's alone goes through XLA, which takes more time than
+    all other checks. On JAX each does.
+    """
+    jit = False if case.number and backend.name() == "tensorflow" else None
+    count, traces = _Counted(), []
+    ours = example(case, jit_compile=jit, behind=(count,))
+    model = ours.model
+    if not _floats(ours.y, model(ours.x)):
+        model.predict(ours.x, verbose=0)  # nothing to learn, but it compiles
+        return _Fitted([], [], [])
+    before = arrays(model.trainable_variables)
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: traces.append(count.traces)
+    )
+    history = model.fit(
+        ours.x, ours.y, epochs=3, verbose=0, callbacks=[*ours.callbacks, note]
+    )
+    variables = model.trainable_variables
     still = [
         variable.path
         for variable, old, new in zip(variables, before, arrays(variables), strict=True)
         if np.array_equal(old, new)
     ]
-    require(not still, f"Trainable weights did not move in training: {still}")
+    return _Fitted(history.history["loss"], still, traces)
 
 
 class _Counted(keras.layers.Layer):
@@ -142,25 +177,6 @@ class _Counted(keras.layers.Layer):
     def call(self, inputs):
         self.traces += 1
         return inputs
-
-
-def is_traced_once(case):
-    """Compiled training is traced for the first steps, and never again."""
-    if not backend.can_compile():  # each step runs anew, there are no traces
-        return
-    ours, count = example(case), _Counted()
-    model = keras.Sequential([ours.model, count])
-    model.compile(ours.model.optimizer, ours.model.loss, jit_compile=True)
-    counts = []
-    note = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: counts.append(count.traces)
-    )
-    callbacks = [*ours.callbacks, note]
-    model.fit(ours.x, ours.y, epochs=3, verbose=0, callbacks=callbacks)
-    require(
-        counts[0] == counts[-1],
-        f"Training traced {counts[-1] - counts[0]} times more after the first epoch.",
-    )
 
 
 def offers_figures_rightly(case):

@@ -21,7 +21,7 @@ def run_layer_test(layer_class, **options):
             f"keras_dlparts/backend/keras_private.py. ({error})"
         ) from error
     with warnings.catch_warnings():
-        # Its own training step feeds a generator, and trains what has no weights.
+        # Keras' training step is fed by a generator, and layers may have no weights.
         warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
         warnings.filterwarnings("ignore", message=".*not have any trainable weights")
         test(layer_class, **options)

@@ -2,8 +2,8 @@
 
 On TensorFlow they are a `MirroredStrategy`, on JAX a `DataParallel`, over two devices
 that the processor is split into when `keras_dlparts.testing` is imported: import it
-before anything makes a tensor. JAX computes on two devices what one would, so there
-nothing is excused; PyTorch has no replicas.
+before anything makes a tensor. JAX computes on two devices what it would on one, so a
+case's excuses do not hold there. PyTorch has no replicas.
 
 A case may say `"still"`, arguments with which nothing in the part is random;
 `"per_share"`, why a replica computes otherwise on its share of a batch, whereupon the
@@ -26,7 +26,7 @@ from keras_dlparts.testing.examples import example
 
 _BATCH = 8
 _STEPS = 3
-_RATE = 0.003  # some models blow rounding up at each step, the more the longer it is
+_RATE = 0.003  # small: some models enlarge rounding errors, and more with long steps
 # float32 rounds the sum of two halves otherwise than that of the whole.
 _CLOSE = {"rtol": 1e-6, "atol": 1e-6}
 
@@ -98,12 +98,12 @@ def _trained(case, strategy, fit):
             logs = _stepped(model, batch, strategy)
     if fit or ours.callbacks:
         model.run_eagerly = not fit
-        # A tf.distribute scope is for making models, DataParallel's for all.
+        # TensorFlow's scope is for making a model only, DataParallel's for fitting too.
         plain = contextlib.nullcontext()
         with plain if backend.name() == "tensorflow" else strategy.scope():
             options = {"callbacks": ours.callbacks, "shuffle": False, "verbose": 0}
             logs = model.fit(_Steps(*batch), **options).history
-        if ours.callbacks:  # what they log is theirs to explain
+        if ours.callbacks:  # what they log besides may be of one device
             logs = {"loss": logs["loss"]}
     variables = [*model.weights, *model.optimizer.variables]
     weights = [(f"the variable {v.path!r}", v.numpy()) for v in variables]
@@ -126,7 +126,7 @@ def _stepped(model, batch, strategy):
 
 
 class _Steps(keras.utils.PyDataset):
-    """The same batch a few times: Keras needs less for it than for arrays."""
+    """The same batch a few times, for which Keras traces less than for arrays."""
 
     def __init__(self, x, y):
         super().__init__()
@@ -167,7 +167,7 @@ def replicas_draw_differently(case):
                 )
             ]
 
-        call()  # what remembers samples has some from here on
+        call()  # from here on a part that remembers samples has some
         (a, b), (c, d) = call(), call()
     if np.array_equal(a, c) and np.array_equal(b, d):
         return  # nothing is random

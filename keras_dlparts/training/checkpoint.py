@@ -1,10 +1,11 @@
 """Checkpoints that repeat a run exactly: everything that training goes on from.
 
 A checkpoint is one `.npz` with the values of all variables (weights, optimizer,
-seed generators, which Keras itself saves nowhere) and the state of the callbacks.
-One within an epoch also has the metrics, the process-wide generators and what the
-epoch has taken so far. It is written under another name and renamed, so it is whole or
-not there; the zip format's checksums find a damaged one, and the one before it is kept.
+seed generators, which Keras itself saves nowhere), the state of the callbacks, and a
+description of the data. One within an epoch also has the metrics, the process-wide
+generators and what the epoch has taken so far. It is written under another name and
+renamed, so it is whole or not there; the zip format's checksums find a damaged one, and
+the one before it is kept.
 """
 
 import json
@@ -24,10 +25,11 @@ class Checkpoints:
     Args:
         folder: where they are; made when the first is written.
         say: called with a line where a damaged one is passed over.
+        data: what `same_data.described` says of the run's data, noted in each.
     """
 
-    def __init__(self, folder, say=None):
-        self.folder = Path(folder)
+    def __init__(self, folder, say=None, data=None):
+        self.folder, self.data = Path(folder), data
         self.say = say or (lambda line: None)
 
     def save(self, epoch, model, callbacks, step=0, steps_a_call=1, spent=None):
@@ -48,6 +50,7 @@ class Checkpoints:
             "stopped": bool(getattr(model, "stop_training", False)),
             "variables": [v.path for v in _variables(model)],
             "callbacks": [_packed(plain_state(c), arrays) for c in callbacks],
+            "data": self.data,
         }
         for i, variable in enumerate(_variables(model)):
             arrays[f"variable_{i}"] = variable.numpy()
@@ -62,7 +65,8 @@ class Checkpoints:
         write_arrays(path, arrays)
         paths = self.paths()
         written = paths.index(path)
-        # Later ones were found damaged, or this would not have been written again.
+        # Any later ones were found to be damaged: else the run would have gone on from
+        # one of them, and this one would not be written now.
         for old in [*paths[: max(0, written + 1 - _KEPT)], *paths[written + 1 :]]:
             old.unlink()
 
@@ -73,7 +77,8 @@ class Checkpoints:
     def newest(self, suits=lambda manifest: True):
         """(manifest, arrays) of the newest whole checkpoint, or None.
 
-        Of those for which `suits(manifest)` holds, where there are any.
+        The newest of those for which `suits(manifest)` holds, or the oldest of all
+        where it holds for none.
         """
         oldest = None
         for path in reversed(self.paths()):
@@ -82,7 +87,7 @@ class Checkpoints:
                 self.say(f"{path} is damaged; looking for the checkpoint before it")
                 continue
             manifest = json.loads(str(arrays["manifest"]))
-            oldest = {"step": 0, **manifest}, arrays
+            oldest = {"step": 0, "data": None, **manifest}, arrays
             if suits(oldest[0]):
                 break
         return oldest
@@ -122,7 +127,7 @@ def restore_generators(saved):
 
 
 def _assign(variable, value):
-    # numpy's format knows no bfloat16 and gives its bytes back untyped.
+    # numpy's file format has no bfloat16: its bytes come back without a type.
     variable.assign(value.view(variable.numpy().dtype))
 
 

@@ -57,7 +57,7 @@ def steps_a_call(model, batches, callbacks=()):
 
 
 def _flops(model, batch_size):
-    """About what a training step computes; infinite where nobody can say."""
+    """About what a training step computes; infinite where that cannot be told."""
     total = 0
     for layer in graphs.leaves(model):
         weights = sum(math.prod(w.shape) for w in layer.trainable_weights)
@@ -65,7 +65,7 @@ def _flops(model, batch_size):
             continue
         try:
             places = [tuple(y.shape)[1:-1] for y in keras.tree.flatten(layer.output)]
-        except AttributeError:  # inside a block: called by it alone
+        except AttributeError:  # called by a layer around it: no outputs known
             return math.inf
         if any(size is None for shape in places for size in shape):
             return math.inf

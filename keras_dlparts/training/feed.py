@@ -1,4 +1,4 @@
-"""The training data as `fit` takes it: it may begin within an epoch, and it is timed.
+"""How long training waits for its data.
 
     waited = sum over calls of max(0, when the batch was ready - when it was asked for)
 
@@ -54,54 +54,37 @@ class Waiting:
 class Feed(keras.utils.PyDataset):
     """Batches for `fit`, their waiting timed.
 
-    `fit` asks for the steps too that were done before a resume, and passes them over.
-    In their place it gets the first data that it will use, which costs no reading.
-
     Args:
         items: A `keras.utils.PyDataset`.
         waiting: A `Waiting`.
-        batches: Where the epoch's number is; `items` may be made of it.
         steps: Integer. How many steps an item is for.
-        done: Epoch and step, `(0, 0)` for none, up to which all was done before.
 
     Example:
 
     >>> from keras_dlparts.data import Batches
     >>> import numpy as np
-    >>> batches = Batches(np.arange(6), batch_size=2)
-    >>> feed = Feed(batches, Waiting(), batches, done=(0, 1))
-    >>> [x.tolist() for (x,) in (feed[0], feed[1], feed[2])]
-    [[2, 3], [2, 3], [4, 5]]
+    >>> waiting = Waiting()
+    >>> feed = Feed(Batches(np.arange(4), batch_size=2), waiting)
+    >>> [x.tolist() for (x,) in feed], waiting.seconds > 0
+    ([[0, 1], [2, 3]], True)
     """
 
-    def __init__(self, items, waiting, batches, steps=1, done=(0, 0)):
+    def __init__(self, items, waiting, steps=1):
         super().__init__(
             workers=items.workers,
             use_multiprocessing=items.use_multiprocessing,
             max_queue_size=items.max_queue_size,
         )
-        self.items, self.waiting, self.batches = items, waiting, batches
-        self.steps, self.done = steps, done
-        self._first = None
+        self.items, self.waiting, self.steps = items, waiting, steps
 
     def __len__(self):
         return len(self.items)
 
     def __getitem__(self, index):
         began = time.perf_counter()
-        item = self._item(index)
+        item = self.items[index]
         self.waiting.fetched(index * self.steps, began)
         return item
 
-    def _item(self, index):
-        epoch, step = self.done
-        first = step // self.steps
-        if self.batches.epoch != epoch or index > first:
-            return self.items[index]
-        if self._first is None:
-            self._first = self.items[first]
-        return self._first
-
     def on_epoch_end(self):
-        self._first = None
         self.items.on_epoch_end()

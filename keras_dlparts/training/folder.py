@@ -80,28 +80,46 @@ def latest(out, resolved):
     on others that did not end: it may have lost them.
     """
     wanted, moved = comparable(resolved), None
-    for path in sorted(Path(out).glob("*/resolved.yaml"), key=_age):
-        found = comparable(read_resolved(path.parent))
+    for folder in sorted(Path(out).glob("*/"), key=_age):
+        there = read_resolved(folder)
+        if there is None:
+            continue
+        found = comparable(there)
         if found == wanted:
-            return path.parent
+            return folder
         same = {**found, "distribute": wanted["distribute"]} == wanted
-        if same and moved is None and not _is_done(path.parent):
-            moved = path.parent
+        if same and moved is None and not _is_done(folder):
+            moved = folder
     return moved
 
 
 def read_resolved(folder):
-    """The resolved config that a run's folder holds."""
-    return yaml.safe_load((folder / "resolved.yaml").read_text(encoding="utf-8"))
+    """The resolved config that a run's folder holds; None if it is no run's folder."""
+    try:
+        text = (folder / "resolved.yaml").read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError):
+        return None  # it is missing, no text, or no YAML
+    is_ours = isinstance(found, dict) and all(
+        isinstance(found.get(section), dict) for section in ("fit", "distribute")
+    )
+    return found if is_ours else None
 
 
 def _is_done(folder):
-    path = folder / "status.json"
-    return path.exists() and json.loads(path.read_text())["state"] == "done"
+    try:
+        text = (folder / "status.json").read_text(encoding="utf-8")
+        return json.loads(text)["state"] == "done"
+    except (OSError, ValueError, TypeError, KeyError):
+        return False  # a kill came before it was written, or it is no run's
 
 
-def _age(path):
-    return -path.stat().st_mtime
+def _age(folder):
+    """How old a run is, for sorting; what is no run is older than all."""
+    try:
+        return -(folder / "resolved.yaml").stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def comparable(resolved):

@@ -14,15 +14,20 @@ import keras
 
 from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
-from keras_dlparts.runs import higher_is_better
+from keras_dlparts.runs import best_row
 from keras_dlparts.support.files import room, whole, write_json, write_text
 from keras_dlparts.training.feed import Waiting
 
 
 class NonFiniteError(RuntimeError):
-    """Training met a NaN or an infinity; the message names where it began."""
+    """Training met a NaN or an infinity; the message names where it began.
 
-    def __init__(self, message, step=None):
+    Args:
+        message: what was found.
+        step: the step of the epoch, from 0, in which it was noticed.
+    """
+
+    def __init__(self, message: str, step: int | None = None):
         super().__init__(message)
         self.step = step
 
@@ -30,26 +35,39 @@ class NonFiniteError(RuntimeError):
 class RunLog(keras.callbacks.Callback):
     """Writes a run's files at the end of each epoch; every file whole or not at all.
 
-    And a checkpoint after each `every` steps within an epoch, if `every` is not None.
+    And a checkpoint after each `fit.checkpoint_every` steps within an epoch, where the
+    config asks for it.
+
+    Args:
+        folder: the run's folder, a `pathlib.Path`.
+        checkpoints: its `Checkpoints`.
+        settings: the config's settings.
+        callbacks: those whose state a checkpoint holds.
+        validates: whether there is validation data.
     """
 
-    def __init__(self, folder, checkpoints, best, epochs, callbacks=(), every=None):
+    def __init__(self, folder, checkpoints, settings, callbacks=(), validates=True):
         super().__init__()
         self.folder, self.checkpoints = folder, checkpoints
-        self.best, self.epochs, self.callbacks = best, epochs, callbacks
-        self.every = every or math.inf
+        self.best, self.epochs = settings.best, settings.fit.epochs
+        self.callbacks = callbacks
+        self.every = settings.fit.checkpoint_every or math.inf
+        # The epoch after which `val_` columns must be there.
+        self.validated = min(settings.fit.validation_freq, self.epochs)
+        self.validated = self.validated if validates else 1
         self.rows = _read_rows(folder / "history.csv")
         self.waiting, self.resumed = Waiting(), None
 
     def go_on_from(self, manifest):
         """Take up a run where a checkpoint stands.
 
-        Rows of epochs that will be run again are forgotten.
+        Rows of epochs after it are dropped: those epochs are run again.
         """
         self.rows = [row for row in self.rows if row["epoch"] <= manifest["epoch"]]
         self.resumed = manifest if manifest["step"] else None
 
     def status(self, state, message=""):
+        """Write status.json: `state` is one of those that `Run.status` names."""
         spent = sum(row["seconds"] for row in self.rows)
         write_json(
             self.folder / "status.json",
@@ -65,7 +83,8 @@ class RunLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.steps, self.saved_at = epoch, 0, 0
         self.training_seconds = None
-        self.spent = {"seconds": 0.0, "waited": 0.0}  # before a resume
+        # What this epoch took before the run was stopped within it.
+        self.spent = {"seconds": 0.0, "waited": 0.0}
         if self.resumed is not None:
             self.saved_at, self.spent = self.resumed["step"], self.resumed["spent"]
             self.resumed = None
@@ -78,13 +97,14 @@ class RunLog(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.waiting.got()
-        # Where a call takes several steps the last one may take fewer.
+        # Keras counts a call as if it took all its steps; an epoch's last takes fewer.
         total = self.params.get("steps") or batch + 1
         self.steps = min(batch + 1, total)
         if not math.isfinite(logs.get("loss", 0.0)):
             raise NonFiniteError("the loss is not finite", step=self.steps - 1)
         a_call = batch + 1 - self.call_began
-        # Now, where one more call would be too late; the epoch's end has its own.
+        # Due where another call would make it more than `every` steps since the last
+        # checkpoint. At the epoch's end `on_epoch_end` writes one anyway.
         due = self.steps + a_call - self.saved_at > self.every
         if due and self.steps < total and not self.model.stop_training:
             self.saved_at = self.steps
@@ -109,7 +129,7 @@ class RunLog(keras.callbacks.Callback):
             raise NonFiniteError("the validation loss is not finite", step=self.steps)
         training = self.training_seconds or seconds
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
-        row = self._optimizer_logs() | row  # a callback may have told it better
+        row = self._optimizer_logs() | row  # what callbacks logged wins
         row["learning_rate"] = backend.number(self.model.optimizer.learning_rate)
         row["seconds"] = round(seconds, 4)
         row["ms_per_step"] = round(1000 * training / max(self.steps, 1), 3)
@@ -119,6 +139,7 @@ class RunLog(keras.callbacks.Callback):
         self.rows.append(row)
         self._write_history()
         self._write_tensorboard(row)
+        self._check_monitor()
         if self._is_best():
             save_model(self.model, self.folder / "best.keras")
         self.checkpoints.save(epoch + 1, self.model, self.callbacks)
@@ -126,7 +147,7 @@ class RunLog(keras.callbacks.Callback):
 
     def _optimizer_logs(self):
         """What the optimizer has to tell of an epoch, if it has `logs()`."""
-        # Mixed precision puts a loss scaling around it.
+        # Mixed precision wraps the optimizer in one that scales the loss.
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         tell = getattr(optimizer, "logs", None)
@@ -168,33 +189,26 @@ class RunLog(keras.callbacks.Callback):
             self.events.close()
             del self.events
 
+    def _check_monitor(self):
+        """Refuse a `best.monitor` that is no column, once all columns are there."""
+        monitor = self.best.monitor
+        if monitor is None or any(monitor in row for row in self.rows):
+            return
+        complete = self.validated if monitor.startswith("val_") else 1
+        if len(self.rows) == complete:
+            known = dict.fromkeys(key for row in self.rows for key in row)
+            message = f"no column of the history. Received: {monitor!r}; "
+            message += f"accepted: {', '.join(known)}"
+            raise ConfigError([Problem("", (), "best.monitor", message)])
+
     def _is_best(self):
-        """Whether the last row beats the earlier ones on the monitored column."""
-        monitor = self.monitor()
-        sign = -1 if self.higher_is_better(monitor) else 1
-        if monitor not in self.rows[-1]:  # an epoch without validation
-            return False
-        *earlier, latest = [sign * row[monitor] for row in self.rows if monitor in row]
-        return not earlier or latest < min(earlier)
-
-    def monitor(self):
-        """The column that decides: the config's, else val_loss, else loss."""
-        if self.best.monitor:
-            known = self.rows[-1].keys()
-            if self.best.monitor not in known and len(self.rows) == 1:
-                message = (
-                    f"no column of the history. Received: {self.best.monitor!r}; "
-                    f"accepted: {', '.join(known)}"
-                )
-                raise ConfigError([Problem("", (), "best.monitor", message)])
-            return self.best.monitor
-        has_validation = any("val_loss" in row for row in self.rows)
-        return "val_loss" if has_validation else "loss"
-
-    def higher_is_better(self, monitor):
-        if self.best.mode != "auto":
-            return self.best.mode == "max"
-        return higher_is_better(monitor)
+        """Whether the last row is the one that `Run.best` will name."""
+        columns = {key for row in self.rows for key in row}
+        history = {
+            key: [row.get(key, math.nan) for row in self.rows] for key in columns
+        }
+        found = best_row(history, self.best.monitor, self.best.mode)
+        return found is not None and found[1] == len(self.rows) - 1
 
 
 def _read_rows(path):
@@ -216,7 +230,7 @@ def save_model(model, path):
 
 def peak_memory_mb():
     """The most memory this process has held so far."""
-    status = Path("/proc/self/status")  # Linux; getrusage counts the parent's too
+    status = Path("/proc/self/status")  # on Linux getrusage counts what the parent held
     if status.exists():
         found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
         if found:

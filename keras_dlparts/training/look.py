@@ -1,14 +1,17 @@
 """Look at a finished run: its metrics on a split, its report written again."""
 
-from keras_dlparts import report
-from keras_dlparts.config.assemble import assemble
+import os
+from pathlib import Path
+
+from keras_dlparts import graphs, report
+from keras_dlparts.config.assemble import made_without_model
+from keras_dlparts.config.construct import construct
 from keras_dlparts.config.experiment import load
 from keras_dlparts.runs import Run
 from keras_dlparts.training.checkpoint import Checkpoints, restore_callbacks
-from keras_dlparts.training.loop import with_figures
 
 
-def evaluate(path, split="test"):
+def evaluate(path: str | os.PathLike, split: str = "test") -> dict[str, float]:
     """The metrics of a run's best model on a split of its data.
 
     Args:
@@ -19,8 +22,8 @@ def evaluate(path, split="test"):
     """
     run = Run(path)
     experiment = load(run.config)
-    made = assemble(experiment)
-    batches = getattr(made.data, split)
+    data, *_ = made_without_model(experiment)
+    batches = getattr(data, split)
     if batches is None:
         raise ValueError(
             f"The data source {experiment.data.part.name} has no split {split!r}."
@@ -29,7 +32,7 @@ def evaluate(path, split="test"):
     return run.model.evaluate(batches, verbose=0, return_dict=True)
 
 
-def write_report(path):
+def write_report(path: str | os.PathLike) -> Path:
     """Write a run's report again. The callbacks' figures come from its checkpoint.
 
     Args:
@@ -38,8 +41,15 @@ def write_report(path):
     Returns: the path of `report.html`.
     """
     run = Run(path)
-    made = assemble(load(run.config))
+    experiment = load(run.config)
+    callbacks = construct(experiment.document, experiment.callbacks)
+    experiment.document.raise_problems()
     saved = Checkpoints(run.path / "checkpoints").newest()
     if saved is not None:
-        restore_callbacks(saved, made.callbacks)
-    return report.write(run, with_figures(run.model, made.callbacks))
+        restore_callbacks(saved, callbacks)
+    return report.write(run, with_figures(run.model, callbacks))
+
+
+def with_figures(model, callbacks):
+    """Everything of a run that may offer `figures(run)`, wrapped layers included."""
+    return [*graphs.layers(model, itself=False), *callbacks]

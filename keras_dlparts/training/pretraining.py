@@ -29,27 +29,33 @@ def check(experiment, made):
     document.raise_problems()
 
 
-def run(settings, made, path, say, share):
-    """Learn the layers of `made.model`, those that a killed run left taken up.
+def run(settings, made, path, say, share=lambda batches: batches):
+    """Learn the layers of `made.model`.
 
-    `share(batches)` gives the batches as the run's devices share them.
+    Args:
+        settings: the config's settings.
+        made: what was assembled from it.
+        path: the run's folder, where layers that were learnt before a kill are taken
+            up; None to keep nothing.
+        say: called with each line of news.
+        share: gives batches as the run's devices share them.
     """
-    folder = path / "checkpoints"
-    folder.mkdir(exist_ok=True)
     rows = []
 
     def fit(model, x, epochs, batch_size, number):
-        file = folder / f"pretrain-{number}.npz"
-        saved = read_arrays(file)
+        file = path and path / "checkpoints" / f"pretrain-{number}.npz"
+        saved = file and read_arrays(file)
         if saved is None:
-            if file.exists():
+            if file and file.exists():
                 say(f"{file} is damaged; the layer learns once more")
             say(f"pre-training layer {number + 1}, {epochs} epochs")
-            found = _learn(model, x, epochs, batch_size, settings.seed, share)
-            _save(file, model, found)
-            saved = read_arrays(file)
+            history = _learn(model, x, epochs, batch_size, settings.seed, share)
+            saved = _packed(model, history)
+            if file:
+                file.parent.mkdir(exist_ok=True)
+                write_arrays(file, saved)
         names = [name for name in saved if name.startswith("history_")]
-        history = {n.removeprefix("history_"): saved[n].tolist() for n in names}
+        history = {n.removeprefix("history_"): [*map(float, saved[n])] for n in names}
         model.set_weights([saved[f"weight_{i}"] for i, _ in enumerate(model.weights)])
         rows.extend(
             {"layer": number + 1, "epoch": epoch + 1}
@@ -62,6 +68,8 @@ def run(settings, made, path, say, share):
     x, _ = made.data.train.arrays()
     options = settings.pretrain.model_dump()
     made.model.pretrain(x, batch_size=made.data.train.batch_size, fit=fit, **options)
+    if path is None:
+        return
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -84,8 +92,7 @@ def _learn(model, x, epochs, batch_size, seed, share):
     return history
 
 
-def _save(file, model, history):
-    """Write the layer whole or not at all."""
+def _packed(model, history):
+    """A layer that was learnt, as named arrays."""
     arrays = {f"weight_{i}": w.numpy() for i, w in enumerate(model.weights)}
-    arrays |= {f"history_{name}": values for name, values in history.items()}
-    write_arrays(file, arrays)
+    return arrays | {f"history_{n}": np.array(v) for n, v in history.items()}

@@ -6,16 +6,15 @@ goes on writing after an exception.
 """
 
 import atexit
-import os
 import time
 
 import keras
 import numpy as np
 from rich import progress
-from rich.console import Console
 from rich.table import Column
 
 from keras_dlparts.runs import BOOKKEEPING
+from keras_dlparts.support import progress as reporting
 
 _SECONDS_BETWEEN_DRAWINGS = 0.1
 
@@ -29,8 +28,8 @@ class Progress(keras.callbacks.Callback):
     it is cleaned when the process ends.
 
     Args:
-        console: A `rich.console.Console`. By default one on standard error, because
-            standard output is for results.
+        console: A `rich.console.Console`. By default the one on standard error that all
+            reports go through.
 
     Example:
 
@@ -47,7 +46,7 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, console=None):
         super().__init__()
-        self.console = console or Console(stderr=True)
+        self.console = console or reporting.console()
         self._bars = None
         self._training = False
         self._steps = None  # a step count that an earlier epoch taught
@@ -74,7 +73,7 @@ class Progress(keras.callbacks.Callback):
         self._epoch, self._seen = epoch, 0
         self._started = time.monotonic()
         self._drawn = 0.0
-        if not self._bars and is_live(self.console):
+        if not self._bars and reporting.is_live(self.console):
             self._open(epoch)
         if self._bars:
             self._new_step_bar("step", self._total())
@@ -157,12 +156,6 @@ class Progress(keras.callbacks.Callback):
         self._bars.update(self._epoch_bar, completed=done)
         self._bars.update(self._step_bar, completed=self._seen, figures=_text(logs))
         self._bars.refresh()
-
-
-def is_live(console):
-    """Whether bars can be redrawn in place."""
-    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    return console.is_terminal and not console.is_dumb_terminal and not in_ci
 
 
 def _text(logs):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.distribute import chief, launcher
+from keras_dlparts.distribute import chief, launched
 
-# What a run is gone on with; its models and pictures are made anew.
+# The files that a run needs to go on; models and pictures are written anew.
 _SENT = ("*.json", "*.yaml", "*.toml", "*.csv", "checkpoints/*.npz")
 
 
@@ -32,7 +32,7 @@ def place(strategy, make):
 
     def sent():
         runs.append(run := make())
-        launcher.tell_run(run)
+        launched.tell_run(run)
         files = [path for pattern in _SENT for path in sorted(run.glob(pattern))]
         return run.name, {
             str(path.relative_to(run)): np.frombuffer(path.read_bytes(), "uint8")
@@ -42,7 +42,7 @@ def place(strategy, make):
     name, files = chief.from_chief(strategy, sent)
     if index == 0:
         return runs[0]
-    folder = tempfile.mkdtemp(prefix=f"worker-{index}-", dir=launcher.folder())
+    folder = tempfile.mkdtemp(prefix=f"worker-{index}-", dir=launched.folder())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     copy = Path(folder, name)
     for file, content in files.items():

@@ -167,7 +167,7 @@ class Sharing:
             return self._of_one_size(batches)
         if self.replicas == 1:
             return batches
-        # DataParallel has even cuts only.
+        # JAX' DataParallel needs the same number of samples on each device.
         own, even = range(self.replicas), not self.mirrors
         share = shares.Share(batches, self.replicas, own, even)
         if self.mirrors:

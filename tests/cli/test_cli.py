@@ -100,7 +100,7 @@ def test_show_says_all_of_a_part(dlparts):
         "    y_ij  = x_ij [u_ij >= rho_i] / (1 - rho_i)   so that E[y] = x\n",
         "arXiv:1506.08700.\n\nDropout whose rate",
         ">>> kept  # zero, and one value 1 / (1 - rho_i) a sample\n[2, 2]\n",
-        "rate         required\n",
+        "rate         required",
         "per          'sample'\n",
         "seed         None",
     ):

@@ -125,6 +125,14 @@ compile: {steps_per_execution: 0}
         },
         "model: [Flatten]\nfit: {class_weight: {cat: 1.0, 1: heavy}}\n",
     ),
+    "numbers that are not finite": (
+        {
+            "2:27  pretrain.learning_rate": "a finite number is expected. Received",
+            "3:25  fit.class_weight.1": "a finite number is expected. Received: nan",
+        },
+        "model: [Flatten]\npretrain: {learning_rate: .inf}\n"
+        "fit: {class_weight: {1: .nan}}\n",
+    ),
     "words that are none of those accepted": (
         {
             "2:15  dtype_policy": "'mixed_float16' or 'mixed_bfloat16'. Received: 'flo",

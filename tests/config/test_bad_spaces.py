@@ -124,3 +124,34 @@ def test_repeats_of_repeats_are_capped(assert_told):
 def test_nothing_is_left_to_train(assert_told):
     text = "model:\n  - {repeat: 0, of: [Flatten]}\n"
     assert_told({"2:3  model": "at least one layer is expected"}, text)
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (
+            "{use: Dropout, rate: {search: choice, values: [0.5, high]}}",
+            {"2:26  model[0].rate": "a number is expected. Received: 'high'"},
+        ),
+        (  # the default was tried alone: true is wrong here, and false the default
+            "{use: Discretization, bin_boundaries: [0.0], sparse: {search: bool}}",
+            {"2:58  model[0].sparse": "`sparse=True` may only be used"},
+        ),
+        (
+            "{use: ActivityRegularization, l1: {search: choice, values: [0, .inf]}}",
+            {"2:39  model[0].l1": "a finite number is expected. Received: inf"},
+        ),
+    ],
+)
+def test_all_values_that_are_searched_are_tried(assert_told, layer, told):
+    data = "data: {use: spirals, samples: 40}\nloss: {use: MeanSquaredError}\n"
+    assert_told(told, f"model:\n  - {layer}\n  - {{use: Dense, units: 2}}\n{data}")
+
+
+@pytest.mark.parametrize("low", ["0", "-1"])
+def test_a_searched_rate_is_positive(assert_told, low):
+    space = f"{{search: float, min: {low}, max: 1.0, default: 0.1}}"
+    text = "model: [{use: Input, shape: [2]}, {use: Dense, units: 2}]\nloss: mse\n"
+    text += f"optimizer: {{use: SGD, learning_rate: {space}}}\n"
+    told = f"a number above 0 is expected. Received: {low}"
+    assert_told({"3:38  optimizer.learning_rate": told}, text)

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from keras_dlparts import registry, static
-from keras_dlparts.config import load, types
+from keras_dlparts.config import annotations, load, types
 from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.config.json_schema import json_schema
@@ -211,7 +211,7 @@ def test_values_and_their_types(plugin, argument, good, bad):
 )  # fmt: skip
 def test_the_type_says_which_kind_of_part(plugin, argument, value, kind):
     """`MeanSquaredError` is a loss and a metric; the annotation decides."""
-    base = {kind: base for base, kind in types.BASES.items()}[kind][1]
+    base = {kind: base for base, kind in annotations.BASES.items()}[kind][1]
     took = made("testing.Typed", **{argument: value})[argument]
     for one in took if isinstance(took, list) else [took]:
         assert base in [c.__name__ for c in type(one).__mro__]
@@ -313,12 +313,15 @@ def test_the_json_schema_has_types_and_descriptions(plugin):
     ],
 )
 def test_words(text, names):
-    assert types.of_source(text, "keras_dlparts.static").names() == names
+    assert annotations.of_source(text, "keras_dlparts.static").names() == names
 
 
 @pytest.mark.parametrize("text", ["f(x)", "x +", "3", "int if x else str"])
 def test_what_is_no_type_takes_anything(text):
-    assert types.of_source(text, "keras_dlparts.static") in (types.ANY, types.Type())
+    assert annotations.of_source(text, "keras_dlparts.static") in (
+        types.ANY,
+        types.Type(),
+    )
 
 
 def test_required_and_unknown_defaults():

@@ -83,10 +83,9 @@ def test_auto_picks_what_there_is(
     assert why in said
 
 
-def test_auto_says_what_it_picked(monkeypatch):
+def test_auto_says_what_it_picked(monkeypatch, said):
     monkeypatch.setattr(distribute, "pick", lambda: ("none", "a reason"))
-    said = []
-    distribute.strategy(say=said.append)
+    distribute.strategy()
     assert said == ["distribute: auto is none: a reason"]
 
 

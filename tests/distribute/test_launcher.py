@@ -227,9 +227,9 @@ def test_a_second_signal_ends_a_chief_that_does_not_listen(launch, tmp_path):
 def test_a_worker_that_fails_waits_for_nobody(ending, code, said):
     program = f"""
 import atexit
-from keras_dlparts.distribute import launcher
+from keras_dlparts.distribute import launched
 atexit.register(print, "at exit")
-with launcher.ended_by_errors():
+with launched.ended_by_errors():
     {ending}
 """
     run = subprocess.run(
@@ -250,8 +250,8 @@ def test_workers_end_with_their_launcher(tmp_path):
         WORKER
         + textwrap.dedent(
             """
-            from keras_dlparts.distribute import launcher
-            launcher.follow()
+            from keras_dlparts.distribute import launched
+            launched.follow()
             note("ready" + str(index))
             time.sleep(60)
             """

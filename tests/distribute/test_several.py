@@ -1,6 +1,5 @@
 """`dlparts train --workers`: real workers, real kills, one run directory."""
 
-import contextlib
 import csv
 import json
 import os
@@ -9,13 +8,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from helpers.processes import DLPARTS, children, until
+from helpers.runs import weights
 
-from keras_dlparts import load_model
 from keras_dlparts.training import several
 
 pytestmark = pytest.mark.slow
@@ -42,7 +41,7 @@ def command(folder, workers, *more):
     chosen += [] if workers is None else ["--workers", str(workers)]
     config = str(folder / "config.json")
     arguments = ["train", config, "--out", str(folder / "runs"), *chosen, *more]
-    return [sys.executable, "-m", "keras_dlparts", *arguments]
+    return [*DLPARTS, *arguments]
 
 
 def environment(backend):
@@ -75,10 +74,6 @@ def trained(folder, config, workers, backend, *more):
     assert code == 0, (folder / "said").read_text()[-4000:]
     (run,) = (folder / "runs").iterdir()
     return run
-
-
-def weights(run):
-    return [w.numpy() for w in load_model(run / "last.keras").weights]
 
 
 def history(run):
@@ -139,16 +134,6 @@ def test_workers_learn_layer_by_layer_as_one(tmp_path):
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
-def children(process):
-    found = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [int(pid) for pid in found.stdout.split()]  # in the order of their start
-
-
 def status(folder):
     (run,) = (folder / "runs").iterdir()
     return json.loads((run / "status.json").read_text())
@@ -156,15 +141,13 @@ def status(folder):
 
 def wait_for_epochs(folder, count, process):
     """Until a run has so many epochs behind it."""
-    deadline = time.monotonic() + 200
-    while True:
+
+    def are_done():
         assert process.poll() is None, (folder / "said").read_text()[-4000:]
-        assert time.monotonic() < deadline
-        with contextlib.suppress(ValueError, OSError, KeyError):
-            state = status(folder)
-            if state["state"] == "running" and state["epoch"] >= count:
-                return
-        time.sleep(0.05)
+        state = status(folder)
+        return state["state"] == "running" and state["epoch"] >= count
+
+    until(are_done, 200)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +171,7 @@ def test_nothing_is_lost(backend, tmp_path):
         process = started(folder, 2, backend, "--resume")
         wait_for_epochs(folder, after, process)
         time.sleep(moments.uniform(0, 0.3))
-        return process, children(process)
+        return process, children(process.pid)
 
     def is_over(process, pids):
         began = time.monotonic()

@@ -59,7 +59,7 @@ def test_an_absent_tpu_is_told(calls):
         distribute.strategy("tpu", tpu="absent")
 
 
-def test_a_run_on_a_tpu_has_batches_of_one_size(calls, tmp_path):
+def test_a_run_on_a_tpu_has_batches_of_one_size(calls, tmp_path, said):
     config = {
         "data": {"use": "spirals", "samples": 300, "batch_size": 16},
         "model": [{"use": "Dense", "units": 3}],
@@ -67,8 +67,7 @@ def test_a_run_on_a_tpu_has_batches_of_one_size(calls, tmp_path):
         "fit": {"epochs": 1},
         "distribute": {"use": "tpu", "tpu": "local"},
     }
-    said = []
-    run = train(config, out=tmp_path, say=said.append)
+    run = train(config, out=tmp_path)
     assert np.isfinite(run.history["val_loss"]).all()
     assert "distribute: tpu, 2 replicas" in said
     assert any("last batch of 14 samples; each epoch leaves out 14" in s for s in said)

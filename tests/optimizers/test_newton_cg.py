@@ -9,6 +9,7 @@ import keras_dlparts
 from keras_dlparts import backend
 from keras_dlparts.layers import RandomDropout
 from keras_dlparts.optimizers.newton_cg import _next_damping, conjugate_gradients
+from keras_dlparts.support import progress
 
 
 class Point(keras.layers.Layer):
@@ -238,7 +239,7 @@ def test_noise_stays_the_same_and_the_models_state_as_it_was():
     assert history["loss"][-1] < 0.5 * history["loss"][0]
 
 
-def test_stopped_by_hand_the_weights_are_those_of_the_last_step():
+def test_stopped_by_hand_the_weights_are_those_of_the_last_step(monkeypatch):
     model, x, y, _ = logistic()
     lines = []
 
@@ -247,8 +248,10 @@ def test_stopped_by_hand_the_weights_are_those_of_the_last_step():
         if len(lines) == 3:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr(progress, "news", lambda verbose: say)
     with pytest.raises(KeyboardInterrupt):
-        keras_dlparts.newton(model, x, y, say=say)
+        keras_dlparts.newton(model, x, y)
+    monkeypatch.undo()
     again, *_ = logistic()
     keras_dlparts.newton(again, x, y, iterations=2)
     np.testing.assert_allclose(model.get_weights()[0], again.get_weights()[0])

@@ -1,13 +1,11 @@
 """Searches that train, in this process."""
 
-import io
 import json
 import re
 import shutil
 
 import pytest
 import yaml
-from rich.console import Console
 
 import keras_dlparts
 from keras_dlparts import ConfigError, SearchFailed, search, train
@@ -54,7 +52,7 @@ def test_the_winner_is_repeated(found, tmp_path):
 
 def test_a_winner_trained_elsewhere_is_written_too(found):
     """Its folder is on the other machine; its values say the same config."""
-    from keras_dlparts.searching.conduct import _winner
+    from keras_dlparts.searching.summary import _winner
 
     written = yaml.safe_load(yaml.safe_dump(_winner(found)))
     assert written == yaml.safe_load(found.best_config.read_text())
@@ -145,10 +143,10 @@ def test_it_goes_on(config, tmp_path):
 @pytest.mark.slow
 def test_an_interrupted_trial_goes_on_to_the_same_end(config, tmp_path, monkeypatch):
     """Ctrl-C after the first epoch of the second trial."""
-    from keras_dlparts.searching import trial
+    from keras_dlparts.searching import objective
 
     whole = search(config, out=tmp_path / "whole", trials=2)
-    tell, told = trial._Watcher.tell, []
+    tell, told = objective.Watcher.tell, []
 
     def interrupted(self, *args):
         told.append(tell(self, *args))
@@ -156,23 +154,55 @@ def test_an_interrupted_trial_goes_on_to_the_same_end(config, tmp_path, monkeypa
             raise KeyboardInterrupt
         return told[-1]
 
-    monkeypatch.setattr(trial._Watcher, "tell", interrupted)
+    monkeypatch.setattr(objective.Watcher, "tell", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search(config, out=tmp_path / "s", trials=2)
     stopped = keras_dlparts.Search(tmp_path / "s")
     assert (stopped.state, len(stopped.completed)) == ("stopped", 1)
-    monkeypatch.setattr(trial._Watcher, "tell", tell)
+    monkeypatch.setattr(objective.Watcher, "tell", tell)
     again = search(config, out=tmp_path / "s", trials=2, resume=True)
     assert [t.score for t in again.trials] == [t.score for t in whole.trials]
     assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
 
 
-def test_a_failing_trial_says_why_and_the_search_goes_on(config, tmp_path):
+def test_an_objective_of_validation_counts_where_it_ran(config, tmp_path):
+    """With validation in every second epoch: after two epochs of three."""
+    config["fit"] = {"epochs": 3, "validation_freq": 2}
+    found = search(config, out=tmp_path / "s", trials=2)
+    assert len(found.completed) == 2, [trial.notes for trial in found.trials]
+    for trial in found.completed:
+        assert trial.curve == ((2, trial.score),)
+        assert trial.notes["epochs"] == 3
+
+
+def test_an_objective_of_validation_that_does_not_run_is_refused(config, tmp_path):
+    config["fit"] = {"epochs": 9, "validation_freq": 2}
+    told = refused(config, out=tmp_path / "s", algorithm="hyperband")
+    assert "fit.validation_freq" in told
+    assert "hyperband compares trials after rounds of few epochs" in told
+    config["fit"]["epochs"] = 1
+    told = refused(config, out=tmp_path / "s")
+    assert "validation never runs in 1 epochs; the objective is 'val_loss'" in told
+    assert told.endswith("Received: 2")
+    found = search(config, out=tmp_path / "s", trials=1, objective="loss")
+    assert found.completed
+
+
+def test_a_search_goes_on_from_the_config_in_its_own_folder(config, tmp_path):
+    given = tmp_path / "small.yaml"
+    given.write_text(yaml.safe_dump({**config, "fit": {"epochs": 1}}))
+    search(given, out=tmp_path / "s", trials=1)
+    copy = tmp_path / "s" / "config.yaml"
+    again = search(copy, out=tmp_path / "s", trials=2, resume=True)
+    assert len(again.completed) == 2
+    assert copy.read_text() == given.read_text()
+
+
+def test_a_failing_trial_says_why_and_the_search_goes_on(config, tmp_path, capsys):
     """A learning rate of 1e30 is not finite; the others are good."""
     config["optimizer"]["learning_rate"] = {"search": "choice", "values": [1e-2, 1e30]}
     config["optimizer"]["use"] = "SGD"
-    console = Console(record=True, width=300, file=io.StringIO())
-    found = search(config, out=tmp_path / "s", trials=4, console=console)
+    found = search(config, out=tmp_path / "s", trials=4)
     assert found.state == "done"
     assert found.failed
     assert found.completed
@@ -184,7 +214,7 @@ def test_a_failing_trial_says_why_and_the_search_goes_on(config, tmp_path):
         assert "Traceback" in state["message"]
         assert Run(trial.path).status["state"] == "failed"
     assert "not finite" in (found.path / "report.html").read_text()
-    assert re.search(r"trial \d  failed: .*not finite", console.export_text())
+    assert re.search(r"trial \d  failed: .*not finite", capsys.readouterr().err)
 
 
 @pytest.mark.slow

@@ -6,19 +6,18 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 import yaml
+from helpers import processes
+from helpers.processes import children, gone, until
+from helpers.searches import CONFIG
 
 from keras_dlparts import Search, SearchFailed, search
-from keras_dlparts.searching import crew
 from keras_dlparts.searching.channel import fingerprint
 from keras_dlparts.searching.chief import ending
 
 pytestmark = pytest.mark.slow
-COMMAND = [sys.executable, "-m", "keras_dlparts", "search"]
 
 
 def start(config, folder, *options, epochs=20, name="config.yaml"):
@@ -27,41 +26,14 @@ def start(config, folder, *options, epochs=20, name="config.yaml"):
     config.pop("compile", None)
     path = folder / name
     path.write_text(yaml.safe_dump(config))
-    return subprocess.Popen(
-        [*COMMAND, path, "--out", folder / "s", *map(str, options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    return processes.start(
+        "search", path, "--out", folder / "s", *options, stderr=subprocess.STDOUT
     )
 
 
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if found := condition():
-                return found
-        except (OSError, ValueError, KeyError, IndexError):
-            pass  # not written yet
-        time.sleep(0.05)
-    raise TimeoutError(condition)
-
-
-def command_line(pid):
-    """Empty for a process that ended, waited for or not."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def children(pid):
+def workers_of(pid):
     """The worker processes of a chief."""
-    return [
-        int(child)
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if b"searching.worker" in command_line(child)
-    ]
+    return children(pid, b"searching.worker")
 
 
 def running_epochs(folder, at_least=1):
@@ -80,10 +52,6 @@ def finished(process, code=0):
     return said
 
 
-def gone(pids):
-    return not any(map(command_line, pids))
-
-
 def scores(folder):
     return {trial.trial_id: trial.score for trial in Search(folder).completed}
 
@@ -92,9 +60,6 @@ def scores(folder):
 def undisturbed(tmp_path_factory):
     """The scores of three trials that nothing disturbed, in one process."""
     folder = tmp_path_factory.mktemp("u")
-    sys.path.insert(0, os.path.dirname(__file__))
-    from conftest import CONFIG
-
     whole = search(
         {**CONFIG, "compile": {}, "fit": {"epochs": 20}}, out=folder / "s", trials=3
     )
@@ -107,9 +72,9 @@ def test_a_killed_worker_is_restarted_and_finishes_its_trial(
 ):
     process = start(config, tmp_path, "--workers", 2, "--trials", 3)
     until(lambda: running_epochs(tmp_path / "s", 2))
-    killed = children(process.pid)[0]
+    killed = workers_of(process.pid)[0]
     os.kill(killed, signal.SIGKILL)
-    until(lambda: len(children(process.pid)) == 2)
+    until(lambda: len(workers_of(process.pid)) == 2)
     said = finished(process)
     assert "its process was killed by SIGKILL (out of memory?); tried again" in said
     assert scores(tmp_path / "s") == undisturbed
@@ -120,7 +85,7 @@ def test_a_trial_that_kills_its_worker_fails_and_the_search_goes_on(config, tmp_
         config, tmp_path, "--workers", 1, "--isolate", "--retries", 0, "--trials", 2
     )
     (victim,) = until(lambda: running_epochs(tmp_path / "s"))
-    os.kill(children(process.pid)[0], signal.SIGSEGV)
+    os.kill(workers_of(process.pid)[0], signal.SIGSEGV)
     finished(process)
     found = Search(tmp_path / "s")
     assert [trial.trial_id for trial in found.failed] == [victim]
@@ -134,7 +99,7 @@ def test_a_killed_chief_takes_its_workers_along_and_is_resumed(
 ):
     process = start(config, tmp_path, "--workers", 2, "--trials", 3)
     until(lambda: running_epochs(tmp_path / "s", 2))
-    workers = children(process.pid)
+    workers = workers_of(process.pid)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     until(lambda: gone(workers), 10)
@@ -147,7 +112,7 @@ def test_chief_and_worker_killed_at_once(config, tmp_path, undisturbed):
     process = start(config, tmp_path, "--workers", 2, "--trials", 3)
     until(lambda: Search(tmp_path / "s").completed)
     before = scores(tmp_path / "s")
-    victims = [*children(process.pid)[:1], process.pid]
+    victims = [*workers_of(process.pid)[:1], process.pid]
     for pid in victims:
         os.kill(pid, signal.SIGKILL)
     process.communicate()
@@ -170,7 +135,7 @@ def test_a_killed_search_in_one_process_is_resumed(config, tmp_path, undisturbed
 def test_ctrl_c_stops_everything(config, tmp_path):
     process = start(config, tmp_path, "--workers", 2, "--trials", 9)
     until(lambda: running_epochs(tmp_path / "s"))
-    workers = children(process.pid)
+    workers = workers_of(process.pid)
     process.send_signal(signal.SIGINT)
     said = finished(process, 1)
     assert "stopped. Continue with the same command and --resume" in said
@@ -214,18 +179,6 @@ def test_workers_that_cannot_start_are_given_up(config, tmp_path, monkeypatch):
         search(config, out=tmp_path / "s", workers=2, trials=2)
     log = (tmp_path / "s" / "workers" / "tuner0.log").read_text()
     assert log == "no such module\n" * 3
-
-
-def test_the_machine_is_shared_out(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    shares = [crew.environment(n, 3) for n in range(3)]
-    assert [share["OMP_NUM_THREADS"] for share in shares] == ["3", "3", "2"]
-    assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == ["3", "5", "3"]
-    assert shares[0]["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
-    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in crew.environment(0, 2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert "CUDA_VISIBLE_DEVICES" not in crew.environment(0, 1)
 
 
 def test_words():

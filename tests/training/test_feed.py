@@ -3,13 +3,12 @@
 import threading
 import time
 
-import numpy as np
 import pytest
 
 from keras_dlparts import train
 from keras_dlparts.data import Batches
 from keras_dlparts.training import feed
-from keras_dlparts.training.feed import Feed, Waiting
+from keras_dlparts.training.feed import Waiting
 
 
 @pytest.fixture
@@ -53,20 +52,6 @@ def test_fetching_ahead_counts_only_where_the_step_stood_still(clock):
     assert waiting.seconds == 3
     waiting.begin_epoch()
     assert waiting.seconds is None
-
-
-def test_the_steps_that_were_done_before_cost_no_reading():
-    batches = Batches(np.arange(20), batch_size=2, shuffle=True)
-    batches.epoch, read = 3, []
-    plain = [x.tolist() for (x,) in batches]
-    samples = batches._samples
-    batches._samples = lambda rows: read.append(len(rows)) or samples(rows)
-    fed = Feed(batches, Waiting(), batches, done=(3, 6))
-    assert [x.tolist() for (x,) in fed] == [plain[6]] * 6 + plain[6:]
-    assert len(read) == 4
-    fed.on_epoch_end()
-    assert [len(x) for (x,) in fed] == [2] * 10  # the next epoch is whole
-    assert len(read) == 14
 
 
 CONFIG = {

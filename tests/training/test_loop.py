@@ -1,23 +1,24 @@
 """Training from a config: what a run holds, and that it repeats, resumes and stops."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import keras
 import numpy as np
 import pytest
 import yaml
+from helpers import processes
+from helpers.runs import assert_same_weights, weights
 
 from keras_dlparts import NonFiniteError, Run, train
 from keras_dlparts.config import load
+from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.assemble import assemble
-from keras_dlparts.training import evaluate, write_report
-from keras_dlparts.training.loop import adapt, model_rows
+from keras_dlparts.training import evaluate, folder, write_report
+from keras_dlparts.training.log import RunLog
+from keras_dlparts.training.loop import model_rows
 
 CONFIG = {
     "name": "small",
@@ -34,16 +35,6 @@ CONFIG = {
     "callbacks": [{"use": "ReduceLROnPlateau", "monitor": "loss", "patience": 1}],
     "fit": {"epochs": 4},
 }
-
-
-def weights(run, name="last.keras"):
-    model = keras.saving.load_model(run.path / name)
-    return [w.numpy() for w in model.weights]
-
-
-def assert_same_weights(one, other):
-    for a, b in zip(weights(one), weights(other), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +93,10 @@ def test_another_seed_gives_other_weights(whole, tmp_path):
     assert not np.array_equal(weights(whole)[0], weights(other)[0])
 
 
-def test_a_resumed_run_ends_like_one_that_never_stopped(whole, tmp_path):
+def test_a_resumed_run_ends_like_one_that_never_stopped(whole, tmp_path, said):
     first = train(CONFIG, out=tmp_path, epochs=2)
-    said = []
-    second = train(CONFIG, out=tmp_path, resume=True, say=said.append)
+    said.clear()
+    second = train(CONFIG, out=tmp_path, resume=True)
     assert second.path == first.path
     assert "after epoch 2 of 4" in said[0]
     assert_same_weights(whole, second)
@@ -144,11 +135,11 @@ def test_a_clipping_optimizer_tells_what_it_did(tmp_path):
     assert run.history["learning_rate"] == pytest.approx([0.01, 0.01])
 
 
-def test_resume_starts_a_run_where_there_is_none(tmp_path):
-    said = []
-    train(CONFIG, out=tmp_path, resume=True, epochs=1, say=said.append)
+def test_resume_starts_a_run_where_there_is_none(tmp_path, said):
+    said.clear()
+    train(CONFIG, out=tmp_path, resume=True, epochs=1)
     assert said[0].startswith("no run of this config")
-    train(CONFIG, ["seed=5"], out=tmp_path, resume=True, epochs=1, say=said.append)
+    train(CONFIG, ["seed=5"], out=tmp_path, resume=True, epochs=1)
     assert len(list(tmp_path.iterdir())) == 2  # another config is another run
 
 
@@ -192,6 +183,68 @@ def test_an_unknown_monitor_says_what_there_is(tmp_path):
         train(CONFIG | {"best": {"monitor": "val_los"}}, out=tmp_path)
 
 
+def test_a_column_of_validation_may_come_with_a_later_epoch(tmp_path):
+    fit = {"epochs": 3, "validation_freq": 2}
+    config = CONFIG | {"fit": fit, "best": {"monitor": "val_loss"}}
+    run = train(config, out=tmp_path / "a")
+    assert np.isfinite(run.history["val_loss"]).tolist() == [False, True, False]
+    assert run.best() == ("val_loss", 1)
+    second = train(config, out=tmp_path / "b", epochs=2)
+    assert_same_weights(second, run, "best.keras")
+    unknown = config | {"best": {"monitor": "val_los"}}
+    with pytest.raises(ValueError, match=r"val_los'; accepted: .*val_loss"):
+        train(unknown, out=tmp_path / "c")
+    never = config | {"fit": {"epochs": 1, "validation_freq": 2}}
+    with pytest.raises(ValueError, match="no column of the history"):
+        train(never, out=tmp_path / "d")
+
+
+@pytest.mark.parametrize("bad", [[1], [1, 3], [1, 2, 3]])
+def test_best_keras_is_the_epoch_that_the_run_names(tmp_path, monkeypatch, bad):
+    """Also where the column that decides is nan in some epochs."""
+    kept, end = [], RunLog.on_epoch_end
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = float("nan") if epoch + 1 in bad else -float(epoch)
+        end(self, epoch, {**logs, "watched": value})
+        kept.append((self.folder / "best.keras").read_bytes())
+
+    monkeypatch.setattr(RunLog, "on_epoch_end", on_epoch_end)
+    config = CONFIG | {"best": {"monitor": "watched"}, "fit": {"epochs": 3}}
+    run = train(config, out=tmp_path)
+    column, row = run.best()
+    assert (column == "watched") is (len(bad) < 3)
+    assert (run.path / "best.keras").read_bytes() == kept[row]
+    assert row == 0 or kept[row] != kept[row - 1]
+
+
+FOREIGN = {
+    "empty": "",
+    "broken": "a: [1",
+    "binary": "\0\x07",
+    "list": "[1, 2]",
+    "another program's": "name: x\nfit: 3\n",
+    "no sections": "dlparts: 1",
+}
+
+
+def test_what_is_no_run_is_passed_over(tmp_path):
+    run = train(CONFIG, out=tmp_path, epochs=1)
+    for name, text in FOREIGN.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "resolved.yaml").write_text(text)
+    (tmp_path / "no text").mkdir()
+    (tmp_path / "no text" / "resolved.yaml").write_bytes(b"\xff\xfe\xfa")
+    (tmp_path / "a folder" / "resolved.yaml").mkdir(parents=True)
+    (tmp_path / "a file").write_text("")
+    assert train(CONFIG, out=tmp_path, resume=True, epochs=1).path == run.path
+    # On other devices, where the state is asked for too.
+    (run.path / "status.json").write_text("")
+    resolved = yaml.safe_load((run.path / "resolved.yaml").read_text())
+    moved = resolved | {"distribute": {"use": "another"}}
+    assert folder.latest(tmp_path, moved) == run.path
+
+
 def test_evaluate_and_report_of_a_finished_run(whole):
     result = evaluate(whole.path)
     assert set(result) == {"loss", "accuracy"}
@@ -207,11 +260,11 @@ def test_training_needs_data(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_other_versions_are_said(whole, tmp_path):
+def test_other_versions_are_said(whole, tmp_path, said):
     resolved = yaml.safe_load((whole.path / "resolved.yaml").read_text())
     resolved["versions"]["keras"] = "3.0.0"
-    said = []
-    train(resolved, out=tmp_path, epochs=1, say=said.append)
+    said.clear()
+    train(resolved, out=tmp_path, epochs=1)
     assert said == [
         f"the config was resolved with keras 3.0.0; here it is {keras.__version__}"
     ]
@@ -277,39 +330,14 @@ def test_a_given_mean_is_not_adapted():
 # What a real process does when it is killed.
 
 
-def command(config, out, *more):
-    return [
-        sys.executable,
-        "-m",
-        "keras_dlparts",
-        "train",
-        str(config),
-        "--out",
-        str(out),
-        "--resume",
-        *more,
-    ]
+def train_command(config, out):
+    return "train", config, "--out", out, "--resume"
 
 
-def start(config, out):
-    return subprocess.Popen(
-        command(config, out),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
-
-
-def wait_for_epoch(out, epoch, process):
-    """Wait until the run under `out` has finished `epoch` epochs."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        for status in out.glob("*/status.json"):
-            if json.loads(status.read_text())["epoch"] >= epoch:
-                return
-        time.sleep(0.01)
-    pytest.fail(f"the run did not reach epoch {epoch}: {process.communicate()[1]}")
+def epochs_of(out):
+    """How many epochs the run under `out` has finished."""
+    (path,) = out.glob("*/status.json")
+    return json.loads(path.read_text())["epoch"]
 
 
 KILLS, SEED = 10, 7
@@ -335,37 +363,37 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_weights(tmp_path):
     moments = []
     for at in sorted(chance.sample(range(epochs * steps - steps), KILLS)):
         after = chance.uniform(0, 0.1)
-        process = start(config, out)
-        while process.poll() is None and position(out, steps) < at:
-            time.sleep(0.002)
+        process = processes.start(*train_command(config, out))
+        processes.until(
+            lambda at=at: position(out, steps) >= at, process=process, every=0.002
+        )
         time.sleep(after)
-        process.kill()
-        _, said = process.communicate()
-        assert process.returncode == -signal.SIGKILL, said
+        processes.kill(process)
         left = [path.name for path in out.glob("**/.partial-*")]
         moments.append((at, after, position(out, steps), left))
-    done = subprocess.run(command(config, out), capture_output=True, text=True)
+    done = processes.start(*train_command(config, out))
+    _, stderr = done.communicate()
     told = f"seed {SEED}, killed at (checkpoint, seconds after it, reached, half "
     told += f"written): {moments}"
-    assert done.returncode == 0, (told, done.stderr)
+    assert done.returncode == 0, (told, stderr)
     (path,) = out.iterdir()
     run = Run(path)
     assert run.status["state"] == "done", told
     for column in ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"):
         assert run.history[column] == undisturbed.history[column], (column, told)
     for name in ("last.keras", "best.keras"):
-        for a, b in zip(weights(undisturbed, name), weights(run, name), strict=True):
-            np.testing.assert_array_equal(a, b, told)
+        assert_same_weights(undisturbed, run, name, told)
     assert not [*out.glob("**/.partial-*")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how):
+def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how, said):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG | {"fit": {"epochs": 2000}}))
-    process = start(config, tmp_path / "runs")
-    wait_for_epoch(tmp_path / "runs", 2, process)
+    out = tmp_path / "runs"
+    process = processes.start(*train_command(config, out))
+    processes.until(lambda: epochs_of(out) >= 2, process=process)
     process.send_signal(how)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -375,11 +403,9 @@ def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how):
     run = Run(path)
     assert run.status["state"] == "stopped"
     assert (path / "report.html").exists()
-    said = []
+    said.clear()
     epochs = int(run.status["epoch"]) + 1
-    again = train(
-        config, out=tmp_path / "runs", resume=True, epochs=epochs, say=said.append
-    )
+    again = train(config, out=tmp_path / "runs", resume=True, epochs=epochs)
     assert again.path == path
     assert again.status["state"] == "done"
 

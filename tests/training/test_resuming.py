@@ -1,12 +1,13 @@
 """Checkpoints within an epoch: a run stopped anywhere ends as one never stopped."""
 
-import keras
 import numpy as np
 import pytest
+from helpers.runs import assert_same_weights, history
 
 from keras_dlparts import NonFiniteError, backend, train
 from keras_dlparts.config import load
-from keras_dlparts.training import loop
+from keras_dlparts.data import Batches
+from keras_dlparts.training import resuming, session
 from keras_dlparts.training.checkpoint import Checkpoints
 
 # 270 samples to train on: nine steps an epoch, the last of them smaller.
@@ -35,20 +36,13 @@ LOOKING = CONFIG | {
         {"use": "GradientFlow", "every": 2},
     ],
 }
-TIMES = ("seconds", "ms_per_step", "memory_mb", "data_wait_share")
-
-
-def history(run):
-    return {name: v for name, v in run.history.items() if name not in TIMES}
 
 
 def assert_same(one, other):
     assert history(one) == history(other)
     for a, b in zip(one.model.weights, other.model.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
-    last = [keras.saving.load_model(run.path / "last.keras") for run in (one, other)]
-    for a, b in zip(last[0].weights, last[1].weights, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert_same_weights(one, other)
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +78,16 @@ ALL = [(0, 0), (0, 4), (0, 8), (1, 0), (1, 4), (1, 8), (2, 0)]
 
 def stopped_and_resumed(out, stop, after):
     """A run that is stopped each time so many checkpoints were written."""
-    said = []
     for n in after:
         positions = stop(n)
         with pytest.raises(KeyboardInterrupt):
-            train(CONFIG, out=out, resume=True, say=said.append)
+            train(CONFIG, out=out, resume=True)
     stop(None)
-    return train(CONFIG, out=out, resume=True, say=said.append), positions, said
+    return train(CONFIG, out=out, resume=True), positions
 
 
-def test_stopped_within_epochs_it_ends_as_if_never_stopped(whole, tmp_path, stop):
-    resumed, positions, said = stopped_and_resumed(tmp_path, stop, [2, 4])
+def test_stopped_within_epochs_it_ends_as_if_never_stopped(whole, tmp_path, stop, said):
+    resumed, positions = stopped_and_resumed(tmp_path, stop, [2, 4])
     assert positions == ALL
     assert said[-2].endswith("after epoch 0 of 2, step 4 of the next")
     assert said[-1].endswith("after epoch 1 of 2, step 8 of the next")
@@ -103,7 +96,7 @@ def test_stopped_within_epochs_it_ends_as_if_never_stopped(whole, tmp_path, stop
 
 @pytest.mark.slow
 def test_stopped_after_every_checkpoint_too(whole, tmp_path, stop):
-    resumed, positions, _ = stopped_and_resumed(tmp_path, stop, [1] * len(ALL))
+    resumed, positions = stopped_and_resumed(tmp_path, stop, [1] * len(ALL))
     assert positions == ALL
     assert_same(whole, resumed)
 
@@ -168,7 +161,7 @@ def test_a_checkpoint_within_a_call_is_refused():
     assert load(CONFIG, ["compile.steps_per_execution=4"])
 
 
-def test_a_damaged_one_is_told_and_the_one_before_it_used(whole, tmp_path, stop):
+def test_a_damaged_one_is_told_and_the_one_before_it_used(whole, tmp_path, stop, said):
     stop(3)
     with pytest.raises(KeyboardInterrupt):
         train(CONFIG, out=tmp_path / "b")
@@ -176,8 +169,8 @@ def test_a_damaged_one_is_told_and_the_one_before_it_used(whole, tmp_path, stop)
     assert newest.stem == "epoch-00000-step-000000008"
     newest.write_bytes(newest.read_bytes()[:1000])
     stop(None)
-    said = []
-    resumed = train(CONFIG, out=tmp_path / "b", resume=True, say=said.append)
+    said.clear()
+    resumed = train(CONFIG, out=tmp_path / "b", resume=True)
     assert said[0] == f"{newest} is damaged; looking for the checkpoint before it"
     assert "step 4 of the next" in said[1]
     assert_same(whole, resumed)
@@ -205,11 +198,11 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path):
 
 
 @pytest.mark.slow
-def test_without_determinism_it_says_what_it_cannot_promise(tmp_path):
+def test_without_determinism_it_says_what_it_cannot_promise(tmp_path, said):
     config = CONFIG | {"deterministic": False}
     train(config, out=tmp_path, epochs=1)
-    said = []
-    train(config, out=tmp_path, epochs=1, resume=True, say=said.append)
+    said.clear()
+    train(config, out=tmp_path, epochs=1, resume=True)
     assert any("may end a little apart" in line for line in said)
 
 
@@ -228,16 +221,30 @@ def test_a_nan_is_explained_from_within_the_epoch(tmp_path, monkeypatch):
             },
         },
     }
-    restored, restore = [], loop.restore
+    restored, restore = [], session.restore
 
     def restoring(saved, *args):
         restored.append(saved[0]["step"])
         restore(saved, *args)
 
-    monkeypatch.setattr(loop, "restore", restoring)
+    monkeypatch.setattr(session, "restore", restoring)
     with pytest.raises(NonFiniteError, match=r"epoch 1, step [6-9]\. What first"):
         train(config, out=tmp_path)
     assert restored == [4]
+
+
+def test_the_steps_that_were_done_before_cost_no_reading():
+    batches = Batches(np.arange(20), batch_size=2, shuffle=True)
+    batches.epoch, read = 3, []
+    plain = [x.tolist() for (x,) in batches]
+    samples = batches._samples
+    batches._samples = lambda rows: read.append(len(rows)) or samples(rows)
+    rest = resuming.Rest(batches, batches, epoch=3, first=6)
+    assert [x.tolist() for (x,) in rest] == [plain[6]] * 6 + plain[6:]
+    assert len(read) == 4
+    rest.on_epoch_end()
+    assert [len(x) for (x,) in rest] == [2] * 10  # the next epoch is whole
+    assert len(read) == 14
 
 
 def test_generators_come_back():

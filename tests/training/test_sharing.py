@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from helpers.runs import weights
 
 from keras_dlparts import ConfigError, NonFiniteError, backend, distribute, train
 from keras_dlparts.training import folder as run_folder
@@ -50,10 +51,6 @@ def changed(**sections):
     return {**CONFIG, "distribute": TWO, **sections}
 
 
-def weights(run):
-    return [w.numpy() for w in keras.saving.load_model(run.path / "last.keras").weights]
-
-
 def losses(run, column="loss"):
     return run.history[column]
 
@@ -74,11 +71,11 @@ def test_two_devices_train_as_one(out):
         np.testing.assert_allclose(losses(one, column), losses(two, column), rtol=1e-5)
 
 
-def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out):
+def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out, said):
     """Of 255 samples in batches of 76 the last has 27; 45 validate in one odd batch."""
-    said = []
+    said.clear()
     config = changed(model=DROPS, distribute={**TWO, "scale_learning_rate": True})
-    whole = train(config, out=out / "whole", say=said.append)
+    whole = train(config, out=out / "whole")
     assert any("last batch of 27 samples; each epoch leaves out 1" in s for s in said)
     assert f"distribute: {NAME}, 2 replicas" in said
     train(config, out=out / "parts", epochs=1)
@@ -89,18 +86,18 @@ def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out):
     assert whole.history["learning_rate"] == pytest.approx([0.02, 0.02])
 
 
-def test_a_run_that_lost_its_devices_goes_on_with_one(out):
+def test_a_run_that_lost_its_devices_goes_on_with_one(out, said):
     """From within an epoch, to the weights that two devices would have had."""
     data = {**CONFIG["data"], "batch_size": 60, "validation_split": 0.2}
     config = changed(data=data, fit={"epochs": 2, "checkpoint_every": 2})
     alone = config | {"distribute": "none"}
     whole = train(config, out=out / "undisturbed")
-    said = []
+    said.clear()
     began = train(config, out=out / "lost", epochs=1)
     (began.path / "checkpoints" / "epoch-00001.npz").unlink()
     status = json.loads((began.path / "status.json").read_text())
     (began.path / "status.json").write_text(json.dumps(status | {"state": "running"}))
-    resumed = train(alone, out=out / "lost", resume=True, say=said.append)
+    resumed = train(alone, out=out / "lost", resume=True)
     assert resumed.path == began.path
     assert f"distribute.use was {NAME}, and is none now" in said
     assert any("after epoch 0 of 2, step 2 of the next" in line for line in said)

@@ -12,13 +12,16 @@ Chan's form of Welford's sums (b contexts of the batch joined to n before):
     S <- S + S_b + d^2 b (n - b) / n   sigma^2 = S / n
 
 c_k is drawn from the K nearest neighbours of c_j in a memory of recent contexts, among
-those with its label; where there is none, as in the first batch, c_j passes.
+those with its label; where there is none, as in the first batch, c_j passes. Squared
+distances are |a|^2 + |b|^2 - 2 a b, of contexts less the mean of the batch: a large
+value that all contexts share would leave nothing but its rounding.
 Shapes: c (batch, ...) and labels (batch,) or (batch, 1) -> (batch, ...). Inference:
 c passes, and labels are not needed.
 DeVries & Taylor 2017, "Dataset augmentation in feature space", arXiv:1702.05538.
 """
 
 import math
+from typing import Literal
 
 import keras
 from keras import ops
@@ -71,13 +74,17 @@ def joined(count, mean, square, c):
 def nearest(c, labels, memory, memory_labels, k):
     """(indices, valid): the k nearest rows of the memory with the same label.
 
-    A row that equals c, such as the sample itself an epoch ago, is no neighbour.
+    A row that equals c, such as the sample itself an epoch ago, is no neighbour, and
+    neither is one with a label below 0, as the empty places of the memory have.
     `valid` is False where there are fewer than k. Both are (batch, k).
     """
+    shared = ops.mean(c, axis=0)
+    c, memory = c - shared, memory - shared
     squares = ops.sum(ops.square(c), axis=1)[:, None]
     squares = squares + ops.sum(ops.square(memory), axis=1)[None]
     distances = squares - 2 * ops.matmul(c, ops.transpose(memory))
     same = ops.equal(labels[:, None], memory_labels[None])
+    same = ops.logical_and(same, memory_labels[None] >= 0)
     # Up to rounding: the difference of two float32 sums.
     usable = ops.logical_and(same, distances > 1e-6 * squares)
     ranks = ops.where(usable, -distances, -math.inf)
@@ -117,7 +124,9 @@ class FeatureSpaceAugmentation(keras.layers.Layer):
     Call arguments:
         inputs: Contexts, a tensor of shape `(batch, ...)`, all sizes but the batch's
             known; or a list `[contexts, labels]`, with labels the numbers of classes,
-            `>= 0`, of shape `(batch,)` or `(batch, 1)`.
+            `>= 0`, of shape `(batch,)` or `(batch, 1)`. A negative label says that a
+            sample has no class: it passes, and no other sample moves
+            towards it.
         training: Boolean. Whether to augment or to pass the contexts on.
 
     Output shape: that of the contexts. Masks of the contexts pass.
@@ -137,12 +146,12 @@ class FeatureSpaceAugmentation(keras.layers.Layer):
 
     def __init__(
         self,
-        mode="noise",
-        strength=0.5,
-        neighbours=10,
-        memory=1024,
-        rate=1.0,
-        seed=None,
+        mode: Literal["noise", "interpolate", "extrapolate"] = "noise",
+        strength: float = 0.5,
+        neighbours: int = 10,
+        memory: int = 1024,
+        rate: float = 1.0,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

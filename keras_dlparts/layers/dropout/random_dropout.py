@@ -11,6 +11,9 @@ Inference: y = x.
 Bouthillier et al. 2015, "Dropout as data augmentation", arXiv:1506.08700.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 import keras
 from keras import ops
 
@@ -121,7 +124,14 @@ class RandomDropout(keras.layers.Layer):
 
     dropout_like = True  # keras_dlparts.monte_carlo samples it
 
-    def __init__(self, rate, per="sample", noise_shape=None, seed=None, **kwargs):
+    def __init__(
+        self,
+        rate: float,
+        per: Literal["sample", "batch"] = "sample",
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_rate("rate", rate)
         if per not in ("sample", "batch"):

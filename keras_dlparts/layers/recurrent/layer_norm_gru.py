@@ -80,7 +80,10 @@ class LayerNormGRUCell(NormalisedCell, keras.layers.GRUCell):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state
             in training; a cell of its own draws it once a sequence.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.GRUCell`.
 
     Call arguments: `inputs` of shape `(batch, features)`, `states` as a list of one
@@ -98,7 +101,14 @@ class LayerNormGRUCell(NormalisedCell, keras.layers.GRUCell):
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450
     """
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
         super().__init__(units, *args, **kwargs)
         self._configure(zoneout, epsilon)
 
@@ -146,7 +156,10 @@ class LayerNormGRU(NormalisedRNN, keras.layers.GRU):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state at
             a time step in training; inference takes the mean.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.GRU`. `recurrent_dropout`
             has one mask a sequence, the same for all gates.
 
@@ -167,12 +180,20 @@ class LayerNormGRU(NormalisedRNN, keras.layers.GRU):
     al. 2017, https://arxiv.org/abs/1606.01305
     """
 
-    cell_class = LayerNormGRUCell
+    keras_class = keras.layers.GRU
+    keras_cell_class = keras.layers.GRUCell
+    cell_class = looped_cell_class = LayerNormGRUCell
     unit_class = GRUUnit
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
-        args = (units, *args)
-        self._begin(keras.layers.GRU, args, kwargs, zoneout=zoneout, epsilon=epsilon)
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
+        self._begin((units, *args), kwargs, zoneout=zoneout, epsilon=epsilon)
 
     def loop_weights(self):
         cell = self.cell

@@ -85,7 +85,10 @@ class LayerNormLSTMCell(NormalisedCell, keras.layers.LSTMCell):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state
             in training; a cell of its own draws it once a sequence.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.LSTMCell`.
 
     Call arguments: `inputs` of shape `(batch, features)`, `states` as a list of two
@@ -103,7 +106,14 @@ class LayerNormLSTMCell(NormalisedCell, keras.layers.LSTMCell):
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450
     """
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
         super().__init__(units, *args, **kwargs)
         self._configure(zoneout, epsilon)
 
@@ -148,7 +158,10 @@ class LayerNormLSTM(NormalisedRNN, keras.layers.LSTM):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state at
             a time step in training; inference takes the mean.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.LSTM`. `recurrent_dropout`
             has one mask a sequence, the same for all gates.
 
@@ -169,12 +182,20 @@ class LayerNormLSTM(NormalisedRNN, keras.layers.LSTM):
     al. 2017, https://arxiv.org/abs/1606.01305
     """
 
-    cell_class = LayerNormLSTMCell
+    keras_class = keras.layers.LSTM
+    keras_cell_class = keras.layers.LSTMCell
+    cell_class = looped_cell_class = LayerNormLSTMCell
     unit_class = LSTMUnit
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
-        args = (units, *args)
-        self._begin(keras.layers.LSTM, args, kwargs, zoneout=zoneout, epsilon=epsilon)
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
+        self._begin((units, *args), kwargs, zoneout=zoneout, epsilon=epsilon)
 
     def loop_weights(self):
         cell = self.cell

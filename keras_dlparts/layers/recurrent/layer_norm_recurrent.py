@@ -52,9 +52,7 @@ cell_case = (
 def normalise(a, epsilon, *widths):
     """LN without gain and bias, group by group, its statistics in float32."""
     norm = backend.row_norm(epsilon, *widths or (a.shape[-1],), centred=False)
-    ys, _ = norm(ops.cast(a, "float32"), None)
-    y = ys[0] if len(ys) == 1 else ops.concatenate(ys, axis=-1)
-    return ops.cast(y, a.dtype)
+    return ops.cast(norm.differentiable(ops.cast(a, "float32")), a.dtype)
 
 
 def zone_out(new, old, noise, zoneout, training):
@@ -245,14 +243,24 @@ class NormalisedCell:
 class NormalisedRNN:
     """What the layers add to Keras' layer of the kind, before which this stands.
 
-    Subclasses give `cell_class`, and for the common settings `unit_class` and
-    `loop_weights()`, what `run_loop` takes.
+    Each kind gives `keras_class` and `keras_cell_class`, Keras' layer and cell;
+    `unit_class` and `loop_weights()`, what `run_loop` takes for the common settings;
+    and `looped_cell_class`, the cell whose `call` that loop does. A subclass may set
+    `cell_class` to a subclass of that cell.
     """
 
-    cell_class = unit_class = None
+    keras_class = keras_cell_class = unit_class = None
+    looped_cell_class = cell_class = None
 
-    def _begin(self, kind, args, kwargs, **ours):
-        """Initialise as `kind`, Keras' layer, does, but around our cell."""
+    def _begin(self, args, kwargs, **ours):
+        """Initialise as Keras' layer does, but around our cell."""
+        if not issubclass(self.cell_class, self.looped_cell_class):
+            raise TypeError(
+                "`cell_class` must be a subclass of "
+                f"{self.looped_cell_class.__name__}. Received: {self.cell_class!r}; a "
+                "cell of another kind goes into keras.layers.RNN"
+            )
+        kind = self.keras_class
         given = inspect.signature(kind.__init__).bind(self, *args, **kwargs)
         given.apply_defaults()
         arguments = dict(given.arguments)
@@ -264,7 +272,7 @@ class NormalisedRNN:
                 "cuDNN has no layer-normalised cells. Received: use_cudnn=True; "
                 "leave it at 'auto'"
             )
-        of_cell = inspect.signature(self.cell_class.__mro__[2].__init__).parameters
+        of_cell = inspect.signature(self.keras_cell_class.__init__).parameters
         cell = self.cell_class(
             **{name: arguments.pop(name) for name in of_cell if name in arguments},
             **ours,
@@ -285,11 +293,13 @@ class NormalisedRNN:
         return self.cell.epsilon
 
     def is_fused(self, mask, training):
-        """Whether the hand-written loop serves: no masks, no noise in the loop."""
+        """Whether the hand-written loop serves: no masks, no noise in the loop, and no
+        cell with a `call` of its own."""
         cell = self.cell
         gates = getattr(cell, "recurrent_activation", keras.activations.sigmoid)
         return (
             mask is None
+            and type(cell).call is self.looped_cell_class.call
             and not self.unroll
             and not cell.zoneout
             and not (training and cell.recurrent_dropout)
@@ -327,12 +337,14 @@ class NormalisedRNN:
         return {**config, "zoneout": self.zoneout, "epsilon": self.epsilon}
 
     @classmethod
-    def from_keras(cls, layer, zoneout=0.0, epsilon=1e-5):
+    def from_keras(
+        cls, layer: keras.layers.Layer, zoneout: float = 0.0, epsilon: float = 1e-5
+    ):
         """This layer with the settings and the weights of Keras' layer of the kind.
 
         The gains start at one, so outputs differ by the normalisation alone.
         """
-        kind = cls.__mro__[2]
+        kind = cls.keras_class
         if not isinstance(layer, kind):
             raise TypeError(
                 f"`layer` must be a keras.layers.{kind.__name__}. "

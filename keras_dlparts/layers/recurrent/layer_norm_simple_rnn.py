@@ -56,7 +56,10 @@ class LayerNormSimpleRNNCell(NormalisedCell, keras.layers.SimpleRNNCell):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state
             in training; a cell of its own draws it once a sequence.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.SimpleRNNCell`.
 
     Call arguments: `sequence` of shape `(batch, features)`, `states` as a list of
@@ -74,7 +77,14 @@ class LayerNormSimpleRNNCell(NormalisedCell, keras.layers.SimpleRNNCell):
     Reference: Ba et al. 2016, https://arxiv.org/abs/1607.06450
     """
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
         super().__init__(units, *args, **kwargs)
         self._configure(zoneout, epsilon)
 
@@ -104,7 +114,10 @@ class LayerNormSimpleRNN(NormalisedRNN, keras.layers.SimpleRNN):
         units: Positive integer, dimensionality of the output.
         zoneout: Float, `0 <= zoneout < 1`. Chance that a unit keeps its old state at
             a time step in training; inference takes the mean.
-        epsilon: Float, added to the variances.
+        epsilon: Float, added to the variances. Where a variance is below it, or
+            below 1e-5 for a larger one, the gradient is that of a row which is
+            centred and not divided. Without this it overflows over steps of zeros at
+            the start of a sequence.
         *args, **kwargs: every argument of `keras.layers.SimpleRNN`.
 
     Call arguments: those of `keras.layers.SimpleRNN`: `sequences` of shape `(batch,
@@ -124,12 +137,20 @@ class LayerNormSimpleRNN(NormalisedRNN, keras.layers.SimpleRNN):
     al. 2017, https://arxiv.org/abs/1606.01305
     """
 
-    cell_class = LayerNormSimpleRNNCell
+    keras_class = keras.layers.SimpleRNN
+    keras_cell_class = keras.layers.SimpleRNNCell
+    cell_class = looped_cell_class = LayerNormSimpleRNNCell
     unit_class = SimpleUnit
 
-    def __init__(self, units, *args, zoneout=0.0, epsilon=1e-5, **kwargs):
-        ours = {"zoneout": zoneout, "epsilon": epsilon}
-        self._begin(keras.layers.SimpleRNN, (units, *args), kwargs, **ours)
+    def __init__(
+        self,
+        units: int,
+        *args,
+        zoneout: float = 0.0,
+        epsilon: float = 1e-5,
+        **kwargs,
+    ):
+        self._begin((units, *args), kwargs, zoneout=zoneout, epsilon=epsilon)
 
     def loop_weights(self):
         cell = self.cell

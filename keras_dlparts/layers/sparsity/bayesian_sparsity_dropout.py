@@ -1,6 +1,6 @@
 """Bayesian sparsity dropout: the data decide which weights to drop, and which for good.
 
-The deck's model of a layer, with a scale tau_j of its own for each weight w_j:
+The model of a layer, from lecture notes, has a scale tau_j for each weight w_j:
 
     p(y_next | x, W) = N(f(W x), sigma^2 I)    p(sigma^2) ~ const
     p(W | tau)       = prod_j N(w_j | 0, tau_j)
@@ -10,7 +10,7 @@ The deck's model of a layer, with a scale tau_j of its own for each weight w_j:
 A window is an epoch of B mini-batches. W_b are the weights that the optimizer's step on
 mini-batch b leaves; a step is rho long, as a root mean square over steps and weights.
 
-    Monte-Carlo   m_j = 1/B sum_b w_bj              the deck's E[W | data]
+    Monte-Carlo   m_j = 1/B sum_b w_bj              the estimate of E[W | data]
                   v_j = 1/B sum_b (w_bj - m_j)^2    its spread
     E-step        e_j = E[1/tau_j | w_j / s]        s^2 = mean_j m_j^2 after the warm-up
                       = sqrt(gamma) s / |w_j|       "laplace"
@@ -22,19 +22,31 @@ mini-batch b leaves; a step is rho long, as a root mean square over steps and we
     inference     y = f(E[W z] x)                   E[w_j z_j] = (1 - p_j) m_j
     shut down     for good, if |m_j| < level s_j at the end of a window
 
-In the deck's estimate of E[W | data] each mini-batch's weights count by likelihood and
-prior. Here they are not drawn blindly and weighed after: the optimizer's steps follow
-the likelihood and the M-step the prior, and so what arrives is counted once each. The
-deck's sigma^2, one a layer, is the noise of the steps: rho/sqrt(B) is the error that it
+In the notes' estimate of E[W | data] the weights of each mini-batch count by likelihood
+and prior. Here the optimizer's steps follow the likelihood and the M-step the prior, so
+the weights that are met are drawn in that proportion already, and each counts once. The
+notes' sigma^2, one a layer, is the noise of the steps: rho/sqrt(B) is the error that it
 leaves in what an epoch of B of them says about a weight. With it no learning rate is
 needed, and neither the batch size nor the unit of the weights changes what gamma and
 `strength` mean; the more data, the less the prior counts. The M-step is the ridge
 1/2 e_j w_j^2, as a shrink after the optimizer's step rather than a term of the loss,
-which an optimizer like Adam would rescale. After `warmup` windows c and p_j grow from
+which an optimizer like Adam would rescale. After the warm-up c and p_j grow from
 nothing to the above in `ramp` windows; then shutting down begins.
+
+The M-step holds a weight fast that it finds near zero, one that a needed weight only
+passes on its way to the other sign included. So the warm-up has to be long enough for
+weights to change their sign. By default it ends with the first window t >= 2 by which
+
+    sum_(t' <= t) B rho_t' >= 3 s                    they have gone far enough
+    or  B rho_t < 1/(2 t) sum_(t' <= t) B rho_t'     or have come to rest
+
+(a uniform initializer has weights of up to 1.73 s).
 Shapes: those of the layer inside. Figueiredo 2003, "Adaptive sparseness for supervised
 learning", has the EM of both priors.
 """
+
+import typing
+from typing import Literal
 
 import keras
 import numpy as np
@@ -45,21 +57,51 @@ from keras_dlparts.layers.sparsity.sparsity_figures import figures_of
 from keras_dlparts.layers.sparsity.weights_left import WeightsLeft
 from keras_dlparts.support.checks import check_count, check_number
 
-# What a layer notes, and what it begins with: first five matrices, then numbers.
-_STATE = {
-    "pulled": "zeros",  # all that the prior took: w = kernel - pulled
-    "last": "zeros",  # the kernel at the last step
-    "mean": "zeros",
-    "square": "zeros",  # the sum of (w_b - mean)^2
-    "keep": "ones",  # 1 - p, and 0 for what is shut down
-    "n": "zeros",  # mini-batches in the window so far
-    "window": "zeros",
-    "batches": "ones",  # in the last window
-    "way": "zeros",  # the sum of the mean squares of the steps in the window
-    "rho": "zeros",  # of the last window
-    "scale": "zeros",
-}
-_MATRICES = ("pulled", "last", "mean", "square", "keep")
+
+class Window(typing.NamedTuple):
+    """What the mini-batches of a window say. A new one begins with n = 0."""
+
+    mean: object  # of the weights
+    square: object  # the sum of (w_b - mean)^2
+    n: object  # mini-batches so far
+    way: object  # the sum of the mean squares of the steps
+
+
+class Verdict(typing.NamedTuple):
+    """What the windows that are over decided."""
+
+    keep: object  # 1 - p, and 0 for what is shut down
+    window: object  # how many windows are over
+    batches: object  # in the last one
+    rho: object  # of the last one
+    scale: object  # s
+    travel: object  # the way of all steps in the warm-up
+    waited: object  # windows of warm-up, as far as is known
+
+
+# The variables of a layer: their names, whether they are matrices, and what they begin
+# with. They are saved in this order, so new ones come last.
+_VARIABLES = (
+    ("pulled", True, "zeros"),  # all that the prior took: w = kernel - pulled
+    ("last", True, "zeros"),  # the kernel at the last step
+    ("mean", True, "zeros"),
+    ("square", True, "zeros"),
+    ("keep", True, "ones"),
+    ("n", False, "zeros"),
+    ("window", False, "zeros"),
+    ("batches", False, "ones"),
+    ("way", False, "zeros"),
+    ("rho", False, "zeros"),
+    ("scale", False, "zeros"),
+    ("epoch_over", False, "zeros"),  # 1 once `fit` went on to another epoch
+    ("began", False, "zeros"),  # n when the metrics were last reset
+    ("travel", False, "zeros"),
+    ("waited", False, "ones"),
+)
+_LATER = "travel", "waited"  # not in files of older versions
+_LEAST_WARMUP = 2
+_FAR = 3.0  # times s
+_REST = 0.5  # times the way of the mean window
 PRIORS = ("jeffreys", "laplace")
 _KINDS = (
     keras.layers.Dense,
@@ -148,12 +190,7 @@ def check_kind(layer):
             f"`layer` must be one of {names}. Received: a {type(layer).__name__}, "
             f"{layer.name!r}; wrap those of its layers that are"
         )
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", 0):
-        raise ValueError(
-            "`layer` must have its own weights in full. Received: "
-            f"{layer.name!r}, which is quantised or has LoRA weights; do that after "
-            "`keras_dlparts.strip`"
-        )
+    check_own_weights(layer)
     for kind in ("regularizer", "constraint"):
         for weight in ("kernel", "embeddings"):
             if getattr(layer, f"{weight}_{kind}", None) is not None:
@@ -161,6 +198,16 @@ def check_kind(layer):
                     f"`layer` must have no `{weight}_{kind}`: the prior takes its "
                     f"place. Received: {layer.name!r}, which has one; leave it out"
                 )
+
+
+def check_own_weights(layer):
+    """Raise unless a layer computes with the very weights that its optimizer writes."""
+    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", 0):
+        raise ValueError(
+            "`layer` must have its own weights in full. Received: "
+            f"{layer.name!r}, which is quantized or has LoRA weights; do that after "
+            "`keras_dlparts.strip`"
+        )
 
 
 @keras.saving.register_keras_serializable("dlparts")
@@ -193,7 +240,11 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
             the spread.
         strength: Float, >= 0. How much the prior counts: the higher, the fewer weights
             are left, and the less accurate the model.
-        warmup: Integer, >= 1. Epochs that only measure.
+        warmup: Integer, >= 1, or None. Epochs that only measure. With None they are at
+            least two, and as many as it takes until the optimizer's steps add up to
+            three times the size of the weights, or are half as long as in the mean
+            epoch: before that a weight that is still to change its sign would be held
+            at zero. The layer's `waited` tells how many.
         ramp: Integer, >= 1. Epochs after those in which pull and dropping grow.
         every: None for windows that are epochs, or the steps in a window. Give it with
             `train_on_batch`, and where an epoch is a single step.
@@ -224,15 +275,15 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
 
     def __init__(
         self,
-        layer,
-        prior="jeffreys",
-        gamma=1.0,
-        level=1.0,
-        strength=2.0,
-        warmup=2,
-        ramp=5,
-        every=None,
-        seed=None,
+        layer: keras.layers.Layer,
+        prior: Literal["jeffreys", "laplace"] = "jeffreys",
+        gamma: float = 1.0,
+        level: float = 1.0,
+        strength: float = 2.0,
+        warmup: int | None = None,
+        ramp: int = 5,
+        every: int | None = None,
+        seed: int | None = None,
         **kwargs,
     ):
         check_kind(layer)
@@ -245,7 +296,8 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         check_number("gamma", gamma, above=0)
         check_number("level", level, above=0)
         check_number("strength", strength, least=0)
-        check_count("warmup", warmup, 1)
+        if warmup is not None:
+            check_count("warmup", warmup, 1)
         check_count("ramp", ramp, 1)
         if every is not None:
             check_count("every", every, 1)
@@ -263,27 +315,36 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
 
     def build(self, input_shape=None):
         super().build(input_shape)
+        check_own_weights(self.layer)
         shape = self._written().shape
-        for name, initial in _STATE.items():
-            matrix = name in _MATRICES
-            setattr(
-                self,
-                name,
-                backend.running_variable(shape if matrix else (), name, initial),
+        for name, is_matrix, initial in _VARIABLES:
+            if name == "waited":
+                initial = keras.initializers.Constant(self.warmup or _LEAST_WARMUP)
+            variable = backend.running_variable(
+                shape if is_matrix else (), name, initial
             )
-        self.epoch_over = backend.running_variable((), "epoch_over")
-        self.began = backend.running_variable(
-            (), "began"
-        )  # n when the metrics were last reset
+            setattr(self, name, variable)
+
+    def load_own_variables(self, store):
+        """As of any layer, and from a file whose layer had no `travel` and `waited`."""
+        old = [name for name, *_ in _VARIABLES if name not in _LATER]
+        if len(store.keys()) == len(old):
+            for at, name in enumerate(old):
+                getattr(self, name).assign(store[f"{at}"])
+            return
+        super().load_own_variables(store)
 
     def end_epoch(self):
         """Called when the metrics are reset: the next step begins another window.
 
-        That is so before each epoch, but also before each `train_on_batch` and before
-        a validation. So it counts if two steps have been made since the last time.
+        Keras tells a layer nothing of epochs, and callbacks would have to be given to
+        each `fit`. What reaches a layer is that `fit` resets the metrics before each
+        epoch. It does so before a validation too, and `train_on_batch` before each
+        step. So a reset counts as the end of an epoch if two steps have been made since
+        the last one; an epoch of a single step needs `every`.
         """
-        n = float(ops.convert_to_numpy(self.n))
-        if n - float(ops.convert_to_numpy(self.began)) >= 2:
+        n = backend.number(self.n)
+        if n - backend.number(self.began) >= 2:
             self.epoch_over.assign(1.0)
         self.began.assign(n)
 
@@ -293,6 +354,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         return inner.kernel if hasattr(inner, "kernel") else inner.embeddings
 
     def call(self, inputs, training=False):
+        check_own_weights(self.layer)
         learns = training and self.trainable and self.layer.trainable
         with backend.full_precision():
             kernel = self._sampled() if learns else self.posterior_kernel()
@@ -322,55 +384,70 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         k = ops.stop_gradient(written)
         # Unchanged if gradients are being accumulated, or in a second call of a step.
         stepped = ops.any(ops.not_equal(k, self.last))
-        self._move(stepped, lambda s: self._look(k, s), "pulled mean square way n")
+        self._update(stepped, ("pulled", *Window._fields), lambda: self._look(k))
         self.last.assign(k)
         over = self.epoch_over > 0 if self.every is None else self.n >= self.every
         over = ops.logical_and(over, self.n > 0)
-        self._move(over, self._judge, "keep rho scale batches window n way")
+        self._update(over, (*Verdict._fields, "n", "way"), self._judge)
         self.began.assign(ops.minimum(self.began, self.n))
         self.epoch_over.assign(0.0)
         u = keras.random.uniform(k.shape, dtype="float32", seed=self.seed_generator)
         w = (k - self.pulled) + (written - k)  # the gradient of w is that of `written`
         return w * ops.cast(u < self.keep, "float32")
 
-    def _move(self, condition, update, names):
-        """Where the condition holds, give the named state the values of `update`."""
-        state = {name: ops.convert_to_tensor(getattr(self, name)) for name in _STATE}
-        names = names.split()
-        values = ops.cond(
-            condition,
-            lambda: update(state),
-            lambda: tuple(state[name] for name in names),
-        )
-        for name, value in zip(names, values, strict=True):
-            getattr(self, name).assign(value)
+    def _values(self, names):
+        return [ops.convert_to_tensor(getattr(self, name)) for name in names]
 
-    def _look(self, k, s):
-        """One more mini-batch: count its weights in, then let the prior pull."""
-        w, n = k - s["pulled"], s["n"] + 1.0
-        mean, square = counted_in(w, n, s["mean"], s["square"])
-        first = s["window"] + s["n"] == 0  # where the weights begin is no step
-        step = over_left(ops.square(k - s["last"]), s["keep"])
-        way = s["way"] + ops.where(first, 0.0, step)
-        a = self.strength * self._part(s["window"]) * s["rho"] / ops.sqrt(s["batches"])
-        w = shrunk(w, a, s["scale"], self.prior, self.gamma)
-        return k - ops.where(s["keep"] > 0, w, 0.0), mean, square, way, n
+    def _update(self, condition, names, update):
+        """Where the condition holds, give named variables the values of `update`."""
+        values = ops.cond(condition, update, lambda: tuple(self._values(names)))
+        backend.assign([getattr(self, name) for name in names], values)
 
-    def _judge(self, s):
-        """The end of a window: what its mini-batches say about each weight."""
-        window, n = s["window"] + 1.0, s["n"]
-        rho = ops.sqrt(s["way"] / n)
-        size = ops.sqrt(ops.mean(ops.square(s["mean"])))
-        scale = ops.where(window <= self.warmup, size, s["scale"])
-        level = ops.where(self._part(s["window"]) >= 1, float(self.level), 0.0)
-        part = self._part(window)
-        keep = judged(s["mean"], s["square"] / n, s["keep"], part, level)
-        zero = ops.zeros_like(n)
-        return keep, rho, scale, n, window, zero, zero
+    def _look(self, k):
+        """(pulled, *Window) after one more mini-batch: count its weights in, then let
+        the prior pull."""
+        verdict = Verdict(*self._values(Verdict._fields))
+        before = Window(*self._values(Window._fields))
+        pulled, last = self._values(["pulled", "last"])
+        w, n = k - pulled, before.n + 1.0
+        mean, square = counted_in(w, n, before.mean, before.square)
+        first = verdict.window + before.n == 0  # where the weights begin is no step
+        step = over_left(ops.square(k - last), verdict.keep)
+        way = before.way + ops.where(first, 0.0, step)
+        part = self._part(verdict.window, verdict.waited)
+        a = self.strength * part * verdict.rho / ops.sqrt(verdict.batches)
+        w = shrunk(w, a, verdict.scale, self.prior, self.gamma)
+        pulled = k - ops.where(verdict.keep > 0, w, 0.0)
+        return pulled, *Window(mean, square, n, way)
 
-    def _part(self, window):
+    def _judge(self):
+        """(*Verdict, n, way) at the end of a window, of what its mini-batches say."""
+        before = Verdict(*self._values(Verdict._fields))
+        found = Window(*self._values(Window._fields))
+        window = before.window + 1.0
+        rho = ops.sqrt(found.way / found.n)
+        size = ops.sqrt(ops.mean(ops.square(found.mean)))
+        here, waited = rho * found.n, before.waited
+        travel = before.travel + here
+        if self.warmup is None:
+            goes_on = ops.logical_and(
+                travel < _FAR * size, here >= _REST * travel / window
+            )
+            goes_on = ops.logical_and(goes_on, window == waited)
+            waited = waited + ops.cast(goes_on, "float32")
+        scale = ops.where(window <= waited, size, before.scale)
+        full = self._part(before.window, before.waited) >= 1
+        level = ops.where(full, float(self.level), 0.0)
+        part = self._part(window, waited)
+        variance = found.square / found.n
+        keep = judged(found.mean, variance, before.keep, part, level)
+        zero = ops.zeros_like(found.n)
+        verdict = Verdict(keep, window, found.n, rho, scale, travel, waited)
+        return *verdict, zero, zero
+
+    def _part(self, window, waited):
         """How far the ramp has come in a window, the first one being 0."""
-        return ops.clip((window - self.warmup + 1.0) / self.ramp, 0.0, 1.0)
+        return ops.clip((window - waited + 1.0) / self.ramp, 0.0, 1.0)
 
     @property
     def sparsity(self):

@@ -9,11 +9,11 @@ from keras import ops
 def figures_of(layer, run):
     """{title: Figure or table} of a layer that learns its sparsity, for a report."""
     found = {}
-    with contextlib.suppress(ImportError):  # the table is left
+    with contextlib.suppress(ImportError):  # without matplotlib the table is all
         columns = [name for name in run.history if name.endswith("_left")]
         columns = [name for name in columns if not name.startswith("val_")]
         layers = [name for name in columns if name != "weights_left"]
-        # One picture for all layers: the first one brings it.
+        # One picture shows all layers, so only the first layer adds it.
         if layers and layers[0] == layer.weights_left.name:
             found["Weights left by epoch"] = by_epoch(run.history, columns)
         found[f"Kernel of {layer.name}"] = kernels(layer)

@@ -2,7 +2,8 @@
 
     <name>_left = (weights left) / (weights)
 
-Keras resets the metrics when an epoch begins. That is also how the layer learns of it.
+Keras resets the metrics when an epoch begins. That is also how the layer learns of it:
+Keras tells a layer nothing of epochs.
 """
 
 import weakref
@@ -23,12 +24,13 @@ class WeightsLeft(keras.metrics.Metric):
 
     def __init__(self, layer, **kwargs):
         super().__init__(**kwargs)
-        self._layer = weakref.ref(layer)  # it tracks this metric: no circle
-        # What is shown within an epoch on JAX, whose step sees no layer's variables.
+        # The layer holds this metric; a plain reference back would keep both alive.
+        self._layer = weakref.ref(layer)
+        # What `result` gives within JAX' step, which cannot read variables of layers.
         self.left = self.add_variable((), "ones", name="left")
 
     def update_state(self, *arguments, **more):
-        """Nothing: the layer counts."""
+        """Does nothing: `result` reads what the layer has counted."""
 
     def reset_state(self):
         layer = self._layer()

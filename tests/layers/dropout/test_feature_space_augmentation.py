@@ -47,6 +47,30 @@ def test_nearest_of_the_same_class():
     assert valid.sum(axis=1).tolist() == [1, 1, 5, 5, 5, 5, 2, 0]
 
 
+def test_nearest_of_contexts_that_share_a_large_value():
+    """At 1000 the squares of 8 numbers are 8e6, of which float32 keeps steps of 0.5."""
+    memory = 1000 + 0.1 * RANDOM.normal(size=(40, 8)).astype("float32")
+    c = 1000 + 0.1 * RANDOM.normal(size=(6, 8)).astype("float32")
+    c[0] = memory[7]
+    labels, own = np.zeros(40, "int32"), np.zeros(6, "int32")
+    found, valid = nearest(*map(ops.convert_to_tensor, (c, own, memory, labels)), 5)
+    assert ops.convert_to_numpy(valid).all()
+    exact = memory.astype("float64")
+    for row, indices in zip(c.astype("float64"), found, strict=True):
+        want = neighbours(row, 0, exact, labels, 5)
+        assert ops.convert_to_numpy(indices).tolist() == want
+
+
+@pytest.mark.parametrize("label", [-1, -2])
+def test_a_negative_label_is_no_class(label):
+    """The empty places of the memory hold -1, and zeros as contexts."""
+    layer = FeatureSpaceAugmentation("interpolate", neighbours=1, memory=9)
+    contexts = RANDOM.normal(size=(2, 3, 4)).astype("float32")
+    for c in contexts:
+        y = trained(layer, c, np.full(3, label))
+        np.testing.assert_array_equal(y, c)
+
+
 def test_interpolation_and_extrapolation():
     """(c_k - c_j) lambda + c_j and (c_j - c_k) lambda + c_j."""
     c, k = RANDOM.normal(size=(2, 3, 4))

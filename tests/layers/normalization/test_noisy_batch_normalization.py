@@ -81,12 +81,11 @@ def test_channels_first_has_one_shift_a_channel():
     assert len(np.unique(means.round(4))) == 3
 
 
-def test_fold_leaves_it_and_recalibrate_knows_it():
+def test_fold_leaves_it_and_recalibrate_knows_it(said):
     model = keras.Sequential(
         [keras.Input((5,)), keras.layers.Dense(3), NoisyBatchNormalization(momentum=0)]
     )
-    said = []
-    folded = keras_dlparts.fold(model, say=said.append)
+    folded = keras_dlparts.fold(model)
     assert "inside a NoisyBatchNormalization" in said[0]
     keras_dlparts.recalibrate(model, X, batch_size=4000)
     h = model.layers[0](X)

@@ -226,6 +226,34 @@ def test_every_argument_and_attribute_of_keras_layer_is_there(ours, theirs):
     assert positional.activation is keras.activations.tanh
 
 
+@pytest.mark.parametrize("at", range(3))
+def test_a_subclass_with_a_cell_of_its_own(at):
+    """What the cell's own `call` does is done, and not what the written loop does."""
+
+    class Cell(CELLS[at]):
+        def call(self, *args, **kwargs):
+            h, states = super().call(*args, **kwargs)
+            return 2 * h, states
+
+    class Layer(LAYERS[at]):
+        cell_class = Cell
+
+    plain = KERAS[at](UNITS)
+    plain.build((None, 7, 5))
+    doubled, layer = Layer.from_keras(plain), LAYERS[at].from_keras(plain)
+    assert isinstance(doubled.cell, Cell)
+    assert layer.is_fused(None, True)
+    np.testing.assert_allclose(
+        numpy(doubled(data())), 2 * numpy(layer(data())), atol=1e-5
+    )
+
+    class Other(LAYERS[at]):
+        cell_class = keras.layers.LSTMCell
+
+    with pytest.raises(TypeError, match=f"must be a subclass of {CELLS[at].__name__}"):
+        Other(3)
+
+
 # The invariances of the paper's table, on the products that are normalised.
 
 
@@ -262,6 +290,84 @@ def test_invariances(layer_class, change, stays):
         x = x + 1.0
     after = numpy(layer(x))
     assert np.allclose(before, after, atol=1e-5) == stays
+
+
+# Sequences that begin with zeros.
+
+
+def after_zeros(layer_class, count, unroll=False, epsilon=EPSILON, **arguments):
+    """(output, gradients by name) of an untrained layer for the same sequences after so
+    many steps of zeros, all of its outputs counted."""
+    keras.utils.set_random_seed(0)
+    layer = layer_class(
+        32, unroll=unroll, epsilon=epsilon, return_sequences=True, **arguments
+    )
+    x = np.concatenate([np.zeros((3, count, 5), "f"), data()], axis=1)
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+    model.compile("sgd", lambda y, h: ops.sum((h[:, -7:] - y[:, -7:]) ** 2))
+    _, gradients = backend.gradient(model, x, np.ones((3, count + 7, 32), "f"))
+    names = [w.name for w in model.trainable_variables]
+    return numpy(model(x)), dict(zip(names, map(numpy, gradients), strict=True))
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("epsilon", [EPSILON, 1e-3])
+@each_layer
+def test_zeros_at_the_start_leave_the_gradient_what_it_is(layer_class, epsilon, unroll):
+    """Biases begin at zero, so the state stays zero: the steps of zeros change neither
+    the outputs after them nor the gradient of what multiplies the state or the input.
+    That of the biases grows by no more than the sum of the steps may."""
+    output, gradients = after_zeros(layer_class, 0, unroll, epsilon)
+    for count in (1, 2, 4, 8, 16):
+        more, others = after_zeros(layer_class, count, unroll, epsilon)
+        np.testing.assert_array_equal(more[:, :count], 0)
+        np.testing.assert_allclose(more[:, count:], output, atol=2e-6)
+        for name, gradient in gradients.items():
+            if "bias" in name:
+                size = np.linalg.norm(gradient)
+                assert np.linalg.norm(others[name]) < (count + 2) * size, (count, name)
+            else:
+                size = np.abs(gradient).max()
+                np.testing.assert_allclose(
+                    others[name], gradient, atol=1e-5 * size, err_msg=f"{count} {name}"
+                )
+
+
+@each_layer
+def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
+    fused, unrolled = (after_zeros(layer_class, 5, unroll) for unroll in (False, True))
+    for name, gradient in fused[1].items():
+        size = np.abs(gradient).max()
+        np.testing.assert_allclose(
+            gradient, unrolled[1][name], atol=1e-4 * size, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@each_layer
+def test_two_layers_learn_from_sequences_padded_in_front(
+    layer_class, policy, optimizer
+):
+    """Which of two features is larger in the mean, after up to 24 steps of zeros."""
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    x = random.normal(size=(256, 30, 2)).astype("f")
+    for row, count in enumerate(random.integers(0, 25, 256)):
+        x[row, :count] = 0
+    y = (x.sum(1)[:, 0] > x.sum(1)[:, 1]).astype("f")
+    layers = [
+        layer_class(16, return_sequences=True, dtype=policy),
+        layer_class(16, dtype=policy),
+        keras.layers.Dense(1, activation="sigmoid", dtype="float32"),
+    ]
+    model = keras.Sequential([keras.Input((30, 2)), *layers])
+    rate = {"sgd": keras.optimizers.SGD(0.1), "adam": keras.optimizers.Adam(0.01)}
+    model.compile(rate[optimizer], "binary_crossentropy")
+    loss = model.fit(x, y, batch_size=32, epochs=6, verbose=0).history["loss"]
+    assert np.isfinite(loss).all()
+    assert all(np.isfinite(w.numpy()).all() for w in model.trainable_weights)
+    assert loss[-1] < np.log(2)  # the loss of the constant guess
 
 
 # What Keras' recurrent layers do besides.

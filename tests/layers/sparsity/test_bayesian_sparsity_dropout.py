@@ -1,5 +1,6 @@
 """BayesianSparsityDropout against its formulas, and under all ways of training."""
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -145,6 +146,83 @@ def test_it_finds_the_weights_that_matter(name):
     assert left[-1] == pytest.approx(len(found) / 6)
     assert layer.sparsity == pytest.approx(1 - len(found) / 6)
     assert layer.counts() == (len(found), 6)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_needed_weight_may_change_its_sign_at_a_low_rate(name):
+    """It starts at -0.3 and belongs at 1, 40 epochs of 16 steps away. After two
+    epochs of warm-up the prior holds it at zero; by default the warm-up is longer, and
+    ends when the weights have come to rest."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(512, 8)).astype("float32")
+    y = x[:, 0] - x[:, 1] + 0.1 * random.normal(size=512)
+    rates = {"adam": keras.optimizers.Adam(2e-3), "sgd": keras.optimizers.SGD(1e-3)}
+    found = {}
+    for warmup in (2, None):
+        keras.utils.set_random_seed(0)
+        layer = BayesianSparsityDropout(kl.Dense(1), warmup=warmup, ramp=2, seed=0)
+        model = keras.Sequential([keras.Input((8,)), layer])
+        optimizer = type(rates[name]).from_config(rates[name].get_config())
+        model.compile(optimizer, "mse", jit_compile=backend.name() == "jax")
+        start = layer.layer.kernel.numpy()
+        start[0] = -0.3
+        layer.layer.kernel.assign(start)
+        model.fit(x, y, batch_size=32, epochs=120, verbose=0)
+        found[warmup] = kernel(layer)[:, 0]
+        assert layer.waited.numpy() == 2 if warmup else 10 < layer.waited.numpy() < 119
+    assert found[2][0] == 0
+    assert found[None][0] > 0.5
+    assert np.count_nonzero(found[None]) < 8
+
+
+def test_the_warmup_ends_when_the_steps_add_up_to_three_times_the_weights():
+    """Steps of 0.1 in windows of 2, whose mean weights have the size 1."""
+    layer = BayesianSparsityDropout(kl.Dense(3), every=2, ramp=1, seed=0)
+    layer.build((None, 6))
+    waited = []
+    for step in range(36):
+        layer.layer.kernel.assign(np.full((6, 3), 0.95 + 0.1 * (step % 2)))
+        layer(X, training=True)
+        waited.append(float(layer.waited.numpy()))
+    # A window's way is n sqrt(mean of the squared steps); the very first step is none,
+    # as the weights begin there.
+    way = 0.2 / 2**0.5 + 0.2 * np.arange(18)
+    last = 1 + int(np.argmax(way >= 3))
+    assert waited[-1] == last
+    assert (layer.window.numpy(), waited[2 * last - 1]) == (18, last)
+    assert waited[0] == waited[2] == 2
+
+
+def test_weights_of_a_file_without_the_length_of_the_warmup():
+    """Older versions had all variables but the last two, and `warmup` in the config."""
+    model, layer = compiled(warmup=3)
+    model.fit(X, Y, epochs=2, verbose=0)
+    own = [v for v in layer.notes() if v.name != "seed_generator_state"]
+    assert [v.name for v in own][-2:] == ["travel", "waited"]
+    old = {f"{at}": v.numpy() for at, v in enumerate(own[:-2])}
+    _, other = compiled(warmup=3)
+    other.load_own_variables(old)
+    for a, b in zip(own[:-2], other.notes(), strict=False):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.name)
+    assert other.waited.numpy() == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (backend.can_compile() or shutil.which("gcc")),
+    reason="PyTorch's compiler needs a C++ compiler",
+)
+def test_compiled_it_learns_as_it_does_uncompiled():
+    logs = []
+    for jit in (False, True):
+        model, layer = compiled(warmup=2, ramp=2)
+        model.compile(keras.optimizers.SGD(0.05), "mse", jit_compile=jit)
+        history = model.fit(X, Y, batch_size=16, epochs=4, shuffle=False, verbose=0)
+        logs.append(history.history["loss"])
+        assert (layer.window.numpy(), layer.batches.numpy()) == (3, 4)
+    assert np.isfinite(logs).all()
+    # While nothing is dropped: XLA draws other numbers.
+    np.testing.assert_allclose(*[log[:2] for log in logs], rtol=1e-3)
 
 
 def with_dead(layer):
@@ -402,6 +480,19 @@ def test_a_strength_of_zero_is_no_pull():
 def test_what_cannot_be_wrapped(make, error, message):
     with pytest.raises(error, match=message):
         BayesianSparsityDropout(make())
+
+
+def test_lora_after_wrapping_is_told():
+    model, layer = compiled()
+    layer.layer.enable_lora(2)
+    with pytest.raises(ValueError, match=r"own weights in full.*do that after"):
+        model(X)
+    inner = kl.Dense(3)
+    layer = BayesianSparsityDropout(inner)
+    inner.build((None, 6))
+    inner.enable_lora(2)
+    with pytest.raises(ValueError, match=r"own weights in full.*do that after"):
+        layer.build((None, 6))
 
 
 REPLICAS = """

@@ -1,0 +1,100 @@
+"""What a search is asked for: a config, opened, with its space and its settings."""
+
+import copy
+
+from keras_dlparts.config.branches import check_opened
+from keras_dlparts.config.experiment import opened, settled
+from keras_dlparts.config.whole_space import whole_space
+from keras_dlparts.searching.objective import no_objective
+from keras_dlparts.searching.oracles import direction_of
+from keras_dlparts.searching.space import require
+
+_MANY = 10  # trials, where no number is given and the algorithm could go on for ever
+
+
+class Request:
+    """A search's config, opened, with its settings resolved.
+
+    Args:
+        config: path of a YAML, TOML or JSON file, or the dict itself.
+        sets: texts such as `"fit.epochs=3"` that override it.
+
+    Attributes:
+        opened: `(document, given)` of the config.
+        spaces: the whole search space.
+        name: the experiment's name.
+        epochs: its `fit.epochs`.
+        settings: its `search:` section, every default written out.
+        config: the config as a dict, with its space and its name.
+    """
+
+    def __init__(self, config, sets):
+        self.opened = opened(config, sets)
+        document, given = self.opened
+        self.spaces = whole_space(document)
+        experiment = settled(document, given)  # raises for what is wrong in either
+        self.name = experiment.settings.name
+        self.epochs = experiment.settings.fit.epochs
+        self.settings = _resolved(experiment.settings)
+        self.config = {**copy.deepcopy(document.values), "name": self.name}
+        self._check_settings(document, experiment)
+
+    def _check_settings(self, document, experiment):
+        require(self.spaces, document)
+        if experiment.data is None:
+            message = "`data:` is missing; a search needs a data source"
+            document.problem((), message)
+        if self.settings.algorithm == "hyperband":
+            for space in self.spaces:
+                if space.path == ("fit", "epochs"):
+                    message = "hyperband says how long to train; give a plain number"
+                    document.problem(space.path, message)
+            if self.settings.median_rule:
+                message = "hyperband stops trials itself; leave out one of the two"
+                document.problem(("search", "median_rule"), message)
+        self._check_validation(document, experiment.settings.fit)
+        document.raise_problems()
+
+    def _check_validation(self, document, fit):
+        """Refuse an objective of validation that some trial would end without."""
+        objective, often = self.settings.objective, fit.validation_freq
+        if not objective.startswith("val_"):
+            return
+        message = ""
+        if self.settings.algorithm == "hyperband" and often > 1:
+            message = "hyperband compares trials after rounds of few epochs, each of "
+            message += f"which must end with validation for the objective {objective!r}"
+        elif often > fit.epochs:
+            message = f"validation never runs in {fit.epochs} epochs; the objective is "
+            message += repr(objective)
+        if message:
+            path = ("fit", "validation_freq")
+            document.problem(path, f"{message}. Received: {often}")
+
+    def check(self):
+        """Make every branch of the space once, and look for the objective."""
+        made, _ = check_opened(*self.opened)
+        if made.callbacks:  # they may add columns; the first trial tells
+            return
+        known = [*made.model.get_metrics_result()]
+        made.model.reset_metrics()
+        if made.data.validation is not None:
+            known += [f"val_{name}" for name in known]
+        if self.settings.objective not in known:
+            problem = no_objective(self.settings.objective, known).problems[0]
+            document = self.opened[0]
+            document.problem(("search", "objective"), problem.message)
+            document.raise_problems()
+
+
+def _resolved(settings):
+    """The `search:` section, with what it takes from the rest of the config."""
+    search, best = settings.search, settings.best
+    if search.seed is None:
+        search.seed = settings.seed % 2**31
+    if search.trials is None and search.algorithm in ("random", "bayesian"):
+        search.trials = _MANY
+    if search.direction == "auto" and search.objective == best.monitor:
+        search.direction = best.mode  # the config says which way is better
+    search.direction = direction_of(search)
+    return search

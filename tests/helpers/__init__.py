@@ -1,0 +1,1 @@
+"""What tests of several folders share. pytest finds it by `pythonpath` in pyproject."""
