@@ -22,13 +22,13 @@ METHODS = {
     "AutoClip": ("Clipped#2", "SmoothnessTrace"),
     "ours": ("SGD", "RelaxedSmoothnessClipping"),
     "ours, adapted rate": ("SGD", "RelaxedSmoothnessClipping"),
-    "ours, margin 1": ("SGD", "RelaxedSmoothnessClipping"),
-    "ours, margin 10": ("SGD", "RelaxedSmoothnessClipping"),
+    "ours, safety 1": ("SGD", "RelaxedSmoothnessClipping"),
+    "ours, safety 10": ("SGD", "RelaxedSmoothnessClipping"),
 }
 SETTINGS = {
     "adapted rate": "adapt_learning_rate: true",
-    "margin 10": "margin: 10.0",
-    "margin 1": "margin: 1.0",
+    "safety 10": "safety: 10.0",
+    "safety 1": "safety: 1.0",
 }
 # What a net that diverged counts as in the picture: the loss of guessing, and more.
 WORST = 10.0

@@ -95,7 +95,7 @@ class GradientFlow(Measuring):
             return {}
         with_activations = bool(self.history["activation"][0])
         found = {}
-        with contextlib.suppress(ImportError):  # the table is left
+        with contextlib.suppress(ImportError):  # without matplotlib only the table
             found["Gradient norm by layer"] = heat_map(self, "gradient")
             if with_activations:
                 title = "Activation (root mean square) by layer"

@@ -98,8 +98,8 @@ class HutchinsonCurvature(Measuring):
     def on_train_batch_begin(self, batch, logs=None):
         if not self.due(batch):
             return
-        # After `unmoved` has brought JAX' variables up to date, and inside it, for
-        # a product is a training pass.
+        # Inside `unmoved`: it brings JAX' variables up to date first, and puts back
+        # what a product moves, which is a training pass.
         with backend.unmoved(self.model):
             self._optimizer.build(self.model.trainable_variables)
             data = self.data_of(batch)
@@ -131,7 +131,7 @@ def taker(optimizer):
     while inner is not None:
         if callable(getattr(inner, "update_curvature", None)):
             return inner
-        # LossScaleOptimizer says inner_optimizer, other wrappers optimizer.
+        # LossScaleOptimizer calls it `inner_optimizer`, `Clipped` calls it `optimizer`.
         inner = getattr(inner, "inner_optimizer", getattr(inner, "optimizer", None))
     raise ValueError(
         "HutchinsonCurvature needs an optimizer with `update_curvature(diagonal)`, "

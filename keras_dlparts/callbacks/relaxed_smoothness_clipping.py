@@ -1,15 +1,17 @@
 """Clipping where the loss bends, with constants measured as training goes.
 
     L_k ~ L0 + L1 n_k       over the last `window` measurements of SmoothnessTrace
-    threshold = min(1, 1 / (m L1)) / eta                            m = margin
+    threshold = min(1, 1 / (m L1)) / eta                            m = safety
     eta <= 1 / (m L0)                                               if asked
 
 The fit is of the relative errors u_k = L_k / (L0 + L1 n_k) - 1, with L0, L1 >= 0, and
 robust: weights min(1, 1.345 s / |u_k|) with s = 1.4826 median |u_k| (Huber's), found
 by re-weighting. Relative, since L and n run over orders of magnitude.
 
-Shapes: numbers. Zhang, He, Sra & Jadbabaie 2019, arXiv:1905.11881, whose theorem has
-m = 10, for the worst case; the rule itself is `optimizers.RelaxedSmoothness`.
+Shapes: numbers. The rule itself is `optimizers.RelaxedSmoothness`. Its `margin` is the
+10 of the theorem (Zhang, He, Sra & Jadbabaie 2019, arXiv:1905.11881), for constants
+that bound the loss everywhere. The constants here are fitted to the path of training,
+so their factor has another name and another default.
 """
 
 import contextlib
@@ -23,7 +25,7 @@ from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
-from keras_dlparts.support.checks import check_count
+from keras_dlparts.support.checks import check_count, check_number
 
 CASES = {
     "RelaxedSmoothnessClipping": (
@@ -36,7 +38,7 @@ CASES = {
     )
 }
 
-# Fewer measurements than this do not tell two constants apart.
+# L0 and L1 are fitted to at least this many measurements.
 _FEWEST = 3
 
 
@@ -88,7 +90,7 @@ def _least_squares(n, L, w):
     if spread > 1e-12 * (w * n * n).sum():
         L1 = (w * (n - centre) * L).sum() / spread
         both = flat[0] - L1 * centre, L1
-        if min(both) >= 0:  # convex: the free optimum, where it is allowed
+        if min(both) >= 0:  # the error is convex, so no constrained pair is better
             best = both
     return best
 
@@ -110,9 +112,10 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
             4, 8, ... before.
         window: Integer, `>= 3`. How many of the last measurements are fitted.
         adapt_learning_rate: Boolean. Also keep the learning rate below
-            `1 / (margin L0)`. For optimizers that step by the gradient itself.
-        margin: Float, greater than 0; smaller steps further. The theorem has 10, for
-            its worst case; docs/clipping.md compares the two.
+            `1 / (safety L0)`. For optimizers that step by the gradient itself.
+        safety: Float, greater than 0. What the fitted L0 and L1 are multiplied by,
+            since they are estimates; smaller steps further. docs/clipping.md compares
+            1, 3 and 10.
         deltas: Floats greater than 0: where on a step the gradient is compared.
         data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
             `dlparts train` hands over that of the step; a plain `fit` does not.
@@ -135,7 +138,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
         every: int = 50,
         window: int = 100,
         adapt_learning_rate: bool = False,
-        margin: float = 3.0,
+        safety: float = 3.0,
         deltas: Sequence[float] = (0.5, 1.0),
         data: tuple[Any, ...] | None = None,
     ):
@@ -147,12 +150,12 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
             )
         self.window = window
         self.adapt_learning_rate = adapt_learning_rate
-        self.margin = margin
+        self.safety = check_number("safety", safety, above=0)
         self._new_rule()
 
     def _new_rule(self):
         return RelaxedSmoothness(
-            adapt_learning_rate=self.adapt_learning_rate, margin=self.margin
+            adapt_learning_rate=self.adapt_learning_rate, margin=self.safety
         )
 
     def _forget(self):
@@ -161,7 +164,8 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
 
     def set_model(self, model):
         super().set_model(model)
-        # Before `fit` makes its train function, which would keep the old optimizer.
+        # Here and not in `on_train_begin`: `fit` has made its train function by then,
+        # and that holds the optimizer.
         if getattr(model, "optimizer", None) is not None:
             self.rule = clipped_by(model, self._new_rule)
 
@@ -225,7 +229,8 @@ def clipped_by(model, make):
         outer.inner_optimizer = clipped
     else:
         model.optimizer = clipped
-    # What a saved model compiles itself with, and the step traced without the rule.
+    # A saved model compiles itself with the noted optimizer, and the train function
+    # was traced without the rule: both are replaced.
     keras_private.set_compiled_optimizer(model, clipped)
     model.train_function = None
     return clipped.by

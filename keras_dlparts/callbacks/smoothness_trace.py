@@ -34,7 +34,8 @@ CASES = {
     )
 }
 
-# A shorter step, beside the weights, would be lost in float32's rounding.
+# The least length of a step, as a share of the weights' norm: along a shorter one the
+# change of the gradient would be lost in float32's rounding.
 _SHORTEST = 1e-4
 
 

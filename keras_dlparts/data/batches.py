@@ -1,4 +1,4 @@
-"""Batches whose order depends on nothing but a seed and the epoch's number.
+"""Batches whose order depends on a seed and the epoch's number only.
 
     pi_e  = permutation of 0..n-1 drawn from the generator of (seed, e)
     batch i of epoch e = the samples pi_e(i b), ..., pi_e(i b + b - 1)
@@ -110,7 +110,8 @@ class Batches(keras.utils.PyDataset):
         if epoch != self.epoch:
             epoch = self.epoch
             rows = self.rows[order(len(self.rows), self.seed, epoch)]
-            self._ordered = (epoch, rows)  # one assignment: workers may be threads
+            # Both in one assignment, since the workers that read it may be threads.
+            self._ordered = (epoch, rows)
         return rows
 
     def _samples(self, rows):
@@ -155,7 +156,7 @@ class Batches(keras.utils.PyDataset):
         )
 
         def batches():
-            rows = self._order()  # of the whole pass, though `epoch` may change
+            rows = self._order()  # once for the whole pass: `epoch` may change in it
             return (self._batch(rows, i) for i in range(count))
 
         dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)

@@ -7,9 +7,10 @@
 x has the shape (features,), float32. y has the shape () for one target and
 (targets,) for a list of them; it is int32 if all of it is written as integers
 ("3", not "3.0"), else float32. Blank lines are skipped. An empty cell, a word and
-nan are errors that name the line: what to put there is not ours to guess.
+nan are errors that name the line, since no value can be made up for them.
 """
 
+import contextlib
 import csv
 import os
 from collections.abc import Sequence
@@ -30,12 +31,10 @@ def example(folder):
 
 def numbers(rows, lines, columns, where):
     """Rows of text as float64; raise for the first cell that is no finite number."""
-    try:
+    with contextlib.suppress(ValueError):  # the cell is found and named below
         values = np.array(rows, dtype="float64")
         if np.isfinite(values).all():
             return values
-    except ValueError:
-        pass  # found and named below
     for row, line in zip(rows, lines, strict=True):
         for cell, column in zip(row, columns, strict=True):
             try:

@@ -87,7 +87,7 @@ def _cifar100(folder):
 
 def _california_housing(folder):
     x, y = _npz(folder, "california_housing.npz").train
-    # The cut that keras.datasets makes, so that figures compare.
+    # The same shuffle and split as `keras.datasets`, so that results can be compared.
     rows = np.arange(len(x))
     np.random.RandomState(113).shuffle(rows)
     x, y = x[rows].astype("float32"), y[rows].astype("float32")

@@ -51,7 +51,8 @@ def signal(template, length, a, k, h):
     position = (q * (length - 1)[:, None] - k[:, None]) % length[:, None]
     left = np.floor(position).astype(int)
     share = position - left
-    # Behind the template all is zero, and one step past the end is its beginning.
+    # Behind the template the signal is zero, and it is circular: the position after
+    # the last one is the first.
     padded = np.pad(template, ((0, 0), (0, 1)))
     row = np.arange(len(template))[:, None]
     last = template.shape[1]

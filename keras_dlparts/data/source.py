@@ -107,7 +107,7 @@ class Source(abc.ABC):
 
     def generator(self, stream: int) -> np.random.Generator:
         """A numpy generator of this seed; streams are independent of each other."""
-        # The last word keeps clear of (seed, epoch), which orders the batches.
+        # Three numbers, since two, (seed, epoch), seed the order of the batches.
         return np.random.default_rng([self.seed, stream, 1])
 
     @functools.cached_property

@@ -169,7 +169,7 @@ class Tfds(Source):
         dataset = builder.as_dataset(split=split, shuffle_files=False)
         dataset = dataset.map(lambda sample: {name: sample[name] for name in names})
         try:
-            # Not batch_size=-1, which would pad samples of different sizes.
+            # `batch_size=-1` would pad samples of different sizes without a word.
             batches = list(tfds.as_numpy(dataset.batch(1024)))
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(

@@ -208,7 +208,8 @@ class DBN(keras.Model):
                 "Bernoulli visible units take values in [0, 1]: scale the data, or use "
                 f"visible='gaussian' on standardised data. Received: {low} to {high}"
             )
-        # All drawn now, so that a machine that was learnt before changes no other.
+        # All seeds are drawn before the first machine is learnt, so that they do not
+        # depend on how many random numbers the learning takes.
         seeds = [random.randrange(2**31) for _ in self.hidden]
         if self.seed is not None:
             seeds = [self._seed(400 + i) for i, _ in enumerate(self.hidden)]

@@ -55,7 +55,8 @@ class ClippingRule:
     """
 
     built = False
-    # `build` may run inside a trace, where nothing can be assigned: so this is told.
+    # What the variable `threshold` starts from. An attribute, since `build` may run
+    # inside a trace, where a variable cannot be assigned to afterwards.
     first_threshold = float("inf")
 
     def state(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:

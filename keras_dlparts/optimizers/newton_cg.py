@@ -27,7 +27,7 @@ from keras_dlparts.support import progress
 
 _ARMIJO = 1e-4
 _HALVINGS = 30
-# Curvature and damping that are smaller than this, to the largest seen, are none.
+# Curvature and damping count as zero below this share of the largest seen.
 _NEGLIGIBLE = 1e-6
 
 
@@ -144,7 +144,7 @@ def newton(
             expected = -(a * (g @ p) + a**2 * php / 2)
             ratio = (loss - new_loss) / expected if expected > 0 else 0.0
             if abs(loss - new_loss) <= problem.resolution(loss):
-                ratio = 1.0  # rounding, which says nothing of the model
+                ratio = 1.0  # a difference of rounding does not judge the model
             at, loss, g = at + a * p, new_loss, new_g
             note(loss, float(np.linalg.norm(g)), a, inner, damping, float(ratio))
             scale = abs(php) / (p @ p)
@@ -175,7 +175,7 @@ def _search(problem, at, loss, g, p):
 
 def _next_damping(damping, ratio, curvature, scale):
     """Lambda for the next step; `scale` is the curvature along this one."""
-    if curvature < 0:  # it has lambda in it
+    if curvature < 0:  # of H + lambda I, so lambda is subtracted
         return max(4 * damping, 2 * (damping - curvature))
     if ratio < 0.25:
         return max(4 * damping, 1e-3 * scale)

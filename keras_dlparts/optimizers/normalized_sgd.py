@@ -20,7 +20,7 @@ from keras_dlparts.support.checks import check_number
 CASES = {"NormalizedSGD": ({"arguments": {"learning_rate": 0.1, "beta": 0.5}},)}
 
 
-def normalised(gradients, beta):
+def normalized(gradients, beta):
     """The gradients over their norm plus beta."""
     scale = 1.0 / (global_norm(gradients) + beta)
     return [g * keras.ops.cast(scale, g.dtype) for g in gradients]
@@ -56,7 +56,7 @@ class NormalizedSGD(DirectedSGD):
         self.beta = check_number("beta", beta, above=0)
 
     def direction(self, gradients, variables):
-        return normalised(gradients, self.beta)
+        return normalized(gradients, self.beta)
 
     def get_config(self):
         return {**super().get_config(), "beta": self.beta}

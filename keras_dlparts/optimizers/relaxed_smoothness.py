@@ -8,8 +8,8 @@
 Shapes: numbers. A step is eta min(||g||, t) long, so t bounds its length by
 min(1, 1 / (m L1)), inside which the gradient cannot change by much. With plain
 gradient descent and eta = 1 / (m L0) this is the theorem of Zhang, He, Sra &
-Jadbabaie 2019, "Why gradient clipping accelerates training", arXiv:1905.11881 (the
-decks print L0 for the L1 of the second term).
+Jadbabaie 2019, "Why gradient clipping accelerates training", arXiv:1905.11881 (some
+lecture notes print L0 for the L1 of the second term).
 """
 
 import keras
@@ -21,7 +21,7 @@ from keras_dlparts.support.checks import check_number
 
 CASES = {"RelaxedSmoothness": ({"arguments": {"L0": 1.0, "L1": 2.0}},)}
 
-# Stands in a variable for a constant that nobody has given or measured.
+# The value of the variables L0 and L1 while the constant is not known.
 _UNKNOWN = -1.0
 
 
@@ -44,7 +44,9 @@ class RelaxedSmoothness(ClippingRule):
         adapt_learning_rate: Boolean. Also keep the learning rate below
             `1 / (margin L0)`. Of use for optimizers that step by the gradient itself
             (`SGD`), not for those that divide by its size (`Adam`).
-        margin: Float, greater than 0. The 10 of the theorem; smaller steps further.
+        margin: Float, greater than 0. The 10 of the theorem, for constants that hold
+            everywhere; smaller steps further. For constants that are measured
+            `callbacks.RelaxedSmoothnessClipping` has `safety`.
 
     Example:
 

@@ -203,10 +203,10 @@ def settings(**more):
 
 
 def test_clipping_sets_the_threshold_by_what_it_measured():
-    """The rule's variables are the fit's, and the step uses them: with a margin so
+    """The rule's variables are the fit's, and the step uses them: with a factor so
     large that every step is cut, each is min(1, 1 / (m L1)) long."""
     model = linear_model(keras.optimizers.SGD(0.5), units=1)
-    clipping = RelaxedSmoothnessClipping(every=1, margin=1e6, data=(X, Y))
+    clipping = RelaxedSmoothnessClipping(every=1, safety=1e6, data=(X, Y))
     lengths, kept = [], []
 
     def measure(batch, logs):
@@ -259,14 +259,14 @@ def test_threshold_moves_without_a_new_trace():
 
 
 def test_put_around_an_optimizer_in_use_it_changes_nothing_but_the_clipping():
-    """With a margin of nearly nothing, steps are those of the optimizer alone."""
+    """With a factor of nearly nothing, steps are those of the optimizer alone."""
     models = (
         linear_model(keras.optimizers.Adam(0.1)),
         linear_model(keras.optimizers.Adam(0.1)),
     )
     for model in models:
         model.fit(X, Y, epochs=2, **settings())
-    clipping = RelaxedSmoothnessClipping(every=100, margin=1e-9, data=(X, Y))
+    clipping = RelaxedSmoothnessClipping(every=100, safety=1e-9, data=(X, Y))
     models[0].fit(X, Y, callbacks=[clipping], **settings(batch_size=8))
     models[1].fit(X, Y, **settings(batch_size=8))
     assert int(models[0].optimizer.iterations) == 10
@@ -341,7 +341,7 @@ def test_embeddings_are_measured_too():
         (lambda: SmoothnessTrace(deltas=0.5), ValueError, "at least one"),
         (lambda: SmoothnessTrace(data=X), TypeError, r"must be a batch \(x, y\)"),
         (lambda: RelaxedSmoothnessClipping(window=2), ValueError, "at least 3"),
-        (lambda: RelaxedSmoothnessClipping(margin=0), ValueError, "`margin` must be"),
+        (lambda: RelaxedSmoothnessClipping(safety=0), ValueError, "`safety` must be"),
     ],
 )
 def test_bad_arguments(make, error, message):

@@ -111,8 +111,8 @@ class NoisyBatchNormalization(keras.layers.Layer):
         self.scale = scale
         self.seed = seed
         self.seed_generator = backend.SeedGenerator(seed)
-        # Inside, not a base class: whoever handles batch normalisation (fold,
-        # recalibrate, Monte-Carlo passes) must not take the noise for granted.
+        # An attribute and not the base class: `fold` and others that look for
+        # BatchNormalization would treat this layer as one without noise.
         self.norm = keras.layers.BatchNormalization(
             axis=axis,
             momentum=momentum,

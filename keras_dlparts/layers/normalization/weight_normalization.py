@@ -44,11 +44,11 @@ _TRANSPOSED = (kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose)
 _DEPTHWISE = (kl.DepthwiseConv1D, kl.DepthwiseConv2D)
 
 
-def normalised(v, g, axes):
+def normalized(v, g, axes):
     """g v / ||v||, the norm over all axes but those of the outputs."""
     inner = [axis for axis in range(len(v.shape)) if axis not in axes]
     square = ops.sum(ops.square(v), axis=inner, keepdims=True)
-    # A vector of zeros stays one, with a finite gradient.
+    # A vector of zeros stays a vector of zeros, with a finite gradient.
     return v * ops.rsqrt(ops.maximum(square, 1e-24)) * ops.reshape(g, square.shape)
 
 
@@ -145,25 +145,27 @@ class WeightNormalization(keras.layers.Wrapper):
 
     def call(self, inputs, **kwargs):
         kernels = {
-            id(v): normalised(ops.convert_to_tensor(v), ops.convert_to_tensor(g), axes)
+            id(v): normalized(ops.convert_to_tensor(v), ops.convert_to_tensor(g), axes)
             for v, g, axes in zip(
                 self.directions, self.lengths, self._axes, strict=True
             )
         }
-        # All of the layer's variables: inside one such scope no outer one is seen.
+        # All of the layer's variables, also those that stay as they are: inside a
+        # StatelessScope the values of a scope around it are not seen.
         before = [
             (v, kernels.get(id(v), ops.convert_to_tensor(v)))
             for v in self.layer.variables
         ]
         with keras.StatelessScope(before, collect_losses=True) as scope:
             outputs = self.layer(inputs, **kwargs)
-        for variable, value in before:  # seeds, and states of recurrent layers
+        # What the call moved: seeds, and the states of recurrent layers.
+        for variable, value in before:
             new = scope.get_current_value(variable)
             if not variable.trainable and new is not value:
                 variable.assign(new)
         for loss in scope.losses:
             self.layer.add_loss(loss)
-        # The wrapped layer has a dtype of its own.
+        # The wrapped layer may compute in another dtype than this one.
         return keras.tree.map_structure(
             lambda y: ops.cast(y, self.compute_dtype), outputs
         )

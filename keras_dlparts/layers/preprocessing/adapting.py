@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-# Rows turned into float64 at once.
+# How many rows of an array are turned into float64 at once.
 _CHUNK = 8192
 
 

@@ -206,8 +206,8 @@ class ResidualBlock(Chain):
         )
 
     def _conv(self, space, size, filters, strides):
-        # Convolutions may share a regularizer, but an initializer draws the same weights
-        # at each call: a clone has another seed, unless one was given.
+        # Convolutions may share a regularizer, but an initializer draws the same
+        # weights at each call: a clone has another seed, unless one was given.
         return getattr(keras.layers, f"Conv{space}D")(
             filters,
             size,
