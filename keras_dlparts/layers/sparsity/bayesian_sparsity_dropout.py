@@ -442,7 +442,10 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         variance = found.square / found.n
         keep = judged(found.mean, variance, before.keep, part, level)
         zero = ops.zeros_like(found.n)
-        verdict = Verdict(keep, window, found.n, rho, scale, travel, waited)
+        # On PyTorch `found.n` is the variable's own memory, which is set to 0 too: code
+        # that is compiled does that first, and dividing by `batches` gives NaN.
+        batches = ops.copy(found.n)
+        verdict = Verdict(keep, window, batches, rho, scale, travel, waited)
         return *verdict, zero, zero
 
     def _part(self, window, waited):

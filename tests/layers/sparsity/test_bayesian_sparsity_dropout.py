@@ -212,6 +212,7 @@ def test_weights_of_a_file_without_the_length_of_the_warmup():
     not (backend.can_compile() or shutil.which("gcc")),
     reason="PyTorch's compiler needs a C++ compiler",
 )
+@pytest.mark.filterwarnings("ignore")  # PyTorch's compiler warns of its own code
 def test_compiled_it_learns_as_it_does_uncompiled():
     logs = []
     for jit in (False, True):
