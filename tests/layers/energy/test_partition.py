@@ -3,7 +3,7 @@
 With equal weights w, visible biases b and hidden biases c the sum over states is one
 over how many of m hidden units are on: Z = sum_k binomial(m, k) exp(c k) (1 + exp(b + w
 k))^n. With w = .5, b = -2 such a machine of 40 and 20 units has two modes: nearly all
-units off, with log Z = 5.1, and all on, with 20 c + 40 softplus(8) = 320 + 20 c.
+units off, with log Z = 5.1, and all on, with about 20 c + 40 softplus(8) = 320 + 20 c.
 Chains that begin in one do not reach the other.
 """
 
@@ -62,10 +62,10 @@ def test_the_visible_biases_alone_miss_what_the_data_show():
 
 
 def test_base_rates_alone_miss_what_the_biases_show():
-    """Machine 2: -20 in the data's mode, 5 in the other."""
+    """Machine 2: -19 in the data's mode (several k near 20 add up), 5 in the other."""
     layer = machine(-17.0)
     found = layer.log_partition("ais", steps=500, data=ON)
-    assert alone(layer, partition._base_rates(ON, "bernoulli")) < -19 < 5 < log_z(-17.0)
+    assert alone(layer, partition._base_rates(ON, "bernoulli")) < -18 < 5 < log_z(-17.0)
     assert found.value == pytest.approx(log_z(-17.0), abs=4 * found.deviation + 1e-3)
 
 
