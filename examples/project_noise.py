@@ -62,7 +62,10 @@ def train(drop, how, x, y, rounds, seed):
         return clean, None
     fit(clean, x, y, EPOCHS)
     for i in range(1, rounds):
-        found = keras_dlparts.project_noise(noisy, x, steps=60, seed=[seed, i])
+        search = keras.optimizers.SGD(0.2, momentum=0.9)
+        found = keras_dlparts.project_noise(
+            noisy, x, steps=60, seed=[seed, i], optimizer=search
+        )
         parts = [x, *found.inputs.values()]
         # As many samples as in the other rounds, one in three of them real.
         fit(clean, np.concatenate(parts), np.tile(y, len(parts)), EPOCHS // len(parts))

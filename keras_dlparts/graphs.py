@@ -46,7 +46,7 @@ class Node:
         user.sources.append(self)
 
 
-def has_graph(model):
+def has_graph(model: keras.Layer) -> bool:
     """Whether the order of a model's layers is known without running its code.
 
     It is for Sequential and Functional models, unless a subclass has a `call` of its
@@ -60,7 +60,7 @@ def has_graph(model):
     )
 
 
-def is_functional(model):
+def is_functional(model: keras.Layer) -> bool:
     """Whether a model was made of symbolic inputs and outputs, with no other `call`."""
     return keras_private.is_functional(model) and not _has_own_call(model)
 
@@ -69,7 +69,7 @@ def _has_own_call(model):
     return not type(model).call.__module__.startswith("keras.")
 
 
-def nodes(model):
+def nodes(model: keras.Model) -> list[Node]:
     """The nodes of a model in the order of computation, its inputs included.
 
     Args:
@@ -113,7 +113,7 @@ def _in_a_row(model):
     return found
 
 
-def outputs(model):
+def outputs(model: keras.Model) -> dict:
     """{id of an operation: the symbolic tensors of its first call} in a model.
 
     `layer.output` is of the layer's first call too, but in whichever model that was.
@@ -125,7 +125,7 @@ def outputs(model):
     return found
 
 
-def layers(model, itself=True):
+def layers(model: keras.Layer, itself: bool = True) -> list[keras.Layer]:
     """All layers inside a model or layer, nested and wrapped ones too, each once.
 
     Args:
@@ -142,7 +142,7 @@ def layers(model, itself=True):
     return keras_private.layers_in(model, include_self=itself)
 
 
-def leaves(model):
+def leaves(model: keras.Layer) -> list[keras.Layer]:
     """The layers with no layer inside, nested and wrapped ones included.
 
     >>> inner = keras.Sequential([keras.layers.Dense(1, name="a")], name="inner")

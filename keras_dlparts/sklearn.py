@@ -74,15 +74,15 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def __init__(
         self,
-        n_components=256,
+        n_components: int = 256,
         *,
-        learning_rate=0.1,
-        batch_size=10,
-        n_iter=10,
-        k=1,
-        persistent=True,
-        verbose=0,
-        random_state=None,
+        learning_rate: float = 0.1,
+        batch_size: int = 10,
+        n_iter: int = 10,
+        k: int = 1,
+        persistent: bool = True,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
     ):
         self.n_components = n_components
         self.learning_rate = learning_rate
@@ -131,11 +131,15 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return total
 
     def gibbs(self, v):
-        """One Gibbs step from the visible states `v`, of the same shape."""
+        """One Gibbs step from the visible states `v`, of the same shape.
+
+        Each call draws anew, as `random_state` decides.
+        """
         check_is_fitted(self)
         v = self._rows(v)
         layer = self._model().layers[-1]
         sampled = layer.sample(len(v), 1, start=v)
+        self._seed_state = _numpy(layer.seed_generator.state)
         return np.asarray(_numpy(sampled), v.dtype)
 
     def _rows(self, X, reset=False):

@@ -94,6 +94,25 @@ def test_it_pickles_and_steps_gibbs_chains():
     assert set(np.unique(v)) == {0, 1}
 
 
+def test_a_gibbs_chain_has_the_machines_distribution():
+    """Three units against the counted chances, after 12 steps of 4000 chains."""
+    random = np.random.default_rng(0)
+    fitted = RBMTransformer(2, n_iter=1, random_state=0).fit(random.random((20, 3)))
+    W, b, c = random.normal(size=(3, 2)), np.zeros(3), np.zeros(2)
+    fitted.components_, fitted.intercept_hidden_ = W.T, c
+    fitted.intercept_visible_ = b
+    states = (np.arange(8)[:, None] >> np.arange(3) & 1).astype("float64")
+    p = np.exp(states @ b) * np.prod(1 + np.exp(c + states @ W), axis=1)
+    p /= p.sum()
+    v = np.ones((4000, 3))
+    once, again = fitted.gibbs(v), fitted.gibbs(v)
+    assert (once != again).any()
+    for _ in range(12):
+        v = fitted.gibbs(v)
+    found = np.bincount((v @ [1, 2, 4]).astype(int), minlength=8) / len(v)
+    assert (np.abs(found - p) < 5 * np.sqrt(p * (1 - p) / len(v))).all()
+
+
 def test_values_out_of_range_are_clipped_with_a_warning():
     fitted = small(n_iter=1).fit(x)
     with pytest.warns(UserWarning, match=r"clips others: scale the data.*-0.5 to 2"):

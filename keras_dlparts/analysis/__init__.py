@@ -7,7 +7,7 @@ what its noise amounts to in the input. Each function leaves the model as it was
 from keras_dlparts.analysis.fisher import fisher_diagonal
 from keras_dlparts.analysis.landscape import (
     Landscape,
-    filter_normalised,
+    filter_normalized,
     loss_landscape,
 )
 from keras_dlparts.analysis.projection import project_noise
@@ -17,7 +17,7 @@ from keras_dlparts.analysis.step import along_the_step
 __all__ = [
     "Landscape",
     "along_the_step",
-    "filter_normalised",
+    "filter_normalized",
     "fisher_diagonal",
     "loss_landscape",
     "monte_carlo",

@@ -72,17 +72,29 @@ def find(model, layers=None):
                 "`layers`"
             )
         return found
-    names = {layer.name: layer for layer in inner}
-    found = [names.get(one) if isinstance(one, str) else one for one in layers]
+    found = [_named(one, inner) if isinstance(one, str) else [one] for one in layers]
     unknown = [
         given
-        for given, layer in zip(layers, found, strict=True)
-        if not any(layer is one for one in inner)
+        for given, named in zip(layers, found, strict=True)
+        if not any(layer is one for layer in named for one in inner)
     ]
     if unknown or not found:
+        names = dict.fromkeys(layer.name for layer in inner)
         raise ValueError(
             "`layers` must name layers of the model, at least one. Received: "
             f"{unknown or layers}; it has {', '.join(names)}"
+        )
+    return [*{id(layer): layer for (layer,) in found}.values()]
+
+
+def _named(name, inner):
+    """The layer of that name in a list, or none; nested models may repeat a name."""
+    found = [layer for layer in inner if layer.name == name]
+    if len(found) > 1:
+        raise ValueError(
+            f"`layers` must name one layer each. Received: {name!r}, the name of "
+            f"{len(found)} layers of the model, in models inside it. Give the layers "
+            "themselves"
         )
     return found
 

@@ -3,13 +3,16 @@
     F_j = E_x E_{y ~ p(y | x, w)} (d log p(y | x, w) / d w_j)^2
 
 with -log p the model's compiled loss of one sample, in inference, without what layers
-and regularisers add. With labels given, y is not drawn but theirs: the "empirical"
-Fisher, which is another thing away from a perfect fit. Shapes: as the weights.
+and regularisers add. With labels given, these take the place of the drawn y: that is
+the "empirical" Fisher, which differs from this one unless the fit is perfect. Shapes:
+as the weights.
 
 Kunstner et al. 2019, "Limitations of the empirical Fisher approximation",
 arXiv:1905.12558; used as in Kirkpatrick et al. 2017, "Overcoming catastrophic
 forgetting", arXiv:1612.00796.
 """
+
+from typing import Literal
 
 import keras
 import numpy as np
@@ -36,7 +39,14 @@ def draw_labels(probabilities, u):
     return np.minimum(found, probabilities.shape[-1] - 1)
 
 
-def fisher_diagonal(model, x, y=None, draws=1, seed=0, verbose="auto"):
+def fisher_diagonal(
+    model: keras.Model,
+    x,
+    y=None,
+    draws: int = 1,
+    seed: int = 0,
+    verbose: Literal["auto", 0, 1] = "auto",
+) -> list[np.ndarray]:
     """The diagonal of a compiled model's Fisher information on data.
 
     One gradient for each sample and draw, so it is for thousands of samples, not for

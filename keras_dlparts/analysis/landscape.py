@@ -14,6 +14,8 @@ Li et al. 2018, "Visualizing the loss landscape of neural nets", arXiv:1712.0991
 """
 
 import dataclasses
+import os
+from typing import Literal
 
 import keras
 import numpy as np
@@ -31,7 +33,9 @@ _TRANSPOSED = (
 )
 
 
-def filter_normalised(direction, weight, axes):
+def filter_normalized(
+    direction: np.ndarray, weight: np.ndarray, axes: tuple[int, ...]
+) -> np.ndarray:
     """Give each filter of a direction the length of the weight's, over `axes`."""
     if weight.ndim < 2:
         return np.zeros_like(weight)
@@ -76,14 +80,14 @@ class Landscape:
     def loss(self):
         return self.values["loss"]
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike):
         """Write grid and values to an `.npz` file."""
         np.savez(
             path, grid=self.grid, **{f"value_{k}": v for k, v in self.values.items()}
         )
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> "Landscape":
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             values = {
@@ -93,7 +97,7 @@ class Landscape:
             }
             return cls(file["grid"], values)
 
-    def figure(self, name="loss", log=True):
+    def figure(self, name: str = "loss", log: bool = True):
         """A matplotlib Figure: a curve, or contours with the model in the middle.
 
         Args:
@@ -140,17 +144,17 @@ class Landscape:
 
 
 def loss_landscape(
-    model,
+    model: keras.Model,
     data,
-    dimensions=2,
-    points=21,
-    span=1.0,
-    normalize="filter",
-    directions=None,
-    seed=0,
-    batch_size=256,
-    verbose="auto",
-):
+    dimensions: Literal[1, 2] = 2,
+    points: int = 21,
+    span: float = 1.0,
+    normalize: Literal["filter"] | None = "filter",
+    directions: list | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    verbose: Literal["auto", 0, 1] = "auto",
+) -> Landscape:
     """The loss and metrics of a compiled model on a grid around its weights.
 
     `points ** dimensions` passes over the data, in inference, whatever losses the
@@ -225,7 +229,7 @@ def draw_directions(model, dimensions, normalize, seed):
             weight = variable.numpy().astype("float64")
             drawn = random.normal(size=weight.shape)
             if normalize:
-                drawn = filter_normalised(drawn, weight, axes)
+                drawn = filter_normalized(drawn, weight, axes)
             direction.append(drawn)
         found.append(direction)
     return found

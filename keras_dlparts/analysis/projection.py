@@ -16,7 +16,8 @@ Bouthillier et al. 2015, "Dropout as data augmentation", arXiv:1506.08700.
 """
 
 import random
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -37,15 +38,15 @@ class Projection(NamedTuple):
 
 
 def project_noise(
-    model,
+    model: keras.Model,
     x,
-    layers=None,
-    steps=100,
-    optimizer=None,
-    batch_size=1024,
-    seed=None,
-    verbose="auto",
-):
+    layers: Sequence[str | keras.layers.Layer] | None = None,
+    steps: int = 300,
+    optimizer: str | keras.optimizers.Optimizer | None = None,
+    batch_size: int = 1024,
+    seed: int | None = None,
+    verbose: Literal["auto", 0, 1] = "auto",
+) -> Projection:
     """Find the inputs that lead a net where dropout led it.
 
     Masks are drawn once for every sample. Then for each dropout-like layer an input
@@ -60,7 +61,9 @@ def project_noise(
             layer inside a recurrent cell cannot be looked at, the recurrent one can.
         steps: Integer. How many gradient steps.
         optimizer: A Keras optimizer for the inputs, or its name; a learning rate of 1
-            is each sample's best first step. By default `SGD(0.2, momentum=0.9)`.
+            is each sample's best first step. By default `SGD(0.2)`: of the searches
+            that were tried on nets of the digits and of MNIST it ended nearest to x
+            at a residual as low. Momentum passes the nearest solution and goes on.
         batch_size: Integer. How many samples at once, each of them for all layers.
         seed: Optional integer, for masks that repeat.
         verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
@@ -114,7 +117,7 @@ def project_noise(
 def _fresh(optimizer):
     """An optimizer that has no variables yet."""
     if optimizer is None:
-        return keras.optimizers.SGD(0.2, momentum=0.9)
+        return keras.optimizers.SGD(0.2)
     optimizer = keras.optimizers.get(optimizer)
     return type(optimizer).from_config(optimizer.get_config())
 

@@ -13,7 +13,8 @@ Bayesian approximation", arXiv:1506.02142.
 """
 
 import random
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -34,15 +35,15 @@ class MonteCarlo(NamedTuple):
 
 
 def monte_carlo(
-    model,
+    model: keras.Model,
     x,
-    samples=50,
-    activation=None,
-    layers=None,
-    batch_size=32,
-    seed=None,
-    verbose="auto",
-):
+    samples: int = 50,
+    activation: str | Callable | None = None,
+    layers: Sequence[str | keras.layers.Layer] | None = None,
+    batch_size: int = 32,
+    seed: int | None = None,
+    verbose: Literal["auto", 0, 1] = "auto",
+) -> MonteCarlo:
     """Mean and spread of a model's answers while its dropout-like layers drop.
 
     Every pass over a batch is compiled, as `predict` compiles it. All else works as

@@ -12,6 +12,9 @@ Santurkar et al. 2018, "How does batch normalization help optimization?",
 arXiv:1805.11604, figure 4.
 """
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
 from keras import ops
 
@@ -20,15 +23,15 @@ from keras_dlparts.analysis.unchanged import check_compiled, unchanged
 
 
 def along_the_step(
-    model,
+    model: keras.Model,
     x,
     y,
     sample_weight=None,
-    learning_rate=0.1,
-    reach=(0.5, 4.0),
-    points=8,
-    gradient=None,
-):
+    learning_rate: float = 0.1,
+    reach: tuple[float, float] = (0.5, 4.0),
+    points: int = 8,
+    gradient: Callable | None = None,
+) -> dict:
     """Loss variation, gradient predictiveness and effective smoothness at a point.
 
     The model is left exactly as it was, so this can be called between the steps of a
@@ -53,7 +56,6 @@ def along_the_step(
 
     Example:
 
-    >>> import keras
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile(loss="mse")
     >>> x = np.array([[3.0, 0.0], [0.0, 0.0]], "float32")

@@ -46,8 +46,11 @@ def _torch_generator_kept():
 
 @contextlib.contextmanager
 def intercepted(layers, wrap):
-    """Replace the `call` of layers by `wrap(layer, call)` inside this context."""
-    layers = [*layers]
+    """Replace the `call` of layers by `wrap(layer, call)` inside this context.
+
+    A layer that is given twice is wrapped once.
+    """
+    layers = [*{id(layer): layer for layer in layers}.values()]
     for layer in layers:
         # Past Keras' `__setattr__`, which takes note of what a layer is given.
         object.__setattr__(layer, "call", wrap(layer, layer.call))

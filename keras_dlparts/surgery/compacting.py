@@ -2,11 +2,11 @@
 
 A unit j between two linear layers, y = W' g(W x + b) + b', is dead if
 
-    W_j = 0     it is always g(b_j): b' <- b' + W'_j g(b_j), and it goes
-    W'_j = 0    nobody listens to it: it goes
+    W_j = 0     it is always g(b_j): b' <- b' + W'_j g(b_j), and it is taken out
+    W'_j = 0    no unit after it uses it: it is taken out
 
 where g stands for all that works on each channel alone: activations, batch
-normalisation, pooling, flattening, dropout. One that goes may leave others dead.
+normalisation, pooling, flattening, dropout. Taking one out may leave others dead.
 """
 
 import collections
@@ -18,6 +18,7 @@ from keras import ops
 
 from keras_dlparts import graphs
 from keras_dlparts.backend import keras_private
+from keras_dlparts.surgery.copying import fresh
 from keras_dlparts.surgery.stripping import check_built, strip
 
 _LINEAR = (kl.Dense, kl.Conv1D, kl.Conv2D, kl.Conv3D)
@@ -69,15 +70,15 @@ _BY_ELEMENT = {
 }
 
 
-def compact(model):
+def compact(model: keras.Model) -> keras.Model:
     """A smaller model with the same outputs in inference: dead units are taken out.
 
     It is stripped first, see `strip`. Between two Dense or convolution layers with only
     activations, batch normalisation, pooling, flattening and dropout in between, units
-    and channels go that are constant or that nothing listens to; what they always gave
-    moves into the next bias. Nested Sequential and Functional models are compacted
-    inside. What feeds a sum, several layers, or the output keeps its width, and so does
-    what is used more than once.
+    and channels are taken out that are constant or that no unit after them uses; the
+    constant moves into the next bias. Nested Sequential and Functional models are
+    compacted inside. What feeds a sum, several layers, or the output keeps its width,
+    and so does what is used more than once.
 
     Args:
         model: A built Sequential or Functional model, trained or loaded. It stays as
@@ -113,21 +114,23 @@ def _compacted(model):
 
     def clone(layer):
         if id(layer) not in made:
-            new = (
-                _compacted(layer)
-                if graphs.has_graph(layer)
-                else type(layer).from_config(weights.config(layer))
-            )
+            if graphs.has_graph(layer):
+                new = _compacted(layer)
+            elif weights.has(layer):
+                new = type(layer).from_config(weights.config(layer))
+            else:
+                new = fresh(layer)
             made[id(layer)] = layer, new
         return made[id(layer)][1]
 
     if isinstance(model, keras.Sequential):
-        layers = [keras.Input(batch_shape=model.input_shape), *map(clone, model.layers)]
+        start = keras.Input(batch_shape=model.input_shape, dtype=model.input_dtype)
+        layers = [start, *map(clone, model.layers)]
         new = keras.Sequential(layers, name=model.name)
     else:
         new = keras.models.clone_model(model, clone_function=clone)
     for layer, copy in made.values():
-        if not graphs.has_graph(layer):
+        if isinstance(layer, keras.Layer) and not graphs.has_graph(layer):
             copy.set_weights(weights.values(layer))
     return new
 
@@ -203,21 +206,25 @@ class _Weights:
             x = layer(x, training=False) if takes else layer(x)
         return ops.convert_to_numpy(x).astype("float64")
 
+    def has(self, layer):
+        """Whether it is one of the linear layers."""
+        return id(layer) in self.outputs
+
     def config(self, layer):
-        """The config of a layer with fewer units."""
-        config = layer.get_config()
-        if id(layer) in self.outputs:
-            units = "units" if isinstance(layer, kl.Dense) else "filters"
-            config[units] = int(self.outputs[id(layer)].sum())
-            config["use_bias"] = layer.use_bias or bool(self.bias[id(layer)].any())
-        return config
+        """The config of a linear layer with the units that are left."""
+        units = "units" if isinstance(layer, kl.Dense) else "filters"
+        return {
+            **layer.get_config(),
+            units: int(self.outputs[id(layer)].sum()),
+            "use_bias": layer.use_bias or bool(self.bias[id(layer)].any()),
+        }
 
     def values(self, layer):
         """Its weights, as `set_weights` takes them."""
         if id(layer) in self.norms:
             left = self.norms[id(layer)]
             return [value[left] for value in layer.get_weights()]
-        if id(layer) not in self.outputs:
+        if not self.has(layer):
             return layer.get_weights()
         inputs, outputs = self.inputs[id(layer)], self.outputs[id(layer)]
         values = [self.kernel[id(layer)][..., inputs, :][..., outputs]]
@@ -226,7 +233,7 @@ class _Weights:
 
 
 def _links(model):
-    """The pairs of linear layers that units may go between, in order."""
+    """The pairs of linear layers between which units may be taken out, in order."""
     nexts = _only_next(model)
     found = []
     for layer in model.layers:

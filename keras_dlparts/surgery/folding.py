@@ -9,6 +9,7 @@ Ioffe & Szegedy 2015, "Batch normalization", arXiv:1502.03167.
 """
 
 import collections
+from typing import Literal
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ from keras_dlparts import graphs
 from keras_dlparts.layers.residual.orders import Chain
 from keras_dlparts.layers.residual.residual import Residual
 from keras_dlparts.support import progress
+from keras_dlparts.surgery.copying import fresh
 
 # Which axis of which weight belongs to the outputs that are scaled.
 _FOLDABLE = {
@@ -36,7 +38,7 @@ _FOLDABLE = {
 }
 
 
-def fold(model, verbose="auto"):
+def fold(model: keras.Model, verbose: Literal["auto", 0, 1] = "auto") -> keras.Model:
     """A model with the same outputs in inference and fewer batch normalisations.
 
     Each batch normalisation that stands right after a linear layer (Dense,
@@ -51,8 +53,8 @@ def fold(model, verbose="auto"):
             that is left, and why; 0 for silence.
 
     Returns:
-        A new `keras.Model`, not compiled. Training it is another training: it
-        normalises less.
+        A new `keras.Model`, not compiled. It normalises less than the model did, so
+        training it on is another training.
 
     Example:
 
@@ -119,6 +121,13 @@ def _why_not(layer, norm):
     return ""
 
 
+def _repeated(times, *layers):
+    """Why layers cannot be folded that a model uses so many times each, or ""."""
+    if any(times[id(layer)] > 1 for layer in layers):
+        return "it, or what comes before it, is used more than once"
+    return ""
+
+
 class _Folding:
     """Makes new layers, and notes what weights to copy once they are built."""
 
@@ -134,6 +143,8 @@ class _Folding:
         return self.made[id(layer)]
 
     def _new_layer(self, layer):
+        if not isinstance(layer, keras.Layer):
+            return fresh(layer)
         inner = graphs.layers(layer, itself=False)
         norms = [one for one in inner if isinstance(one, kl.BatchNormalization)]
         if graphs.is_functional(layer):
@@ -147,21 +158,22 @@ class _Folding:
         for norm in norms:
             kind = type(layer).__name__
             self.say(f"{norm.name!r} is left: it is inside a {kind}")
-        new = type(layer).from_config(layer.get_config())
+        new = fresh(layer)
         self.copies.append(lambda: new.set_weights(layer.get_weights()))
         return new
 
     def chain(self, layers):
         """New layers for layers in a row."""
         new, before = [], None
+        times = collections.Counter(map(id, layers))
         for layer, after in zip(layers, [*layers[1:], None], strict=True):
             if isinstance(layer, kl.BatchNormalization):
-                reason = _why_not(before, layer)
+                reason = _why_not(before, layer) or _repeated(times, before, layer)
                 if reason:
                     self.say(f"{layer.name!r} is left: {reason}")
                     new.append(self.new_layer(layer))
-            elif isinstance(after, kl.BatchNormalization) and not _why_not(
-                layer, after
+            elif isinstance(after, kl.BatchNormalization) and not (
+                _why_not(layer, after) or _repeated(times, layer, after)
             ):
                 new.append(self._with(layer, after))
             else:
@@ -172,7 +184,8 @@ class _Folding:
     def _sequential(self, model):
         layers = self.chain(model.layers)
         if model.built:
-            layers.insert(0, keras.Input(batch_shape=model.input_shape))
+            shape, dtype = model.input_shape, model.input_dtype
+            layers.insert(0, keras.Input(batch_shape=shape, dtype=dtype))
         return keras.Sequential(layers, name=model.name)
 
     def _residual(self, layer):
@@ -227,8 +240,7 @@ class _Folding:
             reason = _why_not(before, norm)
             if not reason and (len(source.users) > 1 or source.is_output):
                 reason = "what comes before it is used elsewhere too"
-            if not reason and times[id(norm)] + times[id(before)] > 2:
-                reason = "it, or what comes before it, is used more than once"
+            reason = reason or _repeated(times, before, norm)
             if reason:
                 self.say(f"{norm.name!r} is left: {reason}")
             else:

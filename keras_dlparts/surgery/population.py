@@ -15,7 +15,7 @@ from keras_dlparts import backend, graphs
 from keras_dlparts.backend import feeding
 
 
-def recalibrate(model, data, batch_size=32):
+def recalibrate(model: keras.Model, data, batch_size: int = 32) -> keras.Model:
     """Set the statistics of all batch normalisations from data, by Algorithm 2.
 
     One pass over training batches: every layer works as in training, on its batch's

@@ -16,7 +16,7 @@ from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
 _NAME = keras.saving.get_registered_name(BayesianSparsityDropout)
 
 
-def strip(model):
+def strip(model: keras.Model) -> keras.Model:
     """The plain Keras model with the same outputs in inference, and the zeros in place.
 
     Args:
@@ -37,9 +37,16 @@ def strip(model):
     [<Dense name=last, built=True>]
     """
     check_built(model)
-    config = keras.saving.serialize_keras_object(model)
     layers = graphs.layers(model)
-    classes = {type(layer).__name__: type(layer) for layer in layers}
+    _check_repeated(layers)
+    config = keras.saving.serialize_keras_object(model)
+    # Keras finds its own classes better by itself: its layer `Add` is not its operation
+    # `Add`, which is registered by that name.
+    classes = {
+        keras.saving.get_registered_name(type(layer)): type(layer)
+        for layer in layers
+        if type(layer).__module__.split(".")[0] != "keras"
+    }
     # The config is of code that is running here already.
     new = keras.saving.deserialize_keras_object(
         _stripped(config), custom_objects=classes, safe_mode=False
@@ -79,6 +86,20 @@ def check_built(model):
             "`model` must be built, as there are no weights before. "
             f"Received: {model.name!r}; call it on data first"
         )
+
+
+def _check_repeated(layers):
+    for model in layers:
+        if isinstance(model, keras.Sequential):
+            names = [layer.name for layer in model.layers]
+            twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+            if twice:
+                raise ValueError(
+                    "A Sequential model must not hold a layer twice: its config does "
+                    "not say that both are one. Received: "
+                    f"{', '.join(map(repr, twice))}, more than once in {model.name!r}. "
+                    "Make it a Functional model, which may call a layer again"
+                )
 
 
 def _is_wrapper(layer):

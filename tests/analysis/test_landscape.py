@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dlparts.analysis import Landscape, filter_normalised, loss_landscape
+from keras_dlparts.analysis import Landscape, filter_normalized, loss_landscape
 from keras_dlparts.analysis.landscape import draw_directions, filter_axes
 
 RANDOM = np.random.default_rng(0)
@@ -157,9 +157,9 @@ def test_filter_normalisation_undoes_the_scale_of_weights():
 
 def test_a_filter_of_zeros_stays_at_zero():
     weight = np.array([[0.0, 3.0], [0.0, 4.0]])
-    found = filter_normalised(np.ones((2, 2)), weight, (0,))
+    found = filter_normalized(np.ones((2, 2)), weight, (0,))
     np.testing.assert_allclose(np.linalg.norm(found, axis=0), [0, 5])
-    assert np.isfinite(filter_normalised(np.zeros((2, 2)), weight, (0,))).all()
+    assert np.isfinite(filter_normalized(np.zeros((2, 2)), weight, (0,))).all()
 
 
 def test_seeds_repeat_and_directions_differ():

@@ -122,3 +122,19 @@ def test_a_layer_that_sees_another_batch():
     model = keras.Sequential([keras.Input((4,)), rows, kl.Dropout(0.5)])
     with pytest.raises(ValueError, match=r"on the batch as it is.*\(24, 1\) for 6"):
         keras_dlparts.project_noise(model, X)
+
+
+def test_the_default_search_ends_near_by():
+    """Many inputs lead a layer there; momentum ends at a far one, no better."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((64,)), kl.Dense(64, "relu"), kl.Dropout(0.5, name="drop")]
+    model = keras.Sequential(layers)
+    x = RANDOM.uniform(size=(32, 64)).astype("float32")
+    momentum = keras.optimizers.SGD(0.2, momentum=0.9)
+    ours, theirs = (
+        keras_dlparts.project_noise(model, x, seed=1, optimizer=optimizer, verbose=0)
+        for optimizer in (None, momentum)
+    )
+    near, far = (np.linalg.norm(a.inputs["drop"] - x, axis=1) for a in (ours, theirs))
+    assert near.mean() < 0.7 * far.mean()
+    assert ours.residual["drop"].mean() < theirs.residual["drop"].mean()

@@ -257,3 +257,36 @@ def test_bad_models():
     unbuilt = keras.Sequential([kl.Dropout(0.5), kl.Dense(1)], name="unbuilt")
     with pytest.raises(ValueError, match="Received: 'unbuilt'; call it"):
         answer(unbuilt, X)
+
+
+def test_a_layer_named_twice_is_sampled_once():
+    model = linear(kl.Dropout(0.2, name="a"), kl.Dropout(0.2, name="b"))
+    x = np.ones((3, 50), "float32")
+    once = answer(model, x, layers=["a"], samples=3, seed=0)
+    twice = answer(model, x, layers=["a", model.layers[0], "a"], samples=3, seed=0)
+    np.testing.assert_array_equal(once.mean, twice.mean)
+    assert "call" not in vars(model.layers[0])
+
+
+def test_a_layer_that_is_intercepted_twice_is_wrapped_once():
+    layer, calls = kl.ReLU(), []
+
+    def watch(layer, call):
+        return lambda x: calls.append(1) or call(x)
+
+    with backend.intercepted([layer, layer], watch):
+        layer(np.ones(1))
+    layer(np.ones(1))
+    assert calls == [1]
+
+
+def test_one_name_of_several_layers_is_refused():
+    """Nested models may repeat names; each name of one model is unique."""
+    inner = keras.Sequential([kl.Dropout(0.9, name="drop")])
+    model = linear(kl.Dropout(0.2, name="drop"), inner)
+    x = np.ones((3, 50), "float32")
+    with pytest.raises(ValueError, match=r"'drop', the name of 2 layers.*themselves"):
+        answer(model, x, layers=["drop"], samples=2)
+    outer = answer(model, x, layers=[model.layers[0]], samples=50, seed=0)
+    within = answer(model, x, layers=inner.layers, samples=50, seed=0)
+    assert (within.std > 2 * outer.std).all()

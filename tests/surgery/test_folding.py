@@ -201,3 +201,19 @@ def test_recalibrate_refuses():
         keras_dlparts.recalibrate(model, [])
     with pytest.raises(ValueError, match="without one"):
         keras_dlparts.recalibrate(keras.Sequential([kl.Dense(1)]), [])
+
+
+def test_a_layer_twice_in_a_row_is_left():
+    """Two norms cannot go into the weights that both uses of it share."""
+    dense, norms = kl.Dense(4, name="twice"), [kl.BatchNormalization() for _ in "123"]
+    layers = [dense, norms[0], dense, norms[1], kl.Dense(3), norms[2]]
+    _, said = check(keras.Sequential([keras.Input((4,)), *layers]), left=2)
+    assert all(line.endswith("is used more than once") for line in said)
+
+
+def test_whole_numbers_stay_the_inputs_of_an_embedding():
+    table = [kl.Embedding(5, 4), kl.Dense(3), kl.BatchNormalization()]
+    model = keras.Sequential([keras.Input((2,), dtype="int32"), *table])
+    folded = keras_dlparts.fold(shaken(model))
+    assert folded.input_dtype == "int32"
+    assert keras_dlparts.compact(model).input_dtype == "int32"

@@ -280,3 +280,12 @@ def test_what_is_no_built_model(function):
         function(kl.Dense(1))
     with pytest.raises(ValueError, match=r"must be built.*call it on data first"):
         function(keras.Sequential([kl.Dense(1)]))
+
+
+@pytest.mark.parametrize("function", [keras_dlparts.strip, keras_dlparts.compact])
+def test_a_sequential_model_with_a_layer_twice_is_refused(function):
+    shared = kl.Dense(4, name="shared")
+    inner = keras.Sequential([keras.Input((4,)), shared, kl.ReLU(), shared])
+    for model in (inner, keras.Sequential([keras.Input((4,)), inner])):
+        with pytest.raises(ValueError, match=r"'shared'.*Functional model, which may"):
+            function(model)

@@ -59,13 +59,16 @@ def hidden_terms(x, hidden):
     return ops.softplus(x) if hidden == "bernoulli" else softplus_integral(x)
 
 
+def visible_energy(v, b, visible):
+    """What the visible units with the biases b have of the energy; shape (batch,)."""
+    if visible == "bernoulli":
+        return -ops.sum(v * b, axis=-1)
+    return ops.sum(ops.square(v - b), axis=-1) / 2
+
+
 def free_energy(v, x, b, visible, hidden):
     """F(v) for x = c + v W; shape (batch,)."""
-    v = ops.cast(v, "float32")
-    if visible == "bernoulli":
-        energy = -ops.sum(v * b, axis=-1)
-    else:
-        energy = ops.sum(ops.square(v - b), axis=-1) / 2
+    energy = visible_energy(ops.cast(v, "float32"), b, visible)
     return energy - ops.sum(hidden_terms(x, hidden), axis=-1)
 
 

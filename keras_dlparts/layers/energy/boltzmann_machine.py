@@ -7,12 +7,15 @@ Shapes: v (batch, visible), h and x (batch, units). Other units: `boltzmann.py`;
 `partition.py`. How it learns: `rbm.py`.
 """
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers.energy import boltzmann, partition
+from keras_dlparts.layers.energy.gibbs import gibbs
 from keras_dlparts.support.checks import check_count, check_word
 
 _SLACK = 1e-5  # what rounding may put a value outside [0, 1]
@@ -35,15 +38,15 @@ class BoltzmannMachine(keras.layers.Layer):
 
     def __init__(
         self,
-        units,
-        visible="bernoulli",
-        hidden="bernoulli",
-        kernel_initializer=None,
-        visible_bias_initializer="zeros",
-        hidden_bias_initializer="zeros",
-        kernel_regularizer=None,
-        kernel_constraint=None,
-        seed=None,
+        units: int,
+        visible: Literal["bernoulli", "gaussian"] = "bernoulli",
+        hidden: Literal["bernoulli", "relu"] = "bernoulli",
+        kernel_initializer: str | keras.initializers.Initializer | None = None,
+        visible_bias_initializer: str | keras.initializers.Initializer = "zeros",
+        hidden_bias_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        kernel_constraint: str | keras.constraints.Constraint | None = None,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -130,7 +133,7 @@ class BoltzmannMachine(keras.layers.Layer):
         y = boltzmann.to_visible(ops.cast(h, "float32"), W, b)
         return boltzmann.visible_mean(y, self.visible)
 
-    def pseudo_log_likelihood(self, v, exact=False):
+    def pseudo_log_likelihood(self, v, exact: bool = False):
         """sum_i log p(v_i given the others) of each row, shape `(batch,)`.
 
         Args:
@@ -152,7 +155,7 @@ class BoltzmannMachine(keras.layers.Layer):
         change = boltzmann.flip_difference(v, x, W, b, chosen, self.hidden)
         return boltzmann.pseudo_log_likelihood(change, units)
 
-    def sample(self, n, steps, start=None, clamp=None, means=False):
+    def sample(self, n: int, steps: int, start=None, clamp=None, means: bool = False):
         """Visible states after Gibbs sampling, in one compiled loop.
 
         Args:
@@ -182,15 +185,34 @@ class BoltzmannMachine(keras.layers.Layer):
         v, mean = gibbs(start, held, W, b, c, seed, count, **kinds)
         return mean if means else v
 
-    def log_partition(self, method="exact", steps=1000, chains=100):
+    def log_partition(
+        self,
+        method: Literal["exact", "ais"] = "exact",
+        steps: int = 5000,
+        chains: int = 100,
+        data=None,
+    ) -> partition.LogPartition:
         """log Z as `(value, deviation)`.
+
+        An estimate of `"ais"` is too small where its chains miss what the machine
+        prefers, and the deviation cannot tell. So it anneals from two machines, takes
+        the larger estimate, and holds it against a bound that is certain: log Z is at
+        least the logarithm of the summed exp(-F(v)) of any distinct states. They are
+        those of `data`, of Gibbs chains that begin there and at random hidden units,
+        and of the annealed chains.
+        Where the bound is higher, it is returned with a deviation of infinity, and a
+        warning.
 
         Args:
             method: `"exact"` counts the states of the smaller Bernoulli side, which
                 must have at most 20 units. `"ais"` estimates it by annealed importance
                 sampling, for Bernoulli hidden units.
             steps: Integer, `>= 1`. Temperatures of `"ais"`.
-            chains: Integer, `>= 2`. Chains of `"ais"`.
+            chains: Integer, `>= 2`. Chains of `"ais"` from each start.
+            data: Array `(rows, visible)` like what the machine learnt from, for
+                `"ais"`: annealing starts from its base rates too. Without it the
+                states of Gibbs chains serve, which may miss what the data would show;
+                give it wherever there is some.
         """
         self._must_be_built()
         W, b, c = self._tensors()
@@ -208,10 +230,13 @@ class BoltzmannMachine(keras.layers.Layer):
                 "`method='ais'` needs Bernoulli hidden units, whose Gibbs steps are "
                 f"exact. Received: hidden={self.hidden!r}"
             )
-        seed = self.seed_generator.next()
-        return partition.annealed(W, b, c, seed, steps, chains, self.visible)
+        if data is not None:
+            data = self._outside(data)[0]
+        return partition.annealed(
+            *(W, b, c, self.seed_generator.next, steps, chains, self.visible, data)
+        )
 
-    def log_likelihood(self, v, log_partition=None):
+    def log_likelihood(self, v, log_partition: float | None = None):
         """log p(v) of each row, shape `(batch,)`: -F(v) - log Z.
 
         Args:
@@ -259,34 +284,6 @@ class BoltzmannMachine(keras.layers.Layer):
         }
 
 
-def _gibbs(start, held, W, b, c, seed, steps, *, visible, hidden):
-    """(v, E[v given h]) after `steps` Gibbs steps; NaN in `held` leaves a unit free."""
-    free = ops.isnan(held)
-    noises = (
-        "uniform" if visible == "bernoulli" else "normal",
-        "uniform" if hidden == "bernoulli" else "normal",
-    )
-    shapes = ops.shape(held), (ops.shape(held)[0], ops.shape(W)[1])
-
-    def clamped(v):
-        return ops.where(free, v, held)
-
-    def body(i, state):
-        x = boltzmann.to_hidden(state[0], W, c)
-        drawn = backend.draw(noises[1], shapes[1], seed, 2 * i + 1)
-        h = boltzmann.hidden_sample(x, drawn, hidden)
-        y = boltzmann.to_visible(h, W, b)
-        drawn = backend.draw(noises[0], shapes[0], seed, 2 * i + 2)
-        v = boltzmann.visible_sample(y, drawn, visible)
-        return clamped(v), clamped(boltzmann.visible_mean(y, visible))
-
-    if start is None:
-        drawn = backend.draw(noises[0], shapes[0], seed)
-        start = boltzmann.visible_sample(b + ops.zeros(shapes[0]), drawn, visible)
-    start = clamped(start)
-    return ops.fori_loop(0, steps, body, (start, start))
-
-
 def _all_flips(v, x, W, b, *, hidden):
     """sum over i of log p(v_i given the others), unit by unit."""
     rows = ops.zeros_like(v[:, 0])
@@ -299,5 +296,4 @@ def _all_flips(v, x, W, b, *, hidden):
     return ops.fori_loop(0, ops.shape(v)[1], body, rows)
 
 
-gibbs = backend.compiled(_gibbs, ("visible", "hidden"))
 _pseudo_likelihood = backend.compiled(_all_flips, ("hidden",))

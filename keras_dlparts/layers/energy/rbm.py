@@ -16,6 +16,8 @@ Hinton 2002, "Training products of experts by minimizing contrastive divergence"
 Tieleman 2008, "Training RBMs using approximations to the likelihood gradient".
 """
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import ops
@@ -121,22 +123,22 @@ class RBM(BoltzmannMachine):
 
     def __init__(
         self,
-        units,
-        visible="bernoulli",
-        hidden="bernoulli",
-        k=1,
-        persistent=False,
-        chains=100,
-        sparsity_target=None,
-        sparsity_cost=0.1,
-        output="probabilities",
-        monitor=True,
-        kernel_initializer=None,
-        visible_bias_initializer="zeros",
-        hidden_bias_initializer="zeros",
-        kernel_regularizer=None,
-        kernel_constraint=None,
-        seed=None,
+        units: int,
+        visible: Literal["bernoulli", "gaussian"] = "bernoulli",
+        hidden: Literal["bernoulli", "relu"] = "bernoulli",
+        k: int = 1,
+        persistent: bool = False,
+        chains: int = 100,
+        sparsity_target: float | None = None,
+        sparsity_cost: float = 0.1,
+        output: Literal["probabilities", "samples", "free_energy"] = "probabilities",
+        monitor: bool = True,
+        kernel_initializer: str | keras.initializers.Initializer | None = None,
+        visible_bias_initializer: str | keras.initializers.Initializer = "zeros",
+        hidden_bias_initializer: str | keras.initializers.Initializer = "zeros",
+        kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
+        kernel_constraint: str | keras.constraints.Constraint | None = None,
+        seed: int | None = None,
         **kwargs,
     ):
         super().__init__(
@@ -221,14 +223,15 @@ class RBM(BoltzmannMachine):
         else:
             h = self._sample_hidden(boltzmann.to_hidden(v, fixed[0], fixed[2]), seed)
         v_k = self._walk(h, seed, *fixed)
-        # One product for both, and so one in the gradient, where small ones cost most.
+        # One matrix product for both, and so one in the gradient: two small ones cost
+        # more than one large one.
         both = ops.concatenate([v, v_k])
         x = boltzmann.to_hidden(both, W, c)
         energy = boltzmann.free_energy(both, x, b, self.visible, self.hidden)
         rows = ops.shape(v)[0]
         x, x_k = x[:rows], x[rows:]
         loss = ops.mean(energy[:rows]) - ops.mean(energy[rows:])
-        # What no compiled step can raise as an error is to be seen in the loss.
+        # A step that XLA compiles cannot raise an error: bad values make the loss NaN.
         loss += ops.where(self._fits(v), 0.0, np.nan)
         if self.persistent:
             self._keep_particles(self._sample_hidden(x_k, seed, 2 * self.k))

@@ -18,11 +18,11 @@ _ROWS = 32
 
 
 class Monitor(keras.metrics.Metric):
-    """Reads `sums` that the layer adds to: three figures, how many
-    rows, and how many batches went by.
+    """Reads `sums` that the layer adds to: three figures, the number of rows, and the
+    number of batches.
 
-    The layer adds, not the metric: on JAX what a `call` tells a metric is lost. There
-    the logs of single batches have the figures of the epoch before.
+    The layer adds, not the metric: on JAX what a layer's `call` tells a metric is lost.
+    There the logs of single batches have the figures of the epoch before.
     """
 
     def __init__(self, sums, visible):
