@@ -328,3 +328,12 @@ def test_required_and_unknown_defaults():
     said = {one.name: one for one in static.describe("keras.layers:Dense").parameters}
     assert type_of(said["units"]) == (types.ANY, REQUIRED)
     assert type_of(said["use_bias"])[1] is True
+
+
+def test_arguments_of_our_parts_are_annotated():
+    """Those of Keras' classes that ours pass on are not: the table has them."""
+    for part in registry.parts():
+        if part.vendor == "dlparts":
+            for one in static.describe(part.target).parameters:
+                ours = not one.module.startswith("keras.")
+                assert one.annotation or not ours, f"{part.name}: {one.name}"
