@@ -12,7 +12,7 @@ arXiv:1905.12558; used as in Kirkpatrick et al. 2017, "Overcoming catastrophic
 forgetting", arXiv:1612.00796.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -41,8 +41,8 @@ def draw_labels(probabilities, u):
 
 def fisher_diagonal(
     model: keras.Model,
-    x,
-    y=None,
+    x: Any,
+    y: Any = None,
     draws: int = 1,
     seed: int = 0,
     verbose: Literal["auto", 0, 1] = "auto",

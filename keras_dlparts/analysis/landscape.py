@@ -15,7 +15,7 @@ Li et al. 2018, "Visualizing the loss landscape of neural nets", arXiv:1712.0991
 
 import dataclasses
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -145,7 +145,7 @@ class Landscape:
 
 def loss_landscape(
     model: keras.Model,
-    data,
+    data: Any,
     dimensions: Literal[1, 2] = 2,
     points: int = 21,
     span: float = 1.0,

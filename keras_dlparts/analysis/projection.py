@@ -17,7 +17,7 @@ Bouthillier et al. 2015, "Dropout as data augmentation", arXiv:1506.08700.
 
 import random
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -39,7 +39,7 @@ class Projection(NamedTuple):
 
 def project_noise(
     model: keras.Model,
-    x,
+    x: Any,
     layers: Sequence[str | keras.layers.Layer] | None = None,
     steps: int = 300,
     optimizer: str | keras.optimizers.Optimizer | None = None,

@@ -36,7 +36,7 @@ class MonteCarlo(NamedTuple):
 
 def monte_carlo(
     model: keras.Model,
-    x,
+    x: Any,
     samples: int = 50,
     activation: str | Callable | None = None,
     layers: Sequence[str | keras.layers.Layer] | None = None,

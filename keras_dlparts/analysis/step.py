@@ -13,6 +13,7 @@ arXiv:1805.11604, figure 4.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,9 +25,9 @@ from keras_dlparts.analysis.unchanged import check_compiled, unchanged
 
 def along_the_step(
     model: keras.Model,
-    x,
-    y,
-    sample_weight=None,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
     learning_rate: float = 0.1,
     reach: tuple[float, float] = (0.5, 4.0),
     points: int = 8,

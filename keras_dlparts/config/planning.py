@@ -20,6 +20,9 @@ replicas in each step; the accumulators are part of the optimizer's state.
 """
 
 import math
+import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -142,7 +145,9 @@ def _held(variables):
     return sum(_size(variable) for variable in variables)
 
 
-def plan(config, sets=(), replicas=2):
+def plan(
+    config: str | os.PathLike | dict, sets: Sequence[str] = (), replicas: int = 2
+) -> dict[str, Any]:
     """What training a config on several replicas holds and moves.
 
     Args:

@@ -12,7 +12,7 @@ says its options. Importing this package imports no backend.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from keras_dlparts import static
 from keras_dlparts.distribute.picking import pick
@@ -102,7 +102,7 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def replicas(strategy) -> int:
+def replicas(strategy: Any) -> int:
     """Among how many devices a strategy shares each batch.
 
     >>> replicas(strategy("none"))

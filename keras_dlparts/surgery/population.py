@@ -7,6 +7,8 @@ Algorithm 2 of the paper, over training batches B of m values each:
 Ioffe & Szegedy 2015, "Batch normalization", arXiv:1502.03167.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers as kl
@@ -15,7 +17,7 @@ from keras_dlparts import backend, graphs
 from keras_dlparts.backend import feeding
 
 
-def recalibrate(model: keras.Model, data, batch_size: int = 32) -> keras.Model:
+def recalibrate(model: keras.Model, data: Any, batch_size: int = 32) -> keras.Model:
     """Set the statistics of all batch normalisations from data, by Algorithm 2.
 
     One pass over training batches: every layer works as in training, on its batch's
