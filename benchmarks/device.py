@@ -69,16 +69,20 @@ def main():
         if found:
             results.append(merged(found))
             print_result(results[-1])
-    if asked.out:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        machine = {"cores": os.cpu_count(), "memory_gib": round(memory)}
-        command = f"python benchmarks/device.py {' '.join(sys.argv[1:])}"
-        whole = {"command": command, "machine": machine, "backends": results}
-        asked.out.write_text(json.dumps(whole, indent=1) + "\n")
+        if asked.out:  # after each backend, for a later one may take too long
+            write(results, asked.out)
     bad = [f"{r['backend']}: {m['family']}" for r in results for m in r["models"]]
     bad = [name for name, ok in zip(bad, agreements(results), strict=True) if not ok]
     if failed or bad:
         sys.exit(f"failed: {', '.join(failed) or '-'}; disagree: {', '.join(bad)}")
+
+
+def write(results, path):
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = {"cores": os.cpu_count(), "memory_gib": round(memory)}
+    command = f"python benchmarks/device.py {' '.join(sys.argv[1:])}"
+    whole = {"command": command, "machine": machine, "backends": results}
+    path.write_text(json.dumps(whole, indent=1) + "\n")
 
 
 def merged(found):
