@@ -134,7 +134,7 @@ def _source(node):
 
 
 def argument_docs(doc):
-    """{argument: text} of a docstring's `Args:`, in its order.
+    r"""{argument: text} of a docstring's `Args:`, in its order.
 
     >>> argument_docs("Sums.\n\nArgs:\n    a: Float. The\n        first.\n    b: Text.")
     {'a': 'Float. The first.', 'b': 'Text.'}

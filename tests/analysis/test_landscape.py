@@ -1,11 +1,14 @@
 """The loss landscape against hand computations; it leaves the model alone."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 
 from keras_dlparts.analysis import Landscape, filter_normalized, loss_landscape
 from keras_dlparts.analysis.landscape import draw_directions, filter_axes
+from keras_dlparts.support import progress
 
 RANDOM = np.random.default_rng(0)
 
@@ -214,6 +217,10 @@ def test_progress_is_shown_in_a_terminal(terminal, verbose, capfd, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
+    # A console looks once whether it writes to a terminal, and there is one a process.
+    monkeypatch.setattr(
+        progress, "console", functools.cache(progress.console.__wrapped__)
+    )
     model, x, y = dense()
     loss_landscape(model, (x, y), 1, 3, verbose=verbose)
     seen = capfd.readouterr()

@@ -164,8 +164,10 @@ def test_good_part_keeps_everything(part_from, name):
         ),
         (
             "RandomDropout",
-            'noise_shape=None, seed=None',
-            'seed=None, noise_shape=None',
+            "noise_shape: Sequence[int | None] | None = None,\n"
+            "        seed: int | None = None",
+            "seed: int | None = None,\n"
+            "        noise_shape: Sequence[int | None] | None = None",
             "documents its arguments",
         ),
         ("RandomDropout", "Example:", "See:", "shows an example"),

@@ -71,6 +71,7 @@ def test_two_devices_train_as_one(out):
         np.testing.assert_allclose(losses(one, column), losses(two, column), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out, said):
     """Of 255 samples in batches of 76 the last has 27; 45 validate in one odd batch."""
     said.clear()
@@ -148,6 +149,7 @@ def test_steps_an_execution_change_nothing(out):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_callback_that_measures_sees_two_devices_as_one(out):
     config = {
         "optimizer": {
@@ -175,6 +177,7 @@ def test_a_nan_is_found_in_its_layer(out):
         )
 
 
+@pytest.mark.slow
 def test_layers_are_pretrained_on_two_devices(out):
     config = changed(
         data={"use": "digits", "batch_size": 400, "validation_split": 0.1},
@@ -187,6 +190,7 @@ def test_layers_are_pretrained_on_two_devices(out):
     assert (run.path / "pretraining.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.slow
 def test_adapting_layers_learn_from_all_samples(out):
     model = [{"use": "MinMaxNormalization"}, "Normalization", *CONFIG["model"]]
     one = train({**CONFIG, "model": model, "fit": {"epochs": 1}}, out=out)

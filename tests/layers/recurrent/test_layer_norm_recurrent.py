@@ -343,8 +343,15 @@ def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
         )
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("policy", "optimizer"),
+    [
+        ("float32", "adam"),
+        pytest.param("float32", "sgd", marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", "adam", marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", "sgd", marks=pytest.mark.slow),
+    ],
+)
 @each_layer
 def test_two_layers_learn_from_sequences_padded_in_front(
     layer_class, policy, optimizer
