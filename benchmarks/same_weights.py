@@ -19,7 +19,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-CONFIGS = ("digits", "dbn", "clipping", "sparsity", "autoencoder", "diagonal_newton")
+CONFIGS = ("digits", "dbn", "clipping", "autoencoder", "diagonal_newton")
 TIMES = {"seconds", "ms_per_step", "data_wait_share", "memory_mb"}
 
 
