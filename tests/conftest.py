@@ -2,8 +2,14 @@
 
 import gc
 import itertools
+import signal
 
 import pytest
+
+# What starts the tests may ignore Ctrl-C, as a shell does for a job in the background.
+# The processes that tests start and stop would ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 gc.disable()  # The imports make half a million objects, which stay.
 

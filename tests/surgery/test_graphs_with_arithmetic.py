@@ -130,6 +130,9 @@ APPLICATIONS = {
     "VGG16": 32,
     "Xception": 71,
 }
+# These five cover the operations of all; the others are with the studies.
+IN_CI = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0", "MobileNetV3Small")
+IN_CI += ("ResNet50V2",)
 LEFT = {
     "DenseNet121": "after a Concatenate",
     "NASNetMobile": "after a Concatenate",
@@ -137,8 +140,15 @@ LEFT = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=pytest.mark.slow if name in IN_CI else pytest.mark.study
+        )
+        for name in APPLICATIONS
+    ],
+)
 def test_applications_are_folded_and_compacted(name):
     size = APPLICATIONS[name]
     keras.utils.set_random_seed(0)
