@@ -35,6 +35,7 @@ def test_scikit_learns_estimator_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 def test_in_a_pipeline_and_a_grid_search():
     steps = [
         ("scale", MinMaxScaler(clip=True)),

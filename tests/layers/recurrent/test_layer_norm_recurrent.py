@@ -310,8 +310,15 @@ def after_zeros(layer_class, count, unroll=False, epsilon=EPSILON, **arguments):
     return numpy(model(x)), dict(zip(names, map(numpy, gradients), strict=True))
 
 
-@pytest.mark.parametrize("unroll", [False, True])
-@pytest.mark.parametrize("epsilon", [EPSILON, 1e-3])
+@pytest.mark.parametrize(
+    ("epsilon", "unroll"),
+    [
+        (EPSILON, False),
+        pytest.param(EPSILON, True, marks=pytest.mark.slow),
+        pytest.param(1e-3, False, marks=pytest.mark.slow),
+        pytest.param(1e-3, True, marks=pytest.mark.slow),
+    ],
+)
 @each_layer
 def test_zeros_at_the_start_leave_the_gradient_what_it_is(layer_class, epsilon, unroll):
     """Biases begin at zero, so the state stays zero: the steps of zeros change neither
