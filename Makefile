@@ -8,7 +8,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests that also run on JAX and PyTorch.
 ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py \
 	test_keras_private.py)
-FAST = -m "not slow and not study"
+FAST = -m "not slow and not study and not long"
+ELSEWHERE = -m "not slow and not study"
 # XLA's optimisations take longer than what they save in a test.
 QUICK_XLA = XLA_FLAGS=--xla_backend_optimization_level=0
 QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
@@ -52,9 +53,9 @@ test-all: test test-more test-studies
 # JAX' tests compile thousands of small steps: with fewer optimisations, and each equal
 # one once, since what was compiled is kept in a folder.
 test-more: $(VENV)/.all
-	$(BIN)/python -m pytest -q -n 2 -m "slow and not study"
-	$(QUICK_JAX) KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(FAST)
+	$(BIN)/python -m pytest -q -n 2 -m "(slow or long) and not study"
+	$(QUICK_JAX) KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(ELSEWHERE)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(ELSEWHERE)
 
 # Each study of the examples once, as short as it can be, and tests that take minutes.
 test-studies: $(VENV)/.all

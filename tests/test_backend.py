@@ -260,6 +260,7 @@ def test_curvature_of_a_linear_loss_and_of_an_unused_weight_is_zero():
     assert all(not ops.convert_to_numpy(p).any() for p in products)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind", [LayerNormSimpleRNN, LayerNormGRU, LayerNormLSTM], ids=lambda k: k.__name__
 )

@@ -35,7 +35,7 @@ def test_scikit_learns_estimator_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_in_a_pipeline_and_a_grid_search():
     steps = [
         ("scale", MinMaxScaler(clip=True)),
@@ -86,6 +86,7 @@ def test_partial_fit_goes_on_as_fit_does():
     np.testing.assert_array_equal(parts.h_samples_, whole.h_samples_)
 
 
+@pytest.mark.long
 def test_it_pickles_and_steps_gibbs_chains():
     fitted = small(n_iter=1).fit(x)
     loaded = pickle.loads(pickle.dumps(fitted))

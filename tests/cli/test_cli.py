@@ -197,6 +197,7 @@ def test_search_ends_by_naming_the_best_and_the_report(dlparts, run, tmp_path):
     assert (code, out) == (0, f"{tmp_path}/s/report.html\n")
 
 
+@pytest.mark.long
 def test_a_search_whose_trials_all_fail_exits_with_1(dlparts, run, tmp_path):
     config = tmp_path / "searched.yaml"
     config.write_text(run[0].read_text() + SEARCHED)

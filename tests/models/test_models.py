@@ -35,7 +35,7 @@ def ordered_weights(block, kind):
     return [w for x in layers if type(x).__name__ == kind for w in x.weights]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_resnet_50_is_that_of_keras():
     theirs = keras.applications.ResNet50(weights=None, classifier_activation=None)
     ours = ResNet(

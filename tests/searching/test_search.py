@@ -352,6 +352,7 @@ def test_a_trials_batch_size_and_epochs_are_searched(config, tmp_path):
     assert len(seen) > 1
 
 
+@pytest.mark.long
 def test_what_best_says_of_the_objective_holds(config, tmp_path):
     config["best"] = {"monitor": "val_loss", "mode": "max"}
     config["model"] = [{"use": "Dense", "units": 2}]

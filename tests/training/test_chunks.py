@@ -46,7 +46,9 @@ def fitted(steps, targets=y, **options):
 
 
 @loops
-@pytest.mark.parametrize("steps", [3, 7, 8])
+@pytest.mark.parametrize(
+    "steps", [3, *(pytest.param(n, marks=pytest.mark.long) for n in (7, 8))]
+)
 def test_the_weights_and_the_logs_are_those_of_single_steps(steps):
     """50 rows are seven batches of 7 and a last one of 1, left over or alone."""
     options = {"class_weight": {0: 1.0, 1: 3.0}}
@@ -133,6 +135,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.long
 @loops
 def test_a_config_trains_an_epoch_a_call_and_resumes(tmp_path):
     whole = train(CONFIG, out=tmp_path / "a")

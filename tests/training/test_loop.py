@@ -111,7 +111,7 @@ CLIPPED = CONFIG | {
 }
 
 
-@pytest.mark.parametrize("epoch", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("epoch", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_clipping_goes_on_where_it_was(tmp_path, epoch):
     """Also from before the first epoch, when nothing was measured yet."""
     whole = train(CLIPPED, out=tmp_path / "whole")

@@ -71,7 +71,7 @@ def test_two_devices_train_as_one(out):
         np.testing.assert_allclose(losses(one, column), losses(two, column), rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out, said):
     """Of 255 samples in batches of 76 the last has 27; 45 validate in one odd batch."""
     said.clear()
@@ -87,7 +87,7 @@ def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out, said):
     assert whole.history["learning_rate"] == pytest.approx([0.02, 0.02])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_lost_its_devices_goes_on_with_one(out, said):
     """From within an epoch, to the weights that two devices would have had."""
     data = {**CONFIG["data"], "batch_size": 60, "validation_split": 0.2}
@@ -150,7 +150,7 @@ def test_steps_an_execution_change_nothing(out):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_callback_that_measures_sees_two_devices_as_one(out):
     config = {
         "optimizer": {
@@ -178,7 +178,7 @@ def test_a_nan_is_found_in_its_layer(out):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_layers_are_pretrained_on_two_devices(out):
     config = changed(
         data={"use": "digits", "batch_size": 400, "validation_split": 0.1},
@@ -191,7 +191,7 @@ def test_layers_are_pretrained_on_two_devices(out):
     assert (run.path / "pretraining.csv").read_text().count("\n") == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_adapting_layers_learn_from_all_samples(out):
     model = [{"use": "MinMaxNormalization"}, "Normalization", *CONFIG["model"]]
     one = train({**CONFIG, "model": model, "fit": {"epochs": 1}}, out=out)

@@ -314,9 +314,9 @@ def after_zeros(layer_class, count, unroll=False, epsilon=EPSILON, **arguments):
     ("epsilon", "unroll"),
     [
         (EPSILON, False),
-        pytest.param(EPSILON, True, marks=pytest.mark.slow),
-        pytest.param(1e-3, False, marks=pytest.mark.slow),
-        pytest.param(1e-3, True, marks=pytest.mark.slow),
+        pytest.param(EPSILON, True, marks=pytest.mark.long),
+        pytest.param(1e-3, False, marks=pytest.mark.long),
+        pytest.param(1e-3, True, marks=pytest.mark.long),
     ],
 )
 @each_layer
@@ -354,9 +354,9 @@ def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
     ("policy", "optimizer"),
     [
         ("float32", "adam"),
-        pytest.param("float32", "sgd", marks=pytest.mark.slow),
-        pytest.param("mixed_bfloat16", "adam", marks=pytest.mark.slow),
-        pytest.param("mixed_bfloat16", "sgd", marks=pytest.mark.slow),
+        pytest.param("float32", "sgd", marks=pytest.mark.long),
+        pytest.param("mixed_bfloat16", "adam", marks=pytest.mark.long),
+        pytest.param("mixed_bfloat16", "sgd", marks=pytest.mark.long),
     ],
 )
 @each_layer
@@ -521,6 +521,7 @@ def test_stacked_cells_are_layers_one_after_the_other():
     np.testing.assert_allclose(numpy(loop(data())), numpy(expected), atol=1e-6)
 
 
+@pytest.mark.long
 def test_stacked_cells_train_with_noise():
     inputs = keras.Input((7, 5))
     cells = [cell(UNITS, zoneout=0.2, recurrent_dropout=0.2) for cell in CELLS]
@@ -661,6 +662,7 @@ def test_mixed_precision_trains_on_large_inputs(layer_class, policy):
     assert layer(data()).dtype != "float32"
 
 
+@pytest.mark.long
 @each_layer
 def test_half_precision_learns_to_add(layer_class):
     """The adding problem with float16 products and a scaled loss: better than 1/6."""
@@ -698,6 +700,7 @@ def compiling():
 @pytest.mark.skipif(
     backend.name() == "torch", reason="PyTorch's compiler needs a C++ compiler"
 )
+@pytest.mark.long
 @pytest.mark.parametrize("zoneout", [0.0, 0.1])  # the hand-written loop, the cell
 @each_layer
 def test_a_compiled_step_is_not_traced_again(layer_class, zoneout, compiling):

@@ -148,7 +148,7 @@ def test_it_finds_the_weights_that_matter(name):
     assert layer.counts() == (len(found), 6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_a_needed_weight_may_change_its_sign_at_a_low_rate(name):
     """It starts at -0.3 and belongs at 1, 40 epochs of 16 steps away. After two
