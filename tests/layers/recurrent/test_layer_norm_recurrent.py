@@ -376,7 +376,7 @@ def test_two_layers_learn_from_sequences_padded_in_front(
         keras.layers.Dense(1, activation="sigmoid", dtype="float32"),
     ]
     model = keras.Sequential([keras.Input((30, 2)), *layers])
-    rate = {"sgd": keras.optimizers.SGD(0.1), "adam": keras.optimizers.Adam(0.01)}
+    rate = {"sgd": keras.optimizers.SGD(0.03), "adam": keras.optimizers.Adam(0.01)}
     model.compile(rate[optimizer], "binary_crossentropy")
     loss = model.fit(x, y, batch_size=32, epochs=6, verbose=0).history["loss"]
     assert np.isfinite(loss).all()
