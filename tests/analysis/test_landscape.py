@@ -213,8 +213,10 @@ def test_the_first_direction_is_drawn_to_the_right():
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("verbose", [False, True])
 def test_progress_is_shown_in_a_terminal(terminal, verbose, capfd, monkeypatch):
-    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+    # A bar is drawn in a terminal that can draw one again, and not under CI.
+    for name in ("CI", "FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
     # A console looks once whether it writes to a terminal, and there is one a process.
