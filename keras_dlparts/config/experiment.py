@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_dlparts.config import read, schema, space
-from keras_dlparts.config.backends import backend_version, default_backend, use_backend
+from keras_dlparts.config.backends import backend_version, require_backend, use_backend
 from keras_dlparts.config.calls import Call, distributions, written
 from keras_dlparts.config.document import Document, copied
 from keras_dlparts.config.overrides import override
@@ -96,7 +96,7 @@ def settled(document, given, choose=space.default_of):
     settings = read_settings(document)
     if settings is not None and settings.backend:
         use_backend(document, settings.backend)
-    default_backend()
+    require_backend()
     experiment = Experiment(document, settings, given)
     _check_parts(experiment)
     if document.problems:

@@ -1,10 +1,8 @@
 """What a search is asked for: a config, opened, with its space and its settings."""
 
-from keras_dlparts.config.branches import check_opened
 from keras_dlparts.config.document import copied
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
-from keras_dlparts.searching.objective import no_objective
 from keras_dlparts.searching.oracles import direction_of
 from keras_dlparts.searching.space import require
 
@@ -72,6 +70,9 @@ class Request:
 
     def check(self):
         """Make every branch of the space once, and look for the objective."""
+        from keras_dlparts.config.branches import check_opened
+        from keras_dlparts.searching.objective import no_objective
+
         made, _ = check_opened(*self.opened)
         if made.callbacks:  # they may add columns; the first trial tells
             return
