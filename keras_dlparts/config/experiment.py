@@ -79,9 +79,15 @@ def load(
     return settled(*opened(config, sets), choose)
 
 
-def opened(config, sets=()):
-    """(document with its searched values, the path or the dict as it was given)."""
+def opened(config, sets=(), folder=None):
+    """(document with its searched values, the path or the dict as it was given).
+
+    Paths in the config are relative to `folder`: by default to that of the config's
+    file, and in a dict to the working directory.
+    """
     document = _document(config)
+    if folder is not None:
+        document.folder = folder
     given = Path(config) if document.name else copied(document.values)
     for text in sets:
         override(document, text)

@@ -140,12 +140,13 @@ def join_search(
     request = Request(config, sets)
     kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name
-    join(path, request.config, request.settings, address, progress.news(verbose))
+    join(path, request, request.settings, address, progress.news(verbose))
 
 
 def _begin(folder, request):
     folder.write(
         config=request.config,
+        relative_to=request.folder,
         settings=request.settings.model_dump(),
         environment=run_folder.environment(backend.name()),
         state="running",
@@ -183,7 +184,7 @@ def _carry_out(path, folder, request, oracle, listen, verbose):
     try:
         with LiveTable(oracle, settings.workers, verbose) as table:
             if many:
-                lead(path, request.config, settings, oracle, listen or LOOPBACK, table)
+                lead(path, request, settings, oracle, listen or LOOPBACK, table)
             else:
                 trials = Trials(
                     path, *request.opened, request.spaces, settings, table.on_epoch

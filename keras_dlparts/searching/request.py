@@ -1,5 +1,7 @@
 """What a search is asked for: a config, opened, with its space and its settings."""
 
+import os
+
 from keras_dlparts.config.document import copied
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
@@ -23,6 +25,7 @@ class Request:
         epochs: its `fit.epochs`.
         settings: its `search:` section, every default written out.
         config: the config as a dict, with its space and its name.
+        folder: what the paths in the config are relative to.
     """
 
     def __init__(self, config, sets):
@@ -34,6 +37,7 @@ class Request:
         self.epochs = experiment.settings.fit.epochs
         self.settings = _resolved(experiment.settings)
         self.config = {**copied(document.values), "name": self.name}
+        self.folder = os.path.abspath(document.folder)
         self._check_settings(document, experiment)
 
     def _check_settings(self, document, experiment):
