@@ -7,4 +7,4 @@ def schema():
     """The JSON Schema of configs, for editors that complete and check YAML."""
     from keras_dlparts.config.json_schema import json_schema
 
-    print(json.dumps(json_schema(), indent=1))
+    print(json.dumps(json_schema(), separators=(",", ":")))
