@@ -3,10 +3,12 @@
 import typer
 
 from keras_dlparts.cli.check import check
+from keras_dlparts.cli.compare import compare
 from keras_dlparts.cli.evaluate import evaluate
 from keras_dlparts.cli.list_parts import list_parts
 from keras_dlparts.cli.plan import plan
 from keras_dlparts.cli.report import report
+from keras_dlparts.cli.runs import runs
 from keras_dlparts.cli.schema import schema
 from keras_dlparts.cli.search import search
 from keras_dlparts.cli.show import show
@@ -21,6 +23,8 @@ COMMANDS = {
     "schema": schema,
     "train": train,
     "search": search,
+    "runs": runs,
+    "compare": compare,
     "evaluate": evaluate,
     "report": report,
     "verify": verify,
