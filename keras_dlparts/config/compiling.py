@@ -2,8 +2,9 @@
 
 import keras
 
-from keras_dlparts.config.construct import construct, own_words, shapes_of
+from keras_dlparts.config.construct import construct, shapes_of
 from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.support.messages import own_words
 
 
 def compile_model(experiment, model):
