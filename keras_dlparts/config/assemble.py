@@ -7,12 +7,13 @@ import keras
 from keras_dlparts.backend import keras_private
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
-from keras_dlparts.config.construct import construct, own_words
+from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.config.experiment import raise_with_others
 from keras_dlparts.config.graph import build_model
 from keras_dlparts.config.logits import logits_note
 from keras_dlparts.config.watching import check_monitors
+from keras_dlparts.support.messages import own_words
 
 
 @dataclass

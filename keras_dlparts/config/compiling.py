@@ -4,8 +4,9 @@ import warnings
 
 import keras
 
-from keras_dlparts.config.construct import construct, own_words, shapes_of
+from keras_dlparts.config.construct import construct, shapes_of
 from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.support.messages import own_words
 
 
 def compile_model(experiment, model):

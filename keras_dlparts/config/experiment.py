@@ -115,7 +115,8 @@ def raise_with_others(experiment, tried=()):
 
     They are constructed, and the data is read, but for those that were tried before.
     """
-    from keras_dlparts.config.construct import construct, own_words
+    from keras_dlparts.config.construct import construct
+    from keras_dlparts.support.messages import own_words
 
     document = experiment.document
     for call in experiment.calls():

@@ -17,8 +17,8 @@ import traceback
 import keras
 
 from keras_dlparts.backend import keras_private
-from keras_dlparts.config.construct import own_words
 from keras_dlparts.runs import BOOKKEEPING
+from keras_dlparts.support.messages import own_words
 
 _WATCHING = (
     keras.callbacks.EarlyStopping,

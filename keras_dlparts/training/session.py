@@ -18,13 +18,13 @@ import keras
 
 from keras_dlparts import backend, report
 from keras_dlparts.config.assemble import Assembled, assemble, made_without_model
-from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.watching import blame, hand_over
 from keras_dlparts.data.batches import JoinedBatches
 from keras_dlparts.distribute import shares
 from keras_dlparts.runs import Run
 from keras_dlparts.support.files import DiskFull, sweep
+from keras_dlparts.support.messages import own_words
 from keras_dlparts.training import chunks, pretraining, resuming, same_data
 from keras_dlparts.training.checkpoint import Checkpoints, restore, restore_generators
 from keras_dlparts.training.feed import Feed, Waiting
