@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_dlparts.backend import keras_private
+from keras_dlparts.config import lengths
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
 from keras_dlparts.config.construct import construct
@@ -21,14 +22,17 @@ class Assembled:
     callbacks: list
 
 
-def assemble(experiment, data=None):
+def assemble(experiment, data=None, steps=len):
     """Make everything a config names; a ConfigError tells all that does not fit.
 
-    `data` is the source that the config names, where it was made before.
+    Args:
+        experiment: A checked config.
+        data: The source that the config names, where it was made before.
+        steps: Gives the training steps of an epoch, of the training data.
     """
     document, settings = experiment.document, experiment.settings
     keras.utils.set_random_seed(settings.seed)
-    data, callbacks, spec, batch = made_without_model(experiment, data)
+    data, callbacks, spec, batch = made_without_model(experiment, data, steps)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.dtype_policy)
     try:
@@ -47,11 +51,11 @@ def assemble(experiment, data=None):
     return Assembled(data, model, callbacks)
 
 
-def made_without_model(experiment, data=None):
+def made_without_model(experiment, data=None, steps=len):
     """(data, callbacks, the inputs' spec, the first batch) of a config.
 
-    The data is read, and a ConfigError tells what is wrong with it. `data` is the
-    source that the config names, where it was made before.
+    The data is read, and a ConfigError tells what is wrong with it. The arguments are
+    those of `assemble`.
     """
     document = experiment.document
     if data is None:
@@ -65,4 +69,5 @@ def made_without_model(experiment, data=None):
         except Exception as error:
             document.problem(("data",), f"{experiment.data.part.name}: {error}")
             document.raise_problems()
+    lengths.settle(experiment, None if data is None else lambda: steps(data.train))
     return data, callbacks, spec, batch

@@ -5,6 +5,7 @@ import re
 import keras
 
 from keras_dlparts.config.calls import Call
+from keras_dlparts.config.lengths import Length
 from keras_dlparts.config.parts import suggestion, text_hint
 from keras_dlparts.config.signature import types_of
 from keras_dlparts.support.messages import own_words
@@ -16,6 +17,8 @@ def construct(document, value):
         return [construct(document, item) for item in value]
     if isinstance(value, dict):
         return {key: construct(document, item) for key, item in value.items()}
+    if isinstance(value, Length):
+        return value.number()
     if not isinstance(value, Call):
         return value
     before = len(document.problems)
