@@ -33,3 +33,7 @@ __all__ = [
     "Splits",
     "Tfds",
 ]
+
+
+def __dir__():
+    return __all__
