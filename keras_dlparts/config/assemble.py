@@ -8,7 +8,7 @@ from keras_dlparts.backend import keras_private
 from keras_dlparts.config import lengths
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
-from keras_dlparts.config.construct import construct
+from keras_dlparts.config.construct import construct, note
 from keras_dlparts.config.graph import build_model
 from keras_dlparts.support.messages import own_words
 
@@ -67,7 +67,7 @@ def made_without_model(experiment, data=None, steps=len):
         try:
             spec, batch = data.element_spec[0], data.train[0]
         except Exception as error:
-            document.problem(("data",), f"{experiment.data.part.name}: {error}")
+            note(document, experiment.data, error)
             document.raise_problems()
     lengths.settle(experiment, None if data is None else lambda: steps(data.train))
     return data, callbacks, spec, batch

@@ -28,13 +28,18 @@ def construct(document, value):
     try:
         return value.target(**arguments)
     except Exception as error:
-        name = _blamed(value, error)
-        message = f"{value.part.name}: {own_words(error)}"
-        if name is None:
-            document.problem(value.path, message)
-        else:
-            document.problem((*value.path, name), message + _hint(value, name, message))
+        note(document, value, error)
     return None
+
+
+def note(document, call, error):
+    """Note what a part has raised, at the argument that its message names."""
+    name = _blamed(call, error)
+    message = f"{call.part.name}: {own_words(error)}"
+    if name is None:
+        document.problem(call.path, message)
+    else:
+        document.problem((*call.path, name), message + _hint(call, name, message))
 
 
 def _blamed(call, error):
