@@ -396,10 +396,15 @@ def test_the_visible_biases_start_from_the_data(visible):
 
 def test_learning_waits_for_adapt(tmp_path):
     v = np.ones((8, 4), "float32")
-    model = keras.Sequential([keras.Input((4,)), RBM(3, data_init=True)])
-    model.compile("sgd")
+
+    def machine():
+        model = keras.Sequential([keras.Input((4,)), RBM(3, data_init=True)])
+        model.compile("sgd")
+        return model
+
     with pytest.raises(ValueError, match=r"after `adapt\(data\)`"):
-        model.fit(v, verbose=0)
+        machine().fit(v, verbose=0)
+    model = machine()
     model.layers[-1].adapt(v)
     model.fit(v, verbose=0)
     model.save(tmp_path / "m.keras")
