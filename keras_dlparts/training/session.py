@@ -86,9 +86,11 @@ class Session:
         self.sharing = sharing = Sharing(experiment, self.say)
         with sharing.scope():
             if self._model is None:
-                self.made = assemble(experiment, self._data)
+                self.made = assemble(experiment, self._data, sharing.steps)
             else:
-                data, callbacks, *_ = made_without_model(experiment, self._data)
+                data, callbacks, *_ = made_without_model(
+                    experiment, self._data, sharing.steps
+                )
                 self.made = Assembled(data, self._model, callbacks)
             pretraining.check(experiment, self.made)
             sharing.prepare(self.made)
