@@ -363,6 +363,33 @@ def test_the_message_stands_out(tmp_path, state):
     assert "nan in `dense/kernel`" in page.text
 
 
+def test_an_evaluation_says_whose_weights_it_is_of(tmp_path):
+    history = {"epoch": [0, 1], "loss": [3.0, 2.0], "val_loss": [2.0, 1.0]}
+    run = make(tmp_path / "run", history)
+    row = {"metrics": {"accuracy": 0.975}, "epoch": 2}
+    (run.path / "evaluation.json").write_text(json.dumps({"test": row}))
+    page = Page(report.write(Run(run.path)))
+    assert "Test accuracy0.975weights of epoch 2" in page.text
+    assert "Evaluation" in page.headings
+    (run.path / "evaluation.json").write_text(json.dumps({"test": row | {"epoch": 1}}))
+    page = Page(report.write(Run(run.path)))
+    assert "weights of epoch 1, not those kept now" in page.text
+
+
+def test_the_state_of_the_code_is_told(tmp_path):
+    run = make(tmp_path / "run", {})
+    git = {"commit": "0123456789abcdef", "branch": "trunk", "changed": True}
+    for more, said in (
+        ({}, "commit 0123456789ab on trunk, with uncommitted changes"),
+        ({"diff": "a.diff"}, "with uncommitted changes (in a.diff)"),
+        ({"changed": False, "branch": None}, "0123456789ab, no uncommitted changes"),
+    ):
+        environment = ENVIRONMENT | {"git": git | more}
+        (run.path / "environment.json").write_text(json.dumps(environment))
+        page = Page(report.write(Run(run.path)))
+        assert said in page.text
+
+
 def test_before_the_first_epoch(tmp_path):
     page = Page(
         report.write(make(tmp_path / "run", {}, state="failed", message="boom"))
