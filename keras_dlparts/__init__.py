@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from keras_dlparts.support import keras_backend, lazy
 
+__version__ = "0.1.0"
+
 # Before any module of this package imports Keras, which would insist on TensorFlow.
 keras_backend.choose_installed()
 

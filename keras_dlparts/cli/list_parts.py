@@ -1,21 +1,17 @@
 """`dlparts list`: the registered parts, found without importing them."""
 
 import json
-from typing import Annotated
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
 from keras_dlparts import registry, static
-from keras_dlparts.cli.arguments import AsJson
+from keras_dlparts.cli.arguments import AsJson, Kind
 from keras_dlparts.cli.console import err, out
 
 
 def list_parts(
-    kind: Annotated[
-        str | None, typer.Argument(help="One kind only.", metavar="KIND")
-    ] = None,
+    kind: Kind = None,
     as_json: AsJson = False,
 ):
     """The registered parts. Keras' own answer too, and are listed for one kind."""

@@ -58,3 +58,7 @@ def write(run: Run | str | os.PathLike, parts: Sequence = ()) -> Path:
     with whole(target) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return target
+
+
+def __dir__():
+    return __all__
