@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 DIFF = "uncommitted.diff"
-_MOST_DIFF = 200_000  # bytes, as each trial of a search has one; of a larger diff the hash is noted only
+_MOST_DIFF = 200_000  # bytes; of a larger diff only the hash is noted
 _MOST_NAMES = 20
 _SECONDS = 10
 # Settings of a repository that would let git start other programs, or write to it.
