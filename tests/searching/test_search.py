@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
+from helpers.browser import on_a_phone
 
 import keras_dlparts
 from keras_dlparts import ConfigError, SearchFailed, search, train
@@ -108,6 +109,13 @@ def test_tensorboard_reads_its_hparams(found):
         assert rate == pytest.approx(trial.values["optimizer.learning_rate"])
         assert metadata.SESSION_END_INFO_TAG in session
         assert "val_loss" in scalars
+
+
+@pytest.mark.slow
+def test_the_report_on_a_phone(found, tmp_path):
+    seen = on_a_phone(found.path / "report.html", tmp_path)
+    assert seen.pop("tip")[0].startswith("trial ")
+    assert seen == {"beyond": 0, "cut": 0, "small": 0}
 
 
 def test_trials_as_records_and_as_a_data_frame(found):
