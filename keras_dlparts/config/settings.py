@@ -1,6 +1,5 @@
 """The plain sections of a config, checked, and what is wrong with them in our words."""
 
-import copy
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pydantic
 
 from keras_dlparts import distribute
 from keras_dlparts.config import schema
+from keras_dlparts.config.document import copied
 from keras_dlparts.config.errors import did_you_mean, path_text, shown
 from keras_dlparts.config.overrides import reached
 from keras_dlparts.config.parts import text_hint
@@ -16,7 +16,7 @@ from keras_dlparts.config.parts import text_hint
 def read_settings(document):
     """The `schema.Config` of a document without spaces; None with problems noted."""
     try:
-        settings = schema.Config.model_validate(copy.deepcopy(document.values))
+        settings = schema.Config.model_validate(copied(document.values))
     except pydantic.ValidationError as error:
         for item in error.errors(include_url=False):
             _note(document, item)
@@ -65,6 +65,34 @@ _WORDS = {
 }
 
 
+# Arguments of parts that are often sought in a section, or at the top.
+_OF_PARTS = {
+    "batch_size": "data.batch_size",
+    "validation_split": "data.validation_split",
+    "shuffle": "data.shuffle",
+    "learning_rate": "optimizer.learning_rate",
+    "lr": "optimizer.learning_rate",
+    "weight_decay": "optimizer.weight_decay",
+    "layers": "model",
+    "dataset": "data",
+}
+
+
+def _elsewhere(path):
+    """Where a key belongs that is unknown where it stands; "" if it is nowhere."""
+    *above, key = path
+    top = schema.Config.model_fields
+    homes = ("fit", "compile", "best", "search")
+    known = {k: f"{n}.{k}" for n in homes for k in top[n].annotation.model_fields}
+    found = _OF_PARTS.get(key) or (key if above and key in top else known.get(key))
+    if not found:
+        return ""
+    section, _, inside = found.partition(".")
+    if not inside:
+        return f"it stands at the top, as `{section}:`"
+    return f"it stands in `{section}:`, as `{inside}:`"
+
+
 def _note(document, item):
     """A pydantic error in our words, at the config's path."""
     path = tuple(item["loc"])
@@ -75,7 +103,7 @@ def _note(document, item):
         section = schema.Config
         for step in path[:-1]:
             section = section.model_fields[step].annotation
-        hint = did_you_mean(path[-1], section.model_fields)
+        hint = _elsewhere(path) or did_you_mean(path[-1], section.model_fields)
         document.problem(path, f"unknown key {path[-1]!r}; {hint}", key=True)
         return
     if item["type"] == _MISSING:
