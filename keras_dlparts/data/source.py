@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 import numpy as np
 
-from keras_dlparts.data.batches import Batches, map_arrays
+from keras_dlparts.data.batches import Batches, length, map_arrays
 from keras_dlparts.support.checks import (
     check_count,
     check_flag,
@@ -30,15 +30,15 @@ from keras_dlparts.support.checks import (
 
 
 class Splits(NamedTuple):
-    """What `load` returns: a pair `(x, y)` a split, or None.
+    """What `load` returns: `(x, y)` or `(x, y, sample_weight)` a split, or None.
 
-    `x` and `y` are arrays or dicts of arrays, with the samples along the first
+    Each is an array or a dict, list or tuple of arrays, with the samples along the first
     axis; `y` may be None.
     """
 
-    train: tuple[Any, Any]
-    validation: tuple[Any, Any] | None = None
-    test: tuple[Any, Any] | None = None
+    train: tuple[Any, ...]
+    validation: tuple[Any, ...] | None = None
+    test: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Source(abc.ABC):
         """The rows of the training data that train, and those that validate."""
         splits, _ = self._splits
         x = splits.train[0]
-        n = len(next(iter(x.values())) if isinstance(x, dict) else x)
+        n = length(x)
         if splits.validation is not None or not self.validation_split:
             return None, None
         held = max(1, round(n * self.validation_split))
@@ -153,7 +153,9 @@ class Source(abc.ABC):
         return np.sort(rows[held:]), np.sort(rows[:held])
 
     def _batches(self, pair, rows=None, shuffle=False):
-        return Batches(*pair, self.batch_size, shuffle, self.seed, rows)
+        return Batches(
+            *pair[:2], self.batch_size, shuffle, self.seed, rows, *pair[2:]
+        )
 
     @functools.cached_property
     def train(self) -> Batches:
@@ -201,7 +203,7 @@ def _check_dtype(where, label, dtype):
 
 def _checked(where, pair):
     """The specs of a pair `(x, y)` after checking that its arrays fit together."""
-    x, y = pair
+    x, y, *weight = pair
     lengths = {}
 
     def spec(label):
@@ -224,9 +226,11 @@ def _checked(where, pair):
         return of
 
     specs = map_arrays(spec("x"), x), None if y is None else map_arrays(spec("y"), y)
+    for each in weight:
+        map_arrays(spec("sample_weight"), each)
     if len(lengths) > 1:
         raise ValueError(
-            f"{where}: x and y must have the same number of samples. Received: "
+            f"{where}: all arrays must have the same number of samples. Received: "
             + " and ".join(f"{n} in {label}" for n, label in lengths.items())
         )
     return specs
