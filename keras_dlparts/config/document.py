@@ -8,6 +8,19 @@ MAX_DEPTH = 40
 MAX_VALUES = 50_000
 
 
+def copied(value):
+    """A copy of a config's values that may be changed.
+
+    Mappings and lists are new. Whatever else stands in them is the same object, for
+    not every object can be copied.
+    """
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    return value
+
+
 @dataclass
 class Document:
     """Values (dicts, lists, scalars), where they stand, and the problems so far.

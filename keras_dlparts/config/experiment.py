@@ -1,6 +1,5 @@
 """A config, read and checked: everything known about it before Keras builds it."""
 
-import copy
 import importlib.metadata
 import os
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from keras_dlparts.config import read, schema, space
 from keras_dlparts.config.backends import backend_version, default_backend, use_backend
 from keras_dlparts.config.calls import Call, distributions, written
-from keras_dlparts.config.document import Document
+from keras_dlparts.config.document import Document, copied
 from keras_dlparts.config.overrides import override
 from keras_dlparts.config.parts import METRIC_WORDS, check_part
 from keras_dlparts.config.settings import read_settings
@@ -83,7 +82,7 @@ def load(
 def opened(config, sets=()):
     """(document with its searched values, the path or the dict as it was given)."""
     document = _document(config)
-    given = Path(config) if document.name else copy.deepcopy(document.values)
+    given = Path(config) if document.name else copied(document.values)
     for text in sets:
         override(document, text)
     document.check_values()

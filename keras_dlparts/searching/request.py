@@ -1,8 +1,7 @@
 """What a search is asked for: a config, opened, with its space and its settings."""
 
-import copy
-
 from keras_dlparts.config.branches import check_opened
+from keras_dlparts.config.document import copied
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.searching.objective import no_objective
@@ -36,7 +35,7 @@ class Request:
         self.name = experiment.settings.name
         self.epochs = experiment.settings.fit.epochs
         self.settings = _resolved(experiment.settings)
-        self.config = {**copy.deepcopy(document.values), "name": self.name}
+        self.config = {**copied(document.values), "name": self.name}
         self._check_settings(document, experiment)
 
     def _check_settings(self, document, experiment):
