@@ -9,7 +9,6 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts.backend import keras_private
-from keras_dlparts.backend.basics import name
 from keras_dlparts.backend.replication import replica
 
 # Odd and large, so that the seeds of two replicas do not meet as they count up.
@@ -113,8 +112,8 @@ def seed_globals(*seeds):
     """Seed the process-wide generators: Python's, numpy's and PyTorch's.
 
     Parts have seed generators of their own. Callbacks and data sources may draw from
-    these, and on PyTorch Keras' own Dropout does. PyTorch's are seeded on other backends
-    too where it is imported, as for a `DataLoader`.
+    these, and on PyTorch Keras' own Dropout does. PyTorch's are seeded on other
+    backends too where it is imported, as for a `DataLoader`.
     """
     words = np.random.SeedSequence(seeds).generate_state(1)
     random.seed(int(words[0]))

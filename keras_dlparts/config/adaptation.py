@@ -27,7 +27,7 @@ def adapt(model, batches):
 
     Args:
         model: A built `keras.Model`.
-        batches: The training data, `Batches`.
+        batches: The training data, `Batches`, or what goes through its own.
 
     Example:
 
@@ -42,7 +42,9 @@ def adapt(model, batches):
     waiting = [layer for layer in _adapting(model) if not _is_given(layer)]
     if not waiting:
         return
-    shuffled, batches.shuffle = batches.shuffle, False
+    shuffled = getattr(batches, "shuffle", False)  # only ours can be put in order
+    if shuffled:
+        batches.shuffle = False
     try:
         few = keras.tree.map_structure(lambda a: a[:2], next(_inputs(batches)))
         while found := _first(model, waiting, few):
@@ -57,7 +59,8 @@ def adapt(model, batches):
             )
             waiting.remove(layer)
     finally:
-        batches.shuffle = shuffled
+        if shuffled:
+            batches.shuffle = True
 
 
 def _inputs(batches):

@@ -1,5 +1,6 @@
 """An experiment -> its data, its compiled model and its callbacks, checked together."""
 
+import re
 from dataclasses import dataclass
 
 import keras
@@ -9,6 +10,7 @@ from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
 from keras_dlparts.config.construct import construct, own_words
 from keras_dlparts.config.graph import build_model
+from keras_dlparts.config.objects import is_numbered
 
 
 @dataclass
@@ -35,15 +37,27 @@ def assemble(experiment, data=None):
             model = compile_model(experiment, build_model(experiment, spec))
     finally:
         keras.config.set_dtype_policy(policy)
-    if data is not None:
+    _name_after(experiment, model)
+    if data is not None and experiment.own_model is None:
         try:
             adapt(model, data.train)
         except Exception as error:
             message = f"does not fit the data: {own_words(error)}"
             document.problem(("model",), message)
             document.raise_problems()
+    if data is not None:
         check_fit(experiment, model, batch)
     return Assembled(data, model, callbacks)
+
+
+def _name_after(experiment, model):
+    """Name a run after the model that was given to it, where nothing else names it."""
+    named = experiment.document.values.get("name") or experiment.document.name
+    kind = type(model).__name__
+    if experiment.own_model is None or named or is_numbered(model.name, kind):
+        return
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", model.name).strip("-._")[:80]
+    experiment.settings.name = name or experiment.settings.name
 
 
 def made_without_model(experiment, data=None):

@@ -8,6 +8,7 @@ from keras_dlparts.data.idx import Idx
 from keras_dlparts.data.keras_dataset import KerasDataset
 from keras_dlparts.data.mnist1d import Mnist1d
 from keras_dlparts.data.npz import Npz
+from keras_dlparts.data.own import Arrays
 from keras_dlparts.data.parity import Parity
 from keras_dlparts.data.source import Source, Spec, Splits
 from keras_dlparts.data.spirals import Spirals
@@ -15,6 +16,7 @@ from keras_dlparts.data.tfds import Tfds
 
 __all__ = [
     "Adding",
+    "Arrays",
     "Batches",
     "Csv",
     "Digits",

@@ -1,11 +1,11 @@
 """Data of one's own, as a training takes it: what `fit` takes, made a source.
 
-    arrays                              `Arrays`: shuffled by us, any epoch can be repeated
-    keras.utils.PyDataset               `Indexed`: replayed, and watched for its order
-    tf.data.Dataset, a DataLoader,
-    any iterable of batches, a
-    function that gives one             `Passes`: likewise, read from front to back
-    a source                            itself
+arrays                              `Arrays`: shuffled by us, any epoch can be repeated
+keras.utils.PyDataset               `Indexed`: replayed, and watched for its order
+tf.data.Dataset, a DataLoader,
+any iterable of batches, a
+function that gives one             `Passes`: likewise, read from front to back
+a source                            itself
 """
 
 import contextlib
@@ -28,9 +28,9 @@ class Arrays(Source):
     """Arrays in memory as a source of data.
 
     Args:
-        train: `x`, `(x, y)` or `(x, y, sample_weight)`. Each is an array, or a dict, list
-            or tuple of arrays; a pandas `DataFrame` or `Series`, a tensor and a list of
-            numbers are arrays.
+        train: `x`, `(x, y)` or `(x, y, sample_weight)`. Each is an array, or a dict,
+            list or tuple of arrays; a pandas `DataFrame` or `Series`, a tensor and a
+            list of numbers are arrays.
         validation, test: Likewise, or None.
         batch_size, shuffle, validation_split, seed: As for every source, see
             `keras_dlparts.data.Source`; nothing is cut off to validate on by default.
@@ -143,10 +143,12 @@ def source_of(
     (2, 2)
     >>> source_of(iter([]))
     Traceback (most recent call last):
-    TypeError: Data is read once an epoch, so it must be possible to go through it again.
-    Received: list_iterator, which can be read once. Give a list of batches, a
-    `keras.utils.PyDataset`, or a function that gives such an iterator
+    TypeError: Data is read anew in each epoch. Received: list_iterator, which can be
+    read once. Give a list of batches, a `keras.utils.PyDataset`, or a function that
+    gives such an iterator
     """
+    if isinstance(data, Own):
+        return data
     given = {"batch_size": batch_size, "validation_split": validation_split}
     given = {name: value for name, value in given.items() if value is not None}
     if _is_arrays(data):
@@ -158,7 +160,7 @@ def source_of(
         if validation is None or _is_arrays(validation):
             return Arrays(data, validation, seed=seed, **given)
         source = Arrays(data, seed=seed, **given)
-        source.validation = _validation(validation)
+        source.validation = validation_of(validation)
         return source
     if given:
         name, value = next(iter(given.items()))
@@ -174,7 +176,7 @@ def source_of(
                 f"{type(data).__name__}. Leave it out"
             )
         return data
-    return Own(data, _train(data, steps), _validation(validation))
+    return Own(data, _train(data, steps), validation_of(validation))
 
 
 def _is_arrays(data):
@@ -231,16 +233,15 @@ def _iterator(data):
     iterator = iter(found)
     if iterator is data:
         raise TypeError(
-            "Data is read once an epoch, so it must be possible to go through it again. "
-            f"Received: {type(data).__name__}, which can be read once. Give a list of "
-            "batches, a `keras.utils.PyDataset`, or a function that gives such an "
-            "iterator"
+            f"Data is read anew in each epoch. Received: {type(data).__name__}, which "
+            "can be read once. Give a list of batches, a `keras.utils.PyDataset`, or a "
+            "function that gives such an iterator"
         )
     return iterator
 
 
 def _count(data):
-    """The batches of data that ends; where it does not say how many, one pass counts."""
+    """How many batches data has that ends; where it does not say so, a pass counts."""
     count = None
     if hasattr(data, "cardinality"):  # a tf.data.Dataset
         count = int(data.cardinality())
@@ -253,8 +254,8 @@ def _count(data):
             count = len(data)
     if count == _ENDLESS:
         raise ValueError(
-            "The data must end, or `steps_per_epoch` must say how many batches an epoch "
-            f"has. Received: {type(data).__name__}, which does not end"
+            "The data must end, or `steps_per_epoch` must say how many batches an "
+            f"epoch has. Received: {type(data).__name__}, which does not end"
         )
     if count is None:
         count = sum(1 for _ in _iterator(data))
@@ -266,7 +267,7 @@ def _count(data):
     return count
 
 
-def _validation(data):
+def validation_of(data):
     """Validation data as `fit` takes it."""
     if data is None:
         return None
@@ -283,8 +284,8 @@ def _validation(data):
     _iterator(data)  # raises for what can be read once
     if hasattr(data, "cardinality") and int(data.cardinality()) == _ENDLESS:
         raise ValueError(
-            "`validation_data` must end. Received: a tf.data.Dataset that does not. Cut "
-            "it by `take`"
+            "`validation_data` must end. Received: a tf.data.Dataset that does not. "
+            "Cut it by `take`"
         )
     if hasattr(data, "cardinality") or type(data).__module__.startswith("torch."):
         return data  # Keras reads it as it is

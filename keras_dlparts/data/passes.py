@@ -1,15 +1,15 @@
 """Batches of somebody else's data, replayed epoch by epoch as far as it allows.
 
-`Batches` computes the order of any epoch. A `tf.data.Dataset`, a PyTorch `DataLoader` or
-a `keras.utils.PyDataset` of one's own has an order that comes about in passing through
-it: by its own generator, or by the process-wide ones. To come to epoch e in a new
-process, the epochs before it are therefore begun again, one after the other:
+`Batches` computes the order of any epoch. A `tf.data.Dataset`, a PyTorch `DataLoader`
+or a `keras.utils.PyDataset` of one's own has an order that comes about in passing
+through it: by its own generator, or by the process-wide ones. To come to epoch e in a
+new process, the epochs before it are therefore begun again, one after the other:
 
     for each epoch i = 0 .. e:    seed the process-wide generators by (seed, i)
                                   begin pass i, and take its first batch
 
-Whether that gave the same order is found out, not believed. `openings` has a checksum of
-the first batch of each epoch, a checkpoint keeps them, and `replay` compares.
+Whether that gave the same order is found out. `openings` has a checksum of the first
+batch of each epoch, a checkpoint keeps them, and `replay` compares.
 """
 
 import zlib
@@ -75,8 +75,8 @@ class Replayed(keras.utils.PyDataset):
 class Passes(Replayed):
     """The batches of what can be iterated again and again, a pass an epoch.
 
-    A pass begins in the thread that sets `epoch`. Until it is set, the first batches are
-    those of a pass that is thrown away.
+    A pass begins in the thread that sets `epoch`. Until it is set, the first batches
+    are those of a pass that is thrown away.
 
     Args:
         make: Gives an iterator over batches `x`, `(x, y)` or `(x, y, sample_weight)`.
@@ -144,10 +144,9 @@ class Passes(Replayed):
 class Indexed(Replayed):
     """The batches of a `keras.utils.PyDataset`, its epochs counted.
 
-    Keras ends an epoch of a PyDataset also when it has only looked at the data. Here the
-    dataset is told `on_epoch_end` once between two epochs, whatever Keras does, and at
-    the begin of an epoch, after the process-wide generators were seeded: an order that
-    it draws from these repeats.
+    Keras ends an epoch of a PyDataset also when it has only looked at the data. Here
+    `on_epoch_end` is called once between two epochs, whatever Keras does, and after the
+    process-wide generators were seeded, so that an order drawn from these repeats.
 
     Args:
         dataset: A `keras.utils.PyDataset` with a length.

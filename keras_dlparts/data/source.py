@@ -32,8 +32,8 @@ from keras_dlparts.support.checks import (
 class Splits(NamedTuple):
     """What `load` returns: `(x, y)` or `(x, y, sample_weight)` a split, or None.
 
-    Each is an array or a dict, list or tuple of arrays, with the samples along the first
-    axis; `y` may be None.
+    Each is an array or a dict, list or tuple of arrays, with the samples along the
+    first axis; `y` may be None.
     """
 
     train: tuple[Any, ...]
@@ -153,9 +153,7 @@ class Source(abc.ABC):
         return np.sort(rows[held:]), np.sort(rows[:held])
 
     def _batches(self, pair, rows=None, shuffle=False):
-        return Batches(
-            *pair[:2], self.batch_size, shuffle, self.seed, rows, *pair[2:]
-        )
+        return Batches(*pair[:2], self.batch_size, shuffle, self.seed, rows, *pair[2:])
 
     @functools.cached_property
     def train(self) -> Batches:

@@ -1,5 +1,6 @@
 """What a search is asked for: a config, opened, with its space and its settings."""
 
+from keras_dlparts.config import objects
 from keras_dlparts.config.branches import check_opened
 from keras_dlparts.config.document import copied
 from keras_dlparts.config.experiment import opened, settled
@@ -30,6 +31,7 @@ class Request:
     def __init__(self, config, sets):
         self.opened = opened(config, sets)
         document, given = self.opened
+        objects.refuse(document, "a search")
         self.spaces = whole_space(document)
         experiment = settled(document, given)  # raises for what is wrong in either
         self.name = experiment.settings.name
