@@ -73,7 +73,7 @@ class Noted(Call):
         if "file" not in self.note or self.folder is None:
             raise ValueError(
                 "it was given as an object of Python, which no file holds. Give it "
-                "again, as in train(config, data=...)"
+                "again, as in train(config, data=...) or evaluate(run, data=...)"
             )
         from keras_dlparts.config.kept import load_initial
 

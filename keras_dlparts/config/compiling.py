@@ -68,7 +68,15 @@ def check_fit(experiment, model, batch):
     document = experiment.document
     own = experiment.own_model is not None and not experiment.compiles
     if own and type(model).train_step is not keras.Model.train_step:
-        return  # it may use the data in a way of its own
+        # It may use the data in a way of its own, so that nothing else can be tried.
+        if not model.built:
+            message = (
+                "a model with a `train_step` of its own must be built before. Call "
+            )
+            message += "it on a batch, or call its `build`"
+            document.problem(("model",), message)
+            document.raise_problems()
+        return
     x, y, weight = keras.utils.unpack_x_y_sample_weight(
         keras.tree.map_structure(lambda a: a[:2], batch)
     )

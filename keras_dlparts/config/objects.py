@@ -133,8 +133,9 @@ def name_of(value):
     registered = keras.saving.get_registered_name(kind) if keras else ""
     if ">" in registered:
         return registered.replace(">", ".")
-    if kind.__module__.startswith("keras."):
-        return f"keras.{kind.__name__}"
+    vendors = {"keras": "keras", "keras_dlparts": "dlparts"}
+    if vendor := vendors.get(kind.__module__.partition(".")[0]):
+        return f"{vendor}.{kind.__name__}"
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
 

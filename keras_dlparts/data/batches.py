@@ -27,9 +27,13 @@ def map_arrays(function, arrays):
     """Apply `function` to an array, or to each array of a dict, list or tuple."""
     if isinstance(arrays, dict):
         return {name: map_arrays(function, each) for name, each in arrays.items()}
-    if isinstance(arrays, list | tuple):
+    if isinstance(arrays, list | tuple) and all(map(_is_structure, arrays)):
         return tuple(map_arrays(function, each) for each in arrays)
     return function(arrays)
+
+
+def _is_structure(value):
+    return hasattr(value, "shape") or isinstance(value, dict | list | tuple)
 
 
 def length(arrays):

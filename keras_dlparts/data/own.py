@@ -1,11 +1,13 @@
 """Data of one's own, as a training takes it: what `fit` takes, made a source.
 
-arrays                              `Arrays`: shuffled by us, any epoch can be repeated
-keras.utils.PyDataset               `Indexed`: replayed, and watched for its order
-tf.data.Dataset, a DataLoader,
-any iterable of batches, a
-function that gives one             `Passes`: likewise, read from front to back
-a source                            itself
+What it is, and what goes through it:
+
+    arrays                           `Arrays`: shuffled here, any epoch can be repeated
+    keras.utils.PyDataset            `Indexed`: replayed, and watched for its order
+    tf.data.Dataset, DataLoader,
+    any iterable of batches, a
+    function that gives one          `Passes`: likewise, read from front to back
+    a source                         itself
 """
 
 import contextlib
@@ -151,6 +153,11 @@ def source_of(
         return data
     given = {"batch_size": batch_size, "validation_split": validation_split}
     given = {name: value for name, value in given.items() if value is not None}
+    if validation is not None and validation_split is not None:
+        raise ValueError(
+            "Validation data is given, or cut off. Received: validation_data and "
+            f"validation_split={validation_split}. Leave one out"
+        )
     if _is_arrays(data):
         if steps is not None:
             raise ValueError(

@@ -61,7 +61,17 @@ def write_report(path: str | os.PathLike) -> Path:
         manifest, arrays = saved
         states = [manifest["callbacks"][i] for i in kept]
         restore_callbacks((manifest | {"callbacks": states}, arrays), callbacks)
-    return report.write(run, with_figures(run.model, callbacks))
+    return report.write(run, _with_figures_of(run, callbacks))
+
+
+def _with_figures_of(run, callbacks):
+    try:
+        return with_figures(run.model, callbacks)
+    except (FileNotFoundError, ValueError):
+        if "object" not in run.config["model"]:
+            raise
+        # A model of the user's own class may not load here; the rest can be shown.
+        return callbacks
 
 
 def with_figures(model, callbacks):

@@ -29,28 +29,31 @@ class Sharing:
             if chosen.use == "auto":
                 chosen.use, why = distribute.pick()
                 say(f"distribute: auto is {chosen.use}: {why}")
+        except (ValueError, TypeError) as error:
+            self.refuse(own_words(error))
+        self._check_objects(experiment, chosen.use)
+        try:
             self.strategy = distribute.strategy(chosen.use, **chosen.options())
         except (ValueError, TypeError) as error:
             self.refuse(own_words(error))
         self.use, self.replicas = chosen.use, distribute.replicas(self.strategy)
-        self._check_objects(experiment)
         self.mirrors = self.replicas > 1 and backend.name() == "tensorflow"
         self._check_compiling()
         if self.use != "none":
             several = "replicas" if self.replicas > 1 else "replica"
             say(f"distribute: {self.use}, {self.replicas} {several}")
 
-    def _check_objects(self, experiment):
+    def _check_objects(self, experiment, use):
         """Refuse what was made before the devices were chosen: its variables are on
         one of them."""
-        if self.use == "none":
+        if use == "none":
             return
         for call in experiment.calls():
             for ready in ready_objects(call):
                 if ready.part.kind in _WITH_VARIABLES and ready.made_by is None:
                     self.refuse(
                         "it was made before the devices were chosen, and cannot be "
-                        f"shared by {self.use}. Received: {ready.part.name}. Give a "
+                        f"shared by {use}. Received: {ready.part.name}. Give a "
                         "function that makes the whole model and compiles it, as in "
                         "model=lambda: make_model()",
                         ready.path,

@@ -278,9 +278,10 @@ def test_a_directory_is_gone_on_with_by_the_same_alone(tmp_path, said):
         train(model=make(), data=(X, Y), directory=tmp_path / "notes")
 
 
+HERE = pathlib.Path(__file__).parent
 SCRIPT = f"""
 import sys, keras, numpy as np
-sys.path[:0] = [{str(pathlib.Path(__file__).parent)!r}]
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
 from test_own_model import DATA, make, options
 from keras_dlparts import train
 from keras_dlparts.training.log import RunLog
@@ -513,7 +514,7 @@ def test_objects_stand_where_parts_stand(tmp_path):
     assert said["model"][1]["body"]["config"]["name"] == "branch"
     assert said["loss"]["object"] == "keras.MeanSquaredError"
     assert "mean_error" in said["metrics"][0]["object"]
-    assert said["callbacks"][0]["object"] == "keras_dlparts.callbacks.GradientFlow"
+    assert said["callbacks"][0]["object"] == "dlparts.GradientFlow"
     assert "gradient" in (run.path / "report.html").read_text().lower()
 
 
@@ -522,6 +523,59 @@ def test_build_takes_a_model_beside_a_config():
     built = build({"loss": "mse", "optimizer": "sgd"}, model=model)
     assert built is model
     assert isinstance(built.optimizer, keras.optimizers.SGD)
+
+
+def test_a_layer_learns_from_data_that_is_passed_through(tmp_path):
+    layer = keras.layers.Normalization()
+    config = {"model": [layer, {"use": "Dense", "units": 2}], "fit": {"epochs": 1}}
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    batches = [(X[i : i + 32], Y[i : i + 32]) for i in (0, 32, 64)]
+    train(config | {"loss": loss}, data=batches, out=tmp_path)
+    mean = keras.ops.convert_to_numpy(layer.mean)
+    np.testing.assert_allclose(mean[0], X.mean(axis=0), atol=1e-6)
+
+
+class Halved(Net):
+    """A model with a training step of its own."""
+
+    def train_step(self, *given):
+        return super().train_step(*given)
+
+
+def test_a_training_step_of_ones_own(tmp_path):
+    model = compiled(Halved(2))
+    with pytest.raises(ConfigError, match="must be built before"):
+        train(model=model, data=(X, Y), out=tmp_path)
+    model(X[:2])
+    run = train(model=model, data=(X, Y), epochs=1, out=tmp_path)
+    assert np.isfinite(run.history["loss"]).all()
+
+
+def test_what_is_shared_among_devices_is_made_for_them(tmp_path):
+    use = {"tensorflow": "mirrored", "jax": "jax_data_parallel"}
+    if keras.backend.backend() not in use:
+        pytest.skip("PyTorch has no strategy")
+    config = {"distribute": {"use": use[keras.backend.backend()], "devices": 2}}
+    with pytest.raises(ConfigError, match="model\n  it was made before the devices"):
+        train(config, model=unnamed(), data=(X, Y), out=tmp_path)
+    with pytest.raises(ConfigError, match="cut out of arrays"):
+        train(config, model=unnamed, data=Rows(), out=tmp_path)
+    runs = [
+        train(config, model=unnamed, data=(X, Y), epochs=2, out=tmp_path)
+        for config in (config, {})
+    ]
+    for a, b in zip(*map(weights, runs), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_several_workers_are_no_surprise(tmp_path):
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch has no strategy")
+    config = {"distribute": {"use": "multi_worker", "workers": 2}}
+    with pytest.raises(ConfigError, match="model\n  it was made before the devices"):
+        train(config, model=unnamed(), data=(X, Y), out=tmp_path)
+    with pytest.raises(ConfigError, match="must be told who the workers are"):
+        train(config, model=unnamed, data=(X, Y), out=tmp_path)
 
 
 ONE_EPOCH = {"epochs": 1}
@@ -586,6 +640,15 @@ BAD = {
     "a function of no model": (
         lambda: {"model": lambda: 3, "data": (X, Y)},
         "must return a `keras.Model`. Received: int",
+    ),
+    "two validations": (
+        lambda: {
+            "model": make(),
+            "data": (X, Y),
+            "validation_data": (X, Y),
+            "validation_split": 0.1,
+        },
+        "data\n.*given, or cut off",
     ),
     "two weights": (
         lambda: {
