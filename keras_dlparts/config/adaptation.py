@@ -42,25 +42,18 @@ def adapt(model, batches):
     waiting = [layer for layer in _adapting(model) if not _is_given(layer)]
     if not waiting:
         return
-    shuffled = getattr(batches, "shuffle", False)  # only ours can be put in order
-    if shuffled:
-        batches.shuffle = False
-    try:
-        few = keras.tree.map_structure(lambda a: a[:2], next(_inputs(batches)))
-        while found := _first(model, waiting, few):
-            layer, calls = found
-            given = [
-                each
-                for x in _inputs(batches)
-                for each in _given(model, layer, calls, x)
-            ]
-            layer.adapt(
-                keras.tree.map_structure(lambda *parts: np.concatenate(parts), *given)
-            )
-            waiting.remove(layer)
-    finally:
-        if shuffled:
-            batches.shuffle = True
+    if hasattr(batches, "still"):  # only ours can be put in order
+        batches = batches.still()
+    few = keras.tree.map_structure(lambda a: a[:2], next(_inputs(batches)))
+    while found := _first(model, waiting, few):
+        layer, calls = found
+        given = [
+            each for x in _inputs(batches) for each in _given(model, layer, calls, x)
+        ]
+        layer.adapt(
+            keras.tree.map_structure(lambda *parts: np.concatenate(parts), *given)
+        )
+        waiting.remove(layer)
 
 
 def _inputs(batches):

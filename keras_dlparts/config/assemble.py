@@ -1,16 +1,21 @@
 """An experiment -> its data, its compiled model and its callbacks, checked together."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
 from keras_dlparts.backend import keras_private
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
-from keras_dlparts.config.construct import construct, own_words
+from keras_dlparts.config.construct import construct
+from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.config.experiment import raise_with_others
 from keras_dlparts.config.graph import build_model
+from keras_dlparts.config.logits import logits_note
 from keras_dlparts.config.objects import is_numbered
+from keras_dlparts.config.watching import check_monitors
+from keras_dlparts.support.messages import own_words
 
 
 @dataclass
@@ -20,6 +25,7 @@ class Assembled:
     data: object
     model: keras.Model
     callbacks: list
+    notes: list = field(default_factory=list)  # of what is not wrong, but unlikely
 
 
 def assemble(experiment, data=None):
@@ -27,7 +33,15 @@ def assemble(experiment, data=None):
 
     `data` is the source that the config names, where it was made before.
     """
-    document, settings = experiment.document, experiment.settings
+    try:
+        return _assembled(experiment, data)
+    except ConfigError:
+        raise_with_others(experiment, tried=[experiment.data, *experiment.callbacks])
+        raise
+
+
+def _assembled(experiment, data):
+    document, settings, notes = experiment.document, experiment.settings, []
     keras.utils.set_random_seed(settings.seed)
     data, callbacks, spec, batch = made_without_model(experiment, data)
     policy = keras.config.dtype_policy()
@@ -46,8 +60,15 @@ def assemble(experiment, data=None):
             document.problem(("model",), message)
             document.raise_problems()
     if data is not None:
-        check_fit(experiment, model, batch)
-    return Assembled(data, model, callbacks)
+        prediction = check_fit(experiment, model, batch)
+        if prediction is None:  # it trains in a way of its own, with any columns
+            return Assembled(data, model, callbacks, notes)
+        check_monitors(experiment, model, data, callbacks)
+        document.raise_problems()
+        note = logits_note(model, prediction)
+        if note:
+            notes.append(document.told(("loss",), f"note: {note}"))
+    return Assembled(data, model, callbacks, notes)
 
 
 def _name_after(experiment, model):
@@ -70,12 +91,11 @@ def made_without_model(experiment, data=None):
     if data is None:
         data = construct(document, experiment.data)
     callbacks = construct(document, experiment.callbacks)
-    document.raise_problems()
     spec = batch = None
     if data is not None:
         try:
             spec, batch = data.element_spec[0], data.train[0]
         except Exception as error:
             document.problem(("data",), f"{experiment.data.part.name}: {error}")
-            document.raise_problems()
+    document.raise_problems()
     return data, callbacks, spec, batch

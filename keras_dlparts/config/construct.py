@@ -7,6 +7,7 @@ import keras
 from keras_dlparts.config.calls import Call
 from keras_dlparts.config.parts import suggestion, text_hint
 from keras_dlparts.config.signature import types_of
+from keras_dlparts.support.messages import own_words
 
 
 def construct(document, value):
@@ -31,15 +32,6 @@ def construct(document, value):
         else:
             document.problem((*value.path, name), message + _hint(value, name, message))
     return None
-
-
-def own_words(error):
-    """An exception's own words, without Keras' and the backend's appendices."""
-    text = str(error).split("\n\nArguments received by")[0]
-    text = text.split("Exception encountered: ")[-1].strip()
-    text = re.sub(r"^Exception encountered when calling .*?\n+", "", text)
-    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\} | \[Op:\w+\]( name:)?", "", text)
-    return text.strip() or type(error).__name__
 
 
 def _blamed(call, error):

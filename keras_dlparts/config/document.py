@@ -31,7 +31,8 @@ class Document:
     `keys` and `marks` map a path to the (line, column), counted from 1, of its key and
     of its value; a dict given in Python has none. `shown` maps a path to the one that
     the user wrote, where the two differ: after a `repeat` or a `one_of` was settled.
-    `bad` holds the paths at which something is wrong.
+    `bad` holds the paths at which something is wrong. `folder` is what the paths of
+    files, among the values, are relative to.
     """
 
     values: object
@@ -41,6 +42,7 @@ class Document:
     shown: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
     bad: set = field(default_factory=set)
+    folder: str = ""  # the working directory
 
     def place(self, path, key=False):
         """(file, (line, column)) of a path, or of the nearest one above it."""
@@ -55,15 +57,18 @@ class Document:
 
     def problem(self, path, message, key=False):
         """Note what is wrong at a path (at its key, if `key`)."""
+        self.bad.add(tuple(path))
+        self.problems.append(self.told(path, message, key))
+
+    def told(self, path, message, key=False):
+        """A message with the place of its path, which is that of its key, if `key`."""
         path = tuple(path)
         shown, end = path, len(path)
         while end and path[:end] not in self.shown:
             end -= 1
         if end:
             shown = self.shown[path[:end]] + path[end:]
-        self.bad.add(path)
-        place = self.place(path, key)
-        self.problems.append(Problem(*place, path_text(shown), message))
+        return Problem(*self.place(path, key), path_text(shown), message)
 
     def is_clean(self, path):
         """Whether nothing is wrong at a path or below it."""

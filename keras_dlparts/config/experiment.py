@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_dlparts.config import objects, read, schema, space
-from keras_dlparts.config.backends import backend_version, default_backend, use_backend
+from keras_dlparts.config.backends import backend_version, require_backend, use_backend
 from keras_dlparts.config.calls import Call, Noted, Ready, distributions, written
 from keras_dlparts.config.document import Document, copied
 from keras_dlparts.config.overrides import override
@@ -105,12 +105,18 @@ def load(
 
     Raises ConfigError with all problems at once.
     """
-    return settled(*opened(config, sets, beside, fit), choose)
+    return settled(*opened(config, sets, beside=beside, fit=fit), choose)
 
 
-def opened(config, sets=(), beside=None, fit=None):
-    """(document with its searched values, the path or the dict as it was given)."""
+def opened(config, sets=(), folder=None, beside=None, fit=None):
+    """(document with its searched values, the path or the dict as it was given).
+
+    Paths in the config are relative to `folder`: by default to that of the config's
+    file, and in a dict to the working directory. `beside` and `fit` are as for `load`.
+    """
     document = _document(config)
+    if folder is not None:
+        document.folder = folder
     if fit and isinstance(document.values.get("fit", {}), dict):
         document.values["fit"] = document.values.get("fit", {}) | fit
     for key, value in (beside or {}).items():
@@ -147,22 +153,34 @@ def settled(document, given, choose=space.default_of):
     settings = read_settings(document)
     if settings is not None and settings.backend:
         use_backend(document, settings.backend)
-    default_backend()
+    require_backend()
     experiment = Experiment(document, settings, given)
     _check_parts(experiment)
     if document.problems:
-        _construct_clean_parts(experiment)
-    document.raise_problems()
+        raise_with_others(experiment)
     return experiment
 
 
-def _construct_clean_parts(experiment):
-    """Note what the constructors of sound parts refuse, so that all is told at once."""
-    from keras_dlparts.config.construct import construct
+def raise_with_others(experiment, tried=()):
+    """Raise the problems of a config, with what its sound parts refuse: all at once.
 
+    They are constructed, and the data is read, but for those that were tried before.
+    """
+    from keras_dlparts.config.construct import construct
+    from keras_dlparts.support.messages import own_words
+
+    document = experiment.document
     for call in experiment.calls():
-        if experiment.document.is_clean(call.path):
-            construct(experiment.document, call)
+        was_tried = any(call is each for each in tried)
+        if was_tried or not document.is_clean(call.path):
+            continue
+        made = construct(document, call)
+        if call is experiment.data and made is not None:
+            try:
+                made.element_spec  # noqa: B018 - reads the data
+            except Exception as error:
+                document.problem(("data",), f"{call.part.name}: {own_words(error)}")
+    document.raise_problems()
 
 
 def _document(config):

@@ -25,6 +25,7 @@ class Type:
     callable: bool = False  # a function, which a config names by a text
     least: float | None = None  # of a number
     above: float | None = None
+    path: bool = False  # whether a text is the path of a file or a folder
 
     def __or__(self, other):
         lengths = {each.length for each in (self, other) if each.items is not None}
@@ -39,6 +40,7 @@ class Type:
             callable=self.callable or other.callable,
             least=self.least if self.least is not None else other.least,
             above=self.above if self.above is not None else other.above,
+            path=self.path or other.path,
         )
 
     def names(self, plural=False):
@@ -76,6 +78,15 @@ class Type:
             return None
         fits = self.length in (None, len(value))
         return ANY if self.anything else self.items if fits else None
+
+    def wants_float(self, default):
+        """Whether a whole number stands for a float here, given the default.
+
+        Of Keras' arguments whose default is a whole number it is not known.
+        """
+        if "float" not in self.scalars or "int" in self.scalars or self.literals:
+            return False
+        return self.items is None or type(default) is float
 
     def fault(self, value):
         """Why a scalar is not taken; None where it is."""

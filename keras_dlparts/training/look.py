@@ -1,17 +1,17 @@
-"""Look at a finished run: its metrics on a split, its report written again."""
+"""Look at a finished run: its metrics on a split, its report written again.
+
+What imports Keras is imported in the functions, after the run's config was loaded,
+which names the backend.
+"""
 
 import os
 from pathlib import Path
 from typing import Any
 
-from keras_dlparts import graphs, report
-from keras_dlparts.config.assemble import made_without_model
+from keras_dlparts import report
 from keras_dlparts.config.calls import Noted
-from keras_dlparts.config.construct import construct
 from keras_dlparts.config.experiment import load
-from keras_dlparts.data.own import validation_of
 from keras_dlparts.runs import Run
-from keras_dlparts.training.checkpoint import Checkpoints, restore_callbacks
 
 
 def evaluate(
@@ -29,13 +29,22 @@ def evaluate(
     """
     run = Run(path)
     if data is not None:
+        load(run.config)  # which names the backend
+        from keras_dlparts.data.own import validation_of
+
         return run.model.evaluate(validation_of(data), verbose=0, return_dict=True)
     experiment = load(run.config)
+    from keras_dlparts.config.assemble import made_without_model
+
     data, *_ = made_without_model(experiment)
     batches = getattr(data, split)
     if batches is None:
+        splits = ("train", "validation", "test")
+        there = [name for name in splits if getattr(data, name) is not None]
         raise ValueError(
-            f"The data source {experiment.data.part.name} has no split {split!r}."
+            f"The data source {experiment.data.part.name} has no split {split!r}. "
+            f"Received: split={split!r}. The splits of this data are: "
+            f"{', '.join(there)}"
         )
     batches.shuffle = False
     return run.model.evaluate(batches, verbose=0, return_dict=True)
@@ -51,6 +60,9 @@ def write_report(path: str | os.PathLike) -> Path:
     """
     run = Run(path)
     experiment = load(run.config)
+    from keras_dlparts.config.construct import construct
+    from keras_dlparts.training.checkpoint import Checkpoints, restore_callbacks
+
     calls = experiment.callbacks
     # A callback that was an object of Python cannot be made again.
     kept = [i for i, call in enumerate(calls) if not isinstance(call, Noted)]
@@ -76,4 +88,6 @@ def _with_figures_of(run, callbacks):
 
 def with_figures(model, callbacks):
     """Everything of a run that may offer `figures(run)`, wrapped layers included."""
+    from keras_dlparts import graphs
+
     return [*graphs.layers(model, itself=False), *callbacks]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_dlparts import backend, graphs
-from keras_dlparts.config.construct import own_words
+from keras_dlparts.support.messages import own_words
 from keras_dlparts.training.checkpoint import restore, restore_generators
 
 

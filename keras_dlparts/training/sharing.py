@@ -5,9 +5,9 @@ import contextlib
 from keras_dlparts import backend, distribute, graphs
 from keras_dlparts.backend import keras_private
 from keras_dlparts.config.calls import ready_objects
-from keras_dlparts.config.construct import own_words
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.distribute import shares
+from keras_dlparts.support.messages import own_words
 
 # Kinds of parts that have variables, which belong to a strategy.
 _WITH_VARIABLES = ("models", "layers", "optimizers", "metrics", "schedules")

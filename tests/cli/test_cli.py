@@ -10,31 +10,10 @@ import time
 
 import pytest
 
-from keras_dlparts import cli, registry, testing
-from keras_dlparts.cli import console, verify
+from keras_dlparts import registry, testing
+from keras_dlparts.cli import verify
 
 COMMAND = [sys.executable, "-m", "keras_dlparts"]
-
-
-@pytest.fixture
-def dlparts(capfd, monkeypatch):
-    """Call the command: returns its exit code, standard output and error."""
-
-    def call(*arguments, width=80):
-        monkeypatch.setattr(sys, "argv", ["dlparts", *map(str, arguments)])
-        monkeypatch.setattr(console.out, "width", width)
-        monkeypatch.setattr(console.err, "width", width)
-        capfd.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,10 @@ def test_the_report(found):
         f'<a href="trial_{found.best.trial_id}/report.html">',
     ):
         assert said in page, said
-    assert "<script" not in page
+    assert page.count("<script") == 1  # the one that shows values under the pointer
+    assert "val_loss by epoch, 10 curves" in page
+    # Each picture is there for a wide page and for a phone.
+    assert page.count('<div class="wide">') == page.count('<div class="narrow">') == 4
     assert page == report.write(found.path).read_text()
 
 
