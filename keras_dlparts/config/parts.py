@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from keras_dlparts import registry, static
-from keras_dlparts.config import objects, types
+from keras_dlparts.config import lengths, objects, types
 from keras_dlparts.config.calls import Call, Noted, Ready, plain
 from keras_dlparts.config.errors import did_you_mean, shown
 from keras_dlparts.config.paths import whole_path
@@ -53,9 +53,11 @@ def check_part(document, value, kind, path, layer=False):
             taken = types_of(target)[name]
             if kind == "optimizers" and name == "learning_rate":
                 taken = types.of_rate(taken)
-            call.arguments[name] = _checked(
-                document, item, taken, (*path, name), known[name]
-            )
+            taken = lengths.or_length(taken, kind, name)
+            within = (*path, name)
+            call.arguments[name] = _checked(document, item, taken, within, known[name])
+            if lengths.counts_steps(kind, name) and document.is_clean(within):
+                call.arguments[name] = lengths.read_lengths(document, item, within)
         else:
             hint = did_you_mean(name, own_arguments(target))
             message = f"unknown argument of {part.name}; {hint}"

@@ -16,6 +16,7 @@ from keras_dlparts.config.errors import ConfigError, Problem, path_text, shown
 from keras_dlparts.config.kept import save_initial
 from keras_dlparts.config.objects import INITIAL, unnumbered
 from keras_dlparts.support.files import write_json, write_text
+from keras_dlparts.training import code_state
 
 _PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
 _PACKAGES += ("jax", "torch")
@@ -23,7 +24,7 @@ _PACKAGES += ("jax", "torch")
 _MAY_DIFFER = ("versions", "name")
 _MAY_DIFFER_IN_FIT = ("epochs", "checkpoint_every")
 # What a kill may leave in a folder before its resolved config is there.
-_BEFORE_ALL_ELSE = (".partial-", "config.", "initial.", "run.lock")
+_BEFORE_ALL_ELSE = (".partial-", "config.", "initial.", "run.lock", "uncommitted.")
 
 
 def create(out, experiment, resolved):
@@ -114,14 +115,22 @@ def _begin(folder, experiment, resolved):
         text, suffix = text + "\n", ".json"
     if isinstance(resolved["model"], dict) and resolved["model"].get("file") == INITIAL:
         save_initial(experiment.own_model.made, folder)
-    fill(folder, text, suffix, resolved)
+    fill(folder, text, suffix, resolved, given)
 
 
-def fill(folder, text, suffix, resolved):
-    """Write the configs and the environment into a run's folder."""
+def fill(folder, text, suffix, resolved, given=None):
+    """Write the configs and the environment into a run's folder.
+
+    The state of the code is that of the repository that holds `given`, the config's
+    file, or else the working directory.
+    """
+    beside = [given.parent] if isinstance(given, Path) else []
+    facts = environment(resolved["backend"])
+    if git := code_state.note(folder, *beside, Path.cwd()):
+        facts["git"] = git
     write_text(folder / f"config{suffix}", text)
     write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
-    write_json(folder / "environment.json", environment(resolved["backend"]))
+    write_json(folder / "environment.json", facts)
 
 
 def environment(running):

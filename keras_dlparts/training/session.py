@@ -96,9 +96,11 @@ class Session:
         self.sharing = sharing = Sharing(experiment, self.say)
         with sharing.scope():
             if self._model is None:
-                self.made = assemble(experiment, self._data)
+                self.made = assemble(experiment, self._data, sharing.steps)
             else:
-                data, callbacks, *_ = made_without_model(experiment, self._data)
+                data, callbacks, *_ = made_without_model(
+                    experiment, self._data, sharing.steps
+                )
                 self.made = Assembled(data, self._model, callbacks)
             self._steps_before = self.made.model.steps_per_execution
             if experiment.own_model is not None:
