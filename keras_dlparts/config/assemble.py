@@ -1,6 +1,6 @@
 """An experiment -> its data, its compiled model and its callbacks, checked together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
@@ -8,8 +8,12 @@ from keras_dlparts.backend import keras_private
 from keras_dlparts.config import lengths
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
-from keras_dlparts.config.construct import construct, note
+from keras_dlparts.config.construct import construct, note_raised
+from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.config.experiment import raise_with_others
 from keras_dlparts.config.graph import build_model
+from keras_dlparts.config.logits import logits_note
+from keras_dlparts.config.watching import check_monitors
 from keras_dlparts.support.messages import own_words
 
 
@@ -20,6 +24,7 @@ class Assembled:
     data: object
     model: keras.Model
     callbacks: list
+    notes: list = field(default_factory=list)  # of what is not wrong, but unlikely
 
 
 def assemble(experiment, data=None, steps=len):
@@ -30,7 +35,15 @@ def assemble(experiment, data=None, steps=len):
         data: The source that the config names, where it was made before.
         steps: Gives the training steps of an epoch, of the training data.
     """
-    document, settings = experiment.document, experiment.settings
+    try:
+        return _assembled(experiment, data, steps)
+    except ConfigError:
+        raise_with_others(experiment, tried=[experiment.data, *experiment.callbacks])
+        raise
+
+
+def _assembled(experiment, data, steps):
+    document, settings, notes = experiment.document, experiment.settings, []
     keras.utils.set_random_seed(settings.seed)
     data, callbacks, spec, batch = made_without_model(experiment, data, steps)
     policy = keras.config.dtype_policy()
@@ -47,8 +60,13 @@ def assemble(experiment, data=None, steps=len):
             message = f"does not fit the data: {own_words(error)}"
             document.problem(("model",), message)
             document.raise_problems()
-        check_fit(experiment, model, batch)
-    return Assembled(data, model, callbacks)
+        prediction = check_fit(experiment, model, batch)
+        check_monitors(experiment, model, data, callbacks)
+        document.raise_problems()
+        note = logits_note(model, prediction)
+        if note:
+            notes.append(document.told(("loss",), f"note: {note}"))
+    return Assembled(data, model, callbacks, notes)
 
 
 def made_without_model(experiment, data=None, steps=len):
@@ -61,13 +79,12 @@ def made_without_model(experiment, data=None, steps=len):
     if data is None:
         data = construct(document, experiment.data)
     callbacks = construct(document, experiment.callbacks)
-    document.raise_problems()
     spec = batch = None
     if data is not None:
         try:
             spec, batch = data.element_spec[0], data.train[0]
         except Exception as error:
-            note(document, experiment.data, error)
-            document.raise_problems()
+            note_raised(document, experiment.data, error)
+    document.raise_problems()
     lengths.settle(experiment, None if data is None else lambda: steps(data.train))
     return data, callbacks, spec, batch
