@@ -3,12 +3,14 @@
 import csv
 import json
 import keyword
+import math
 import os
 import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from keras_dlparts.cli.console import out, stop
 from keras_dlparts.cli.schema import HEAD, SCHEMA_FILE, write_schema
@@ -126,6 +128,12 @@ def _of_table(table, target, folder):
     if target not in names:
         stop(2, f"{table} has the columns {', '.join(names)}. Received: {target}")
     values = {row[names.index(target)].strip() for row in rows[1:]}
+    if words := sorted(v for v in values if not _is_number(v)):
+        stop(
+            2,
+            f"{table}: the column {target!r} has cells that are no numbers, such as "
+            f"{words[0]!r}. Number the classes from 0",
+        )
     # As the source reads them: whole numbers are the numbers of classes.
     whole_numbers = all(re.fullmatch(r"\d+", value) for value in values)
     classes = max(map(int, values)) + 1 if whole_numbers else 0
@@ -140,6 +148,13 @@ def _of_table(table, target, folder):
         "outputs": classes if is_class else 1,
         "loss": CLASSES if is_class else NUMBER,
     }
+
+
+def _is_number(value):
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _text(value):
@@ -163,15 +178,14 @@ def _init_plugin(vendor, folder):
         name = str(source.relative_to(TEMPLATE)).replace(VENDOR, vendor)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(source.read_text().replace(VENDOR, vendor))
-    out.print(
-        f"wrote   {folder}: {len(sources)} files", soft_wrap=True, highlight=False
-    )
-    for next_step in (
-        f"pip install --editable {folder}",
-        f"dlparts verify {vendor}.GatedMLP",
-        f"dlparts train {folder / 'gated.yaml'}",
-    ):
-        out.print(f"next    {next_step}", soft_wrap=True, highlight=False)
+    _say("wrote", f"{folder}: {len(sources)} files")
+    _say("next", f"pip install --editable {folder}")
+    _say("next", f"dlparts verify {vendor}.GatedMLP")
+    _say("next", f"dlparts train {folder / 'gated.yaml'}")
+
+
+def _say(head, text):
+    out.print(f"{head:<8}{escape(str(text))}", soft_wrap=True, highlight=False)
 
 
 def _must_be_free(path):

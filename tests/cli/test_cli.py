@@ -360,7 +360,14 @@ def test_a_backend_that_does_not_start_is_told():
     assert "Traceback" not in done.stderr
 
 
-QUICK = ["--help", "list", "list layers", "show RandomDropout", "show Dense"]
+QUICK = [
+    "--help",
+    "--version",
+    "list",
+    "list layers",
+    "show RandomDropout",
+    "show Dense",
+]
 
 
 @pytest.mark.parametrize("arguments", QUICK)
