@@ -54,3 +54,7 @@ __all__ = [
     "WeightNormalization",
     "Whitening",
 ]
+
+
+def __dir__():
+    return __all__
