@@ -8,11 +8,13 @@ import typer
 
 import keras_dlparts
 from keras_dlparts.cli.check import check
+from keras_dlparts.cli.compare import compare
 from keras_dlparts.cli.evaluate import evaluate
 from keras_dlparts.cli.init import init
 from keras_dlparts.cli.list_parts import list_parts
 from keras_dlparts.cli.plan import plan
 from keras_dlparts.cli.report import report
+from keras_dlparts.cli.runs import runs
 from keras_dlparts.cli.schema import schema
 from keras_dlparts.cli.search import search
 from keras_dlparts.cli.show import show
@@ -28,6 +30,8 @@ COMMANDS = {
     "schema": schema,
     "train": train,
     "search": search,
+    "runs": runs,
+    "compare": compare,
     "evaluate": evaluate,
     "report": report,
     "verify": verify,

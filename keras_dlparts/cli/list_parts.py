@@ -47,9 +47,11 @@ def _print_kind(kind, parts):
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    table.add_column(style="dim")
     for part in parts:
-        table.add_row(part.name, escape(_summary(part)), part.distribution)
+        said = escape(_summary(part))
+        if part.vendor != "dlparts":
+            said += f" [dim]({escape(part.distribution)})[/]"
+        table.add_row(part.name, said)
     out.print(f"[bold]{kind}[/]")
     out.print(table, "", highlight=False)
 

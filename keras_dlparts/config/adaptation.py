@@ -70,6 +70,8 @@ def _adapting(layer):
 
 
 def _is_given(layer):
+    if getattr(layer, "data_init", None) is False:  # it adapts only if it is asked to
+        return True
     config = layer.get_config()
     return any(config.get(name) is not None for name in _GIVEN)
 

@@ -98,8 +98,6 @@ def built(layers, seed, x, y):
         seed: Integer.
         x, y: A few samples; y may be None.
     """
-    if not layers:
-        return []
     names = ", ".join(type(layer).__name__ for layer in layers)
     hint = ""
     if y is not x and y is not None:

@@ -216,6 +216,8 @@ class Source(abc.ABC):
 
     @functools.cached_property
     def _layers(self):
+        if not self._transform:
+            return []
         return changes.built(self._transform, self.seed, *_first(self._splits.train))
 
     def _batches(self, pair, rows=None, training=False):
