@@ -6,7 +6,8 @@ from keras_dlparts import registry, static
 from keras_dlparts.cli.show import fitted
 
 
-def test_paragraphs_fit_and_keep_their_words(width=80):
+def test_paragraphs_fit_and_keep_their_words():
+    width = 80
     for part in registry.parts():
         about = static.describe(part.target)
         for text in (about.module_doc, about.doc):
