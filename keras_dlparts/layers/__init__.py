@@ -4,6 +4,7 @@ from keras_dlparts.layers.dropout.feature_space_augmentation import (
     FeatureSpaceAugmentation,
 )
 from keras_dlparts.layers.dropout.random_dropout import RandomDropout
+from keras_dlparts.layers.energy.hopfield import Hopfield
 from keras_dlparts.layers.energy.rbm import RBM
 from keras_dlparts.layers.normalization.noisy_batch_normalization import (
     NoisyBatchNormalization,
@@ -35,6 +36,7 @@ __all__ = [
     "RBM",
     "BayesianSparsityDropout",
     "FeatureSpaceAugmentation",
+    "Hopfield",
     "LayerNormGRU",
     "LayerNormGRUCell",
     "LayerNormLSTM",
