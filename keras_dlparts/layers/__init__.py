@@ -5,6 +5,7 @@ from keras_dlparts.layers.dropout.feature_space_augmentation import (
 )
 from keras_dlparts.layers.dropout.random_dropout import RandomDropout
 from keras_dlparts.layers.energy.hopfield import Hopfield
+from keras_dlparts.layers.energy.modern_hopfield import ModernHopfield
 from keras_dlparts.layers.energy.rbm import RBM
 from keras_dlparts.layers.normalization.noisy_batch_normalization import (
     NoisyBatchNormalization,
@@ -45,6 +46,7 @@ __all__ = [
     "LayerNormSimpleRNNCell",
     "Maxout",
     "MinMaxNormalization",
+    "ModernHopfield",
     "NoisyBatchNormalization",
     "Perceptron",
     "RandomDropout",

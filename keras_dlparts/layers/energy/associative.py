@@ -29,7 +29,7 @@ _SPANNED = 1e-5
 
 def hebb(W, x):
     """Store all rows of x at once; their order does not matter."""
-    return without_diagonal(W + ops.matmul(ops.transpose(x), x) / x.shape[1])
+    return without_diagonal(W + ops.matmul(ops.transpose(x), x) / _units(x))
 
 
 def storkey(W, x):
@@ -41,14 +41,14 @@ def storkey(W, x):
         outer, crossed = ops.outer(row, row), ops.outer(row, h)
         # h_ij = h_i - w_ij x_j, and x_i x_i = 1.
         change = outer - crossed - ops.transpose(crossed) + 2 * W
-        return without_diagonal(W + change / x.shape[1])
+        return without_diagonal(W + change / _units(x))
 
     return ops.fori_loop(0, ops.shape(x)[0], store, W)
 
 
 def pseudo_inverse(P, x):
     """Widen the projection P by the rows of x, one after the other."""
-    n = x.shape[1]
+    n = _units(x)
 
     def widen(i, P):
         e = x[i] - ops.matmul(P, x[i])
@@ -61,7 +61,13 @@ def pseudo_inverse(P, x):
 
 def without_diagonal(W):
     """W with w_ii = 0."""
-    return W * (1 - ops.eye(W.shape[0]))
+    places = ops.arange(ops.shape(W)[0])
+    return ops.where(ops.equal(places[:, None], places), 0.0, W)
+
+
+def _units(x):
+    """n as a float; a compiled function may know it at run time only."""
+    return ops.cast(ops.shape(x)[1], "float32")
 
 
 def energy(x, W):
@@ -81,15 +87,15 @@ def synchronous(x, W, free):
 
 def asynchronous(x, W, free):
     """One update of each free unit, in their order; x (n, batch)."""
-    batch = ops.shape(x)[1]
+    n, batch = ops.shape(x)
 
     def update(i, x):
         start = (i, 0)
         own, may = (ops.slice(a, start, (1, batch)) for a in (x, free))
-        h = ops.matmul(ops.slice(W, start, (1, W.shape[0])), x)
+        h = ops.matmul(ops.slice(W, start, (1, n)), x)
         return ops.slice_update(x, start, ops.where(may, signs(h, own), own))
 
-    return ops.fori_loop(0, W.shape[0], update, x)
+    return ops.fori_loop(0, n, update, x)
 
 
 def settle(x, W, free, steps, *, order):
