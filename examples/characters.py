@@ -70,7 +70,7 @@ def study(seeds, epochs, sentences, path):
     for cell in CELLS:
         for seed in seeds:
             keras.backend.clear_session()
-            sets = [f"data.path={path}", f"model[1].default={cell}"]
+            sets = [f"data.path={Path(path).absolute()}", f"model[1].default={cell}"]
             sets += [f"fit.epochs={epochs}", f"seed={seed}"]
             history, made = fitted(HERE / "characters.yaml", sets)
             nats = nats_a_character(made.model, *made.data.test.arrays())

@@ -6,7 +6,10 @@ The public names load on first use, so that `import keras_dlparts` and the comma
 
 from typing import TYPE_CHECKING
 
-from keras_dlparts.support import lazy
+from keras_dlparts.support import keras_backend, lazy
+
+# Before any module of this package imports Keras, which would insist on TensorFlow.
+keras_backend.choose_installed()
 
 if TYPE_CHECKING:
     from keras_dlparts import analysis as analysis
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
     from keras_dlparts.analysis import monte_carlo as monte_carlo
     from keras_dlparts.analysis import project_noise as project_noise
     from keras_dlparts.config import build as build
+    from keras_dlparts.config import plan as plan
     from keras_dlparts.config.errors import ConfigError as ConfigError
-    from keras_dlparts.config.planning import plan as plan
     from keras_dlparts.optimizers.newton_cg import newton as newton
     from keras_dlparts.registry import RegistryError as RegistryError
     from keras_dlparts.runs import Run as Run
@@ -79,7 +82,7 @@ else:
             "load_model": "saving",
             "monte_carlo": "analysis",
             "newton": "optimizers.newton_cg",
-            "plan": "config.planning",
+            "plan": "config",
             "project_noise": "analysis",
             "recalibrate": "surgery",
             "search": "searching",

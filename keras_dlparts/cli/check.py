@@ -7,7 +7,7 @@ from keras_dlparts.cli.starting import start_backend
 
 def check(config: ConfigPath, sets: Sets = None):
     """Check a config: its parts, arguments, data and shapes. Trains nothing."""
-    start_backend()
+    start_backend(config, sets)
     from keras_dlparts.config.branches import check_config
 
     made, spaces = check_config(config, sets or ())

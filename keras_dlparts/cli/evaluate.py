@@ -19,7 +19,7 @@ def evaluate(
     """The metrics of a run's best model on a split of its data."""
     if split not in ("train", "validation", "test"):
         stop(2, f"--split is train, validation or test. Received: {split!r}")
-    start_backend()
+    start_backend(run / "resolved.yaml")
     from keras_dlparts.training import evaluate as evaluate_run
 
     try:

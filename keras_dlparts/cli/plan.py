@@ -19,8 +19,8 @@ def plan(
     as_json: AsJson = False,
 ):
     """What training on several replicas holds and moves: arithmetic, no training."""
-    start_backend()
-    from keras_dlparts.config.planning import plan as plan_config
+    start_backend(config, sets)
+    from keras_dlparts.config import plan as plan_config
 
     planned = plan_config(config, sets or (), replicas)
     if as_json:

@@ -12,7 +12,7 @@ def report(run: RunPath):
 
         print(search_report.write(run))
         return
-    start_backend()
+    start_backend(run / "resolved.yaml")
     from keras_dlparts.training import write_report
 
     try:

@@ -53,7 +53,7 @@ def search(
     ] = None,
 ):
     """Search a config's space; ends by naming the best config and the report."""
-    start_backend()
+    start_backend(config, sets)
     from keras_dlparts.searching import SearchFailed, join_search
     from keras_dlparts.searching import search as search_config
 

@@ -5,17 +5,26 @@ import signal
 import sys
 import tempfile
 
+from keras_dlparts.config.backends import choose_backend
+
 # TensorFlow's C++ libraries write these at every start, and no setting silences them.
 _REMARKS = ("absl::InitializeLog", "oneDNN")
 
 
-def start_backend():
-    """Import Keras, and keep back the remarks that TensorFlow makes on its own start.
+def start_backend(config=None, sets=None):
+    """Import Keras, on the backend that a config asks for.
 
+    Remarks that TensorFlow makes on its own start are kept back.
     The remarks are written to the file descriptor of standard error by C++ code, so
     the descriptor is replaced for the time of the import. Everything else that was
     written to it is passed on afterwards.
+
+    Args:
+        config: the path of the config that is loaded next, or None.
+        sets: what overrides it.
     """
+    if config is not None:
+        choose_backend(config, sets or ())
     kept = os.dup(2)
     with tempfile.TemporaryFile("w+", errors="replace") as remarks:
         os.dup2(remarks.fileno(), 2)

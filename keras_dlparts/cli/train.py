@@ -36,7 +36,7 @@ def train(
     named += [] if workers is None else [f"distribute.workers={workers}"]
     sets = [*named, *(sets or ())]
     _launch_workers(config, sets)
-    start_backend()
+    start_backend(config, sets)
     from keras_dlparts.training import NonFiniteError
     from keras_dlparts.training import train as train_config
 

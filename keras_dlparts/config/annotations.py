@@ -7,7 +7,8 @@
     dict[str, X]                          a mapping
     keras.layers.Layer and the like       a part of that kind, see `BASES`
     X | Y                                 either
-    Callable, os.PathLike                 nothing by itself: no plain value is one
+    os.PathLike, pathlib.Path             a text: a path, relative to the config's file
+    Callable                              nothing by itself: no plain value is one
     none, Any, or any other class         whatever is given
 
 Annotations are read in two forms: as objects, where a part was imported, and as source
@@ -16,6 +17,7 @@ text, where it was not (`dlparts schema` imports no part). Both give the same `T
 
 import ast
 import functools
+import os
 import typing
 from dataclasses import replace
 
@@ -43,7 +45,7 @@ _SIMPLE = {
 _SIMPLE["None"] = _SIMPLE["NoneType"] = Type(scalars=frozenset({"null"}))
 _SIMPLE |= {
     "Callable": Type(callable=True),
-    "PathLike": Type(),  # a config gives a path as text
+    "PathLike": Type(scalars=frozenset({"str"}), path=True),
     # For Keras' own arguments, in `keras_types.py`.
     "Positive": Type(scalars=frozenset({"float"}), above=0.0),
     "NotNegative": Type(scalars=frozenset({"float"}), least=0.0),
@@ -55,6 +57,7 @@ _SIMPLE |= {
         values=ANY,
     ),
 }
+_SIMPLE["Path"] = _SIMPLE["PathLike"]
 _LISTS = ("list", "List", "tuple", "Tuple", "Sequence", "Iterable", "set", "Set")
 _MAPPINGS = ("dict", "Dict", "Mapping")
 
@@ -92,6 +95,8 @@ def _of_object(annotation, module):
         return _composed(name, [_of_object(each, module) for each in inner])
     if not isinstance(annotation, type):
         return ANY
+    if issubclass(annotation, os.PathLike):
+        return _SIMPLE["PathLike"]
     if annotation.__module__ in ("builtins", "collections.abc", "os"):
         return _named(annotation.__name__)
     return _of_class([(c.__module__, c.__name__) for c in annotation.__mro__])

@@ -2,42 +2,58 @@
 
 import functools
 import importlib.metadata
-import importlib.util
 import os
-import sys
 
-BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.support import keras_backend
 
 
 def use_backend(document, wanted):
-    """Run on the wanted Keras backend, which is chosen before Keras is imported."""
-    running = sys.modules["keras"].backend.backend() if "keras" in sys.modules else None
-    if running is None:
-        os.environ["KERAS_BACKEND"] = wanted
-    elif running != wanted:
-        document.problem(
-            ("backend",),
+    """Run on the backend that a config asks for; note where that cannot be."""
+    running = keras_backend.running()
+    message = ""
+    if running not in (None, wanted):
+        message = (
             f"the config is for {wanted}, but Keras already runs on {running}; set "
-            f"KERAS_BACKEND={wanted} before Python starts",
+            f"KERAS_BACKEND={wanted} before Python starts, or use the config in a new "
+            "process (in a notebook: restart the kernel) before Keras is imported there"
         )
+    elif not keras_backend.is_installed(wanted):
+        message = f"{wanted} is not installed; pip install 'keras-dlparts[{wanted}]'"
+    if message:
+        document.problem(("backend",), message)
+    elif running is None:
+        os.environ["KERAS_BACKEND"] = wanted
 
 
-def default_backend():
-    """Choose an installed backend where nothing else does."""
-    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND"):
+def choose_backend(config, sets=()):
+    """Choose the backend that a config asks for, if it can be read.
+
+    For who is about to import Keras and loads the config afterwards. What is wrong
+    with the config is told then, and not here.
+    """
+    from keras_dlparts.config.experiment import opened
+
+    try:
+        document, _ = opened(config, sets)
+    except ConfigError:
         return
-    for backend, module in BACKENDS.items():
-        if importlib.util.find_spec(module):
-            os.environ["KERAS_BACKEND"] = backend
-            return
-    raise ImportError(
-        "No Keras backend is installed. Install one: "
-        "pip install 'keras-dlparts[tensorflow]' (or [cpu], [gpu], [jax], [torch])"
-    )
+    wanted = document.values.get("backend")
+    if isinstance(wanted, str) and wanted in keras_backend.BACKENDS:
+        use_backend(document, wanted)
+
+
+def require_backend():
+    """Raise ImportError where no backend is installed at all."""
+    if not any(map(keras_backend.is_installed, keras_backend.BACKENDS)):
+        raise ImportError(
+            "No Keras backend is installed. Install one: pip install "
+            "'keras-dlparts[tensorflow]' (or [cpu], [gpu], [jax], [torch])"
+        )
 
 
 @functools.cache  # reads what every installed distribution says of itself
 def backend_version(backend):
     """{distribution: version} of the package that provides a backend."""
-    names = importlib.metadata.packages_distributions().get(BACKENDS[backend], [])
+    names = importlib.metadata.packages_distributions().get(backend, [])
     return {name: importlib.metadata.version(name) for name in sorted({*names})[:1]}

@@ -8,6 +8,19 @@ MAX_DEPTH = 40
 MAX_VALUES = 50_000
 
 
+def copied(value):
+    """A copy of a config's values that may be changed.
+
+    Mappings and lists are new. Whatever else stands in them is the same object, for
+    not every object can be copied.
+    """
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    return value
+
+
 @dataclass
 class Document:
     """Values (dicts, lists, scalars), where they stand, and the problems so far.
@@ -15,7 +28,8 @@ class Document:
     `keys` and `marks` map a path to the (line, column), counted from 1, of its key and
     of its value; a dict given in Python has none. `shown` maps a path to the one that
     the user wrote, where the two differ: after a `repeat` or a `one_of` was settled.
-    `bad` holds the paths at which something is wrong.
+    `bad` holds the paths at which something is wrong. `folder` is what the paths of
+    files, among the values, are relative to.
     """
 
     values: object
@@ -25,6 +39,7 @@ class Document:
     shown: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
     bad: set = field(default_factory=set)
+    folder: str = ""  # the working directory
 
     def place(self, path, key=False):
         """(file, (line, column)) of a path, or of the nearest one above it."""

@@ -1,6 +1,5 @@
 """A config, read and checked: everything known about it before Keras builds it."""
 
-import copy
 import importlib.metadata
 import os
 from collections.abc import Callable, Sequence
@@ -8,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_dlparts.config import read, schema, space
-from keras_dlparts.config.backends import backend_version, default_backend, use_backend
+from keras_dlparts.config.backends import backend_version, require_backend, use_backend
 from keras_dlparts.config.calls import Call, distributions, written
-from keras_dlparts.config.document import Document
+from keras_dlparts.config.document import Document, copied
 from keras_dlparts.config.overrides import override
 from keras_dlparts.config.parts import METRIC_WORDS, check_part
 from keras_dlparts.config.settings import read_settings
@@ -80,10 +79,16 @@ def load(
     return settled(*opened(config, sets), choose)
 
 
-def opened(config, sets=()):
-    """(document with its searched values, the path or the dict as it was given)."""
+def opened(config, sets=(), folder=None):
+    """(document with its searched values, the path or the dict as it was given).
+
+    Paths in the config are relative to `folder`: by default to that of the config's
+    file, and in a dict to the working directory.
+    """
     document = _document(config)
-    given = Path(config) if document.name else copy.deepcopy(document.values)
+    if folder is not None:
+        document.folder = folder
+    given = Path(config) if document.name else copied(document.values)
     for text in sets:
         override(document, text)
     document.check_values()
@@ -97,7 +102,7 @@ def settled(document, given, choose=space.default_of):
     settings = read_settings(document)
     if settings is not None and settings.backend:
         use_backend(document, settings.backend)
-    default_backend()
+    require_backend()
     experiment = Experiment(document, settings, given)
     _check_parts(experiment)
     if document.problems:

@@ -7,6 +7,7 @@ from keras_dlparts import registry, static
 from keras_dlparts.config import types
 from keras_dlparts.config.calls import Call, plain
 from keras_dlparts.config.errors import did_you_mean, shown
+from keras_dlparts.config.paths import whole_path
 from keras_dlparts.config.signature import (
     REQUIRED,
     arguments,
@@ -100,6 +101,8 @@ def _checked(document, value, taken, path, default=REQUIRED):
         taken: the `types.Type` that the argument takes.
         default: the argument's default, which is good whatever the type says.
     """
+    if taken.path and isinstance(value, str) and value not in taken.literals:
+        return whole_path(document, value, path)
     if type(plain(default)) is type(value) and plain(default) == value:
         return value
     if path in document.bad:  # a search that was refused: it has no value

@@ -20,17 +20,12 @@ replicas in each step; the accumulators are part of the optimizer's state.
 """
 
 import math
-import os
-from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_dlparts import backend, graphs
 from keras_dlparts.config.assemble import assemble
-from keras_dlparts.config.experiment import load
-from keras_dlparts.support.checks import check_count
 
 # Bytes a second in one direction, as the standards and makers name them.
 LINKS = {
@@ -145,36 +140,8 @@ def _held(variables):
     return sum(_size(variable) for variable in variables)
 
 
-def plan(
-    config: str | os.PathLike | dict, sets: Sequence[str] = (), replicas: int = 2
-) -> dict[str, Any]:
-    """What training a config on several replicas holds and moves.
-
-    Args:
-        config: path of a YAML, TOML or JSON file, or the dict itself.
-        sets: texts `path=value` that override it.
-        replicas: Integer, `>= 1`. Among how many each batch is shared.
-
-    Returns: a dict of plain values: `replicas`, `batch_size` (of the config, shared by
-        the replicas) and `batch_size_per_replica`, the largest share; `parameters` and
-        `trainable_parameters`; bytes on each replica as `weight_bytes`,
-        `gradient_bytes`, `optimizer_bytes`, `activation_bytes` and their sum
-        `replica_bytes`; `activations`, the largest ten as `[layer, bytes]`;
-        `wire_bytes_per_step` and `steps_per_update`; `seconds_per_step`, for each of
-        `planning.LINKS` the time the wire takes.
-
-    Example:
-
-    >>> found = plan({
-    ...     "data": {"use": "spirals", "samples": 40, "batch_size": 16},
-    ...     "model": [{"use": "Dense", "units": 3}],
-    ...     "loss": {"use": "SparseCategoricalCrossentropy", "from_logits": True},
-    ... }, replicas=4)
-    >>> found["parameters"], found["gradient_bytes"], found["wire_bytes_per_step"]
-    (9, 36, 54)
-    """
-    check_count("replicas", replicas)
-    experiment = load(config, sets)
+def planned(experiment, replicas):
+    """What `plan` gives, of an experiment."""
     made = assemble(experiment)
     model, optimizer = made.model, made.model.optimizer
     optimizer.build(model.trainable_variables)

@@ -29,7 +29,7 @@ def read(path):
     path = Path(path)
     formats = {".yaml": read_yaml, ".yml": read_yaml, ".toml": _toml, ".json": _json}
     form = formats.get(path.suffix.lower())
-    document = Document(None, name=str(path))
+    document = Document(None, name=str(path), folder=str(path.parent))
     if form is None:
         fail(document, "a config ends in .yaml, .yml, .toml or .json; see the README")
     text = _text(path, document)

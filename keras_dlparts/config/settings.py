@@ -1,6 +1,5 @@
 """The plain sections of a config, checked, and what is wrong with them in our words."""
 
-import copy
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pydantic
 
 from keras_dlparts import distribute
 from keras_dlparts.config import schema
+from keras_dlparts.config.document import copied
 from keras_dlparts.config.errors import did_you_mean, path_text, shown
 from keras_dlparts.config.overrides import reached
 from keras_dlparts.config.parts import text_hint
@@ -16,7 +16,7 @@ from keras_dlparts.config.parts import text_hint
 def read_settings(document):
     """The `schema.Config` of a document without spaces; None with problems noted."""
     try:
-        settings = schema.Config.model_validate(copy.deepcopy(document.values))
+        settings = schema.Config.model_validate(copied(document.values))
     except pydantic.ValidationError as error:
         for item in error.errors(include_url=False):
             _note(document, item)

@@ -14,7 +14,7 @@ Without a `default` plain training takes the first: min, the first value, false,
 the first branch.
 """
 
-from keras_dlparts.config.document import MAX_VALUES, Document
+from keras_dlparts.config.document import MAX_VALUES, Document, copied
 from keras_dlparts.config.errors import (
     ConfigError,
     Problem,
@@ -31,7 +31,8 @@ def settle(document, choose=default_of):
 
     Problems of the spaces are noted in the new document, with the user's paths.
     """
-    settled = Document(None, name=document.name, problems=list(document.problems))
+    settled = Document(None, document.name, folder=document.folder)
+    settled.problems = list(document.problems)
     settled.marks = {path: at for path, at in document.marks.items() if not path}
     walk = _Settle(document, settled, choose)
     # Key by key: at the top `search:` is a section, and no searched value.
@@ -73,7 +74,7 @@ class _Settle(Walk):
     def space(self, spec, at):
         chosen = self.choose(path_text(at.name), spec)
         if spec["search"] != "one_of":
-            return chosen
+            return copied(chosen)
         label = branch_labels(spec["of"])[chosen]
         return self.value(spec["of"][chosen], at.branch(chosen, label))
 

@@ -25,6 +25,7 @@ class Type:
     callable: bool = False  # a function, which a config names by a text
     least: float | None = None  # of a number
     above: float | None = None
+    path: bool = False  # whether a text is the path of a file or a folder
 
     def __or__(self, other):
         lengths = {each.length for each in (self, other) if each.items is not None}
@@ -39,6 +40,7 @@ class Type:
             callable=self.callable or other.callable,
             least=self.least if self.least is not None else other.least,
             above=self.above if self.above is not None else other.above,
+            path=self.path or other.path,
         )
 
     def names(self, plural=False):

@@ -23,9 +23,9 @@ _GOODBYE = 3.0
 _TICK = 0.1
 
 
-def lead(path, config, settings, oracle, address, table):
+def lead(path, request, settings, oracle, address, table):
     """Run a search with worker processes until it is over."""
-    mark = fingerprint(config)
+    mark = fingerprint(request.config)
     ids = [f"tuner{n}" for n in range(settings.workers)]
     with Server(oracle, address, mark) as server:
         if address != LOOPBACK:
@@ -39,7 +39,8 @@ def lead(path, config, settings, oracle, address, table):
         task = {
             "host": host,
             "port": server.port,
-            "config": config,
+            "config": request.config,
+            "relative_to": request.folder,
             "settings": settings.model_dump(),
             "folder": str(path),
             "once": settings.isolate,
@@ -141,13 +142,13 @@ def ending(code):
     return known.get(code) or processes.ending(code)
 
 
-def join(path, config, settings, address, say):
+def join(path, request, settings, address, say):
     """Lend workers of this machine to a chief on another, until it is done.
 
     Args:
         path: where the trials of these workers go; best the chief's own folder, where
             the machines share one.
-        config: the config with its space.
+        request: the `Request`, with the config and its space.
         settings: its `search:` section, resolved.
         address: `HOST:PORT` of the chief.
         say: called with each line of news.
@@ -161,7 +162,8 @@ def join(path, config, settings, address, say):
     task = {
         "host": host,
         "port": int(port),
-        "config": config,
+        "config": request.config,
+        "relative_to": request.folder,
         "settings": settings.model_dump(),
         "folder": str(path),
         "once": settings.isolate,

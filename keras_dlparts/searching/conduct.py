@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import keras
 import yaml
 
+from keras_dlparts import backend
 from keras_dlparts.searching import fork as forking
 from keras_dlparts.searching import kerastuner, tensorboard
 from keras_dlparts.searching.channel import LOOPBACK
@@ -21,7 +21,6 @@ from keras_dlparts.searching.oracles import make_oracle
 from keras_dlparts.searching.request import Request
 from keras_dlparts.searching.summary import sum_up
 from keras_dlparts.searching.table import LiveTable
-from keras_dlparts.searching.trial import Trials, work
 from keras_dlparts.searching.view import Search
 from keras_dlparts.support import progress
 from keras_dlparts.support.files import whole, write_text
@@ -76,7 +75,6 @@ def search(
         ConfigError: the config, its space or the folder cannot be used.
         SearchFailed: no worker could go on, or every trial failed.
     """
-    kerastuner.load()
     given = {
         "trials": trials,
         "algorithm": algorithm,
@@ -90,7 +88,8 @@ def search(
     for key, value in given.items():
         if value is not None:
             sets.append(f"search.{key}={yaml.safe_dump(value).splitlines()[0]}")
-    request = Request(config, sets)
+    request = Request(config, sets)  # chooses the backend, so before Keras
+    kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name
     source = None
     if fork:
@@ -137,18 +136,19 @@ def join_search(
         workers: how many.
         verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
     """
-    kerastuner.load()
     sets = [*sets, *([] if workers is None else [f"search.workers={workers}"])]
     request = Request(config, sets)
+    kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name
-    join(path, request.config, request.settings, address, progress.news(verbose))
+    join(path, request, request.settings, address, progress.news(verbose))
 
 
 def _begin(folder, request):
     folder.write(
         config=request.config,
+        relative_to=request.folder,
         settings=request.settings.model_dump(),
-        environment=run_folder.environment(keras.backend.backend()),
+        environment=run_folder.environment(backend.name()),
         state="running",
         message="",
         seconds=0.0,
@@ -168,6 +168,8 @@ def _write_copies(path, request):
 
 
 def _carry_out(path, folder, request, oracle, listen, verbose):
+    from keras_dlparts.searching.trial import Trials, work
+
     settings, started = request.settings, time.monotonic()
     before = Search(path).seconds
     many = settings.workers != 1 or settings.isolate or listen is not None
@@ -182,7 +184,7 @@ def _carry_out(path, folder, request, oracle, listen, verbose):
     try:
         with LiveTable(oracle, settings.workers, verbose) as table:
             if many:
-                lead(path, request.config, settings, oracle, listen or LOOPBACK, table)
+                lead(path, request, settings, oracle, listen or LOOPBACK, table)
             else:
                 trials = Trials(
                     path, *request.opened, request.spaces, settings, table.on_epoch

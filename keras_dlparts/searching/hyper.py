@@ -5,12 +5,11 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from keras_dlparts.config.assemble import assemble
+from keras_dlparts.config.backends import choose_backend
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.searching import kerastuner
 from keras_dlparts.searching.space import chooser, declare
-from keras_dlparts.training.session import Session
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -37,6 +36,7 @@ def hyperparameters(
     >>> hp.values
     {'model[0].units': 2}
     """
+    choose_backend(config, sets)
     document, _ = opened(config, sets)
     spaces = whole_space(document)
     document.raise_problems()
@@ -73,6 +73,7 @@ def hypermodel(
     >>> model.build(hp).output_shape
     (None, 5)
     """
+    choose_backend(config, sets)
     kerastuner.load()
     document, given = opened(config, sets)
     spaces = whole_space(document)
@@ -96,6 +97,8 @@ class _Methods:
 
     def build(self, hp):
         """The compiled model of these values; `hp` gains the whole space."""
+        from keras_dlparts.config.assemble import assemble
+
         declare(self.spaces, hp)
         return assemble(self._experiment(hp)).model
 
@@ -103,6 +106,8 @@ class _Methods:
         """Train; without data of your own, on the config's, with its settings."""
         if args or "x" in kwargs:
             return model.fit(*args, **kwargs)
+        from keras_dlparts.training.session import Session
+
         experiment = self._experiment(hp)
         settings = experiment.settings
         # The model was made on the devices that the tuner chose for it.

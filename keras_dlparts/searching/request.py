@@ -1,11 +1,10 @@
 """What a search is asked for: a config, opened, with its space and its settings."""
 
-import copy
+import os
 
-from keras_dlparts.config.branches import check_opened
+from keras_dlparts.config.document import copied
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
-from keras_dlparts.searching.objective import no_objective
 from keras_dlparts.searching.oracles import direction_of
 from keras_dlparts.searching.space import require
 
@@ -26,6 +25,7 @@ class Request:
         epochs: its `fit.epochs`.
         settings: its `search:` section, every default written out.
         config: the config as a dict, with its space and its name.
+        folder: what the paths in the config are relative to.
     """
 
     def __init__(self, config, sets):
@@ -36,7 +36,8 @@ class Request:
         self.name = experiment.settings.name
         self.epochs = experiment.settings.fit.epochs
         self.settings = _resolved(experiment.settings)
-        self.config = {**copy.deepcopy(document.values), "name": self.name}
+        self.config = {**copied(document.values), "name": self.name}
+        self.folder = os.path.abspath(document.folder)
         self._check_settings(document, experiment)
 
     def _check_settings(self, document, experiment):
@@ -73,6 +74,9 @@ class Request:
 
     def check(self):
         """Make every branch of the space once, and look for the objective."""
+        from keras_dlparts.config.branches import check_opened
+        from keras_dlparts.searching.objective import no_objective
+
         made, _ = check_opened(*self.opened)
         if made.callbacks:  # they may add columns; the first trial tells
             return

@@ -32,7 +32,7 @@ def _winner(search):
             return branch_labels(spec["of"]).index(values[name])
         return values[name]
 
-    experiment = settled(*opened(search.config), choose)
+    experiment = settled(*opened(search.config, folder=search.relative_to), choose)
     experiment.settings.fit.epochs = search.best.notes["asked"]
     if experiment.settings.best.monitor is None:
         experiment.settings.best.monitor = search.objective

@@ -73,6 +73,11 @@ class Search:
         return self._asked["environment"]
 
     @property
+    def relative_to(self) -> str | None:
+        """The folder that paths in the config are relative to."""
+        return self._asked.get("relative_to")
+
+    @property
     def seconds(self) -> float:
         """How long the search took, including what came before a resume."""
         return self._asked.get("seconds", 0.0)

@@ -31,7 +31,7 @@ def main():
     )
     from keras_dlparts.searching.trial import Trials, work
 
-    document, given = opened(asked["config"])
+    document, given = opened(asked["config"], folder=asked["relative_to"])
     mark = fingerprint(asked["config"])
     oracle = Client(asked["host"], asked["port"], asked["id"], mark)
     settings = Search(**asked["settings"])

@@ -1,14 +1,15 @@
-"""Look at a finished run: its metrics on a split, its report written again."""
+"""Look at a finished run: its metrics on a split, its report written again.
+
+What imports Keras is imported in the functions, after the run's config was loaded,
+which names the backend.
+"""
 
 import os
 from pathlib import Path
 
-from keras_dlparts import graphs, report
-from keras_dlparts.config.assemble import made_without_model
-from keras_dlparts.config.construct import construct
+from keras_dlparts import report
 from keras_dlparts.config.experiment import load
 from keras_dlparts.runs import Run
-from keras_dlparts.training.checkpoint import Checkpoints, restore_callbacks
 
 
 def evaluate(path: str | os.PathLike, split: str = "test") -> dict[str, float]:
@@ -22,6 +23,8 @@ def evaluate(path: str | os.PathLike, split: str = "test") -> dict[str, float]:
     """
     run = Run(path)
     experiment = load(run.config)
+    from keras_dlparts.config.assemble import made_without_model
+
     data, *_ = made_without_model(experiment)
     batches = getattr(data, split)
     if batches is None:
@@ -42,6 +45,9 @@ def write_report(path: str | os.PathLike) -> Path:
     """
     run = Run(path)
     experiment = load(run.config)
+    from keras_dlparts.config.construct import construct
+    from keras_dlparts.training.checkpoint import Checkpoints, restore_callbacks
+
     callbacks = construct(experiment.document, experiment.callbacks)
     experiment.document.raise_problems()
     saved = Checkpoints(run.path / "checkpoints").newest()
@@ -52,4 +58,6 @@ def write_report(path: str | os.PathLike) -> Path:
 
 def with_figures(model, callbacks):
     """Everything of a run that may offer `figures(run)`, wrapped layers included."""
+    from keras_dlparts import graphs
+
     return [*graphs.layers(model, itself=False), *callbacks]

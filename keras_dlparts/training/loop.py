@@ -1,22 +1,21 @@
-"""A config -> a run directory that can be repeated, resumed and looked at."""
+"""A config -> a run directory that can be repeated, resumed and looked at.
+
+What imports Keras is imported in the functions, after the config was loaded: it may
+name the backend, and Keras keeps the one that it is imported with.
+"""
 
 import contextlib
+import math
 import os
 from collections.abc import Sequence
 from typing import Literal
 
-import keras
-import numpy as np
-
-from keras_dlparts import graphs
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
 from keras_dlparts.runs import Run
 from keras_dlparts.support import progress
 from keras_dlparts.support.locks import Locked, lock
 from keras_dlparts.training import folder as run_folder
-from keras_dlparts.training import several
-from keras_dlparts.training.session import Session
 
 
 def train(
@@ -75,6 +74,9 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
 
     Returns: a `Run`.
     """
+    from keras_dlparts.training import several
+    from keras_dlparts.training.session import Session
+
     with Session(experiment, say, data) as session, contextlib.ExitStack() as held:
 
         def taken():
@@ -114,6 +116,8 @@ def _locked(path, say):
 
 def model_rows(model):
     """The model as a table, a row a layer."""
+    from keras_dlparts import graphs
+
     calls = {}
     for node in graphs.nodes(model) if graphs.has_graph(model) else []:
         calls.setdefault(id(node.operation), []).append(node)
@@ -127,9 +131,7 @@ def model_rows(model):
                 "class": type(layer).__name__,
                 "output_shape": str(first[0].shape) if len(first) == 1 else "",
                 "parameters": layer.count_params() if layer.built else 0,
-                "trainable": sum(
-                    int(np.prod(w.shape)) for w in layer.trainable_weights
-                ),
+                "trainable": sum(math.prod(w.shape) for w in layer.trainable_weights),
                 "from": [name for node in called for name in _sources(node)],
             }
         )
@@ -138,6 +140,8 @@ def model_rows(model):
 
 def _sources(node):
     """The names of the layers that feed a node, through operations in between."""
+    import keras
+
     for source in node.sources:
         if isinstance(source.operation, keras.Layer):
             yield source.operation.name
