@@ -5,12 +5,19 @@ python docs/generate.py --check    fail if any is not current
 """
 
 import ast
+import importlib.util
+import itertools
 import sys
 from pathlib import Path
 
 from keras_dlparts import registry, static
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+
+import formulas  # noqa: E402
+
+PACKAGE = Path(importlib.util.find_spec("keras_dlparts").origin).parent
 BEGIN, END = "<!-- parts: written by docs/generate.py -->", "<!-- /parts -->"
 
 
@@ -27,26 +34,55 @@ def page(part):
         f"| `{one.name}` | {_code(one.annotation, '')} | {_code(one.default)} |"
         for one in about.parameters
     ]
-    doc = "\n".join(_sections(about.doc))
+    summary, _, doc = about.doc.partition("\n")
     lines = [
         f"# {part.short_name}",
         "",
-        f"Kind: {part.kind}. In a config: `use: {part.short_name}`. "
-        f"In Python: `from {module} import {name}`.",
+        summary,
+        "",
+        "```python",
+        f"from {module} import {name}",
+        "```",
+        "",
+        f"In a config: `use: {part.short_name}`, among the {part.kind}.",
+        "",
+        "## What it computes",
         "",
         title,
         "",
-        "```text",
-        rest.strip("\n"),
-        "```",
+        *_method(rest),
+        "## How it is used",
         "",
-        doc.replace("\n\n\n", "\n\n"),
+        "\n".join(_sections(doc)).strip().replace("\n\n\n", "\n\n"),
+        "",
+        "## Arguments",
         "",
         "| argument | type | default |",
         "|---|---|---|",
         *rows,
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _method(text):
+    """What a module's docstring says below its title, as Markdown.
+
+    Indented blocks are formulas, shown as mathematics; tables and the like stay text.
+    """
+    for paragraph in text.strip("\n").split("\n\n"):
+        for indented, lines in itertools.groupby(
+            paragraph.splitlines(), key=lambda line: line.startswith("    ")
+        ):
+            block = "\n".join(lines)
+            yield _formula(block) if indented else formulas.prose(block)
+            yield ""
+
+
+def _formula(block):
+    try:
+        return f"```math\n{formulas.display(block)}\n```"
+    except formulas.NotMathematics:
+        return f"```text\n{block}\n```"
 
 
 def _code(source, missing="required"):
@@ -69,7 +105,12 @@ def _sections(doc):
         if line.endswith(":") and not line.startswith(" ") and _heads(lines, i):
             yield f"**{line.removesuffix(':')}**\n"
         elif not fenced and line.startswith("    ") and not line.startswith("     "):
-            yield f"- {line.strip()}"
+            name, colon, rest = line.strip().partition(":")
+            yield (
+                f"- `{name}`:{rest}"
+                if colon and name.isidentifier()
+                else f"- {line.strip()}"
+            )
         elif not fenced and line.startswith("     "):
             yield f"  {line.strip()}"
         else:
@@ -94,18 +135,27 @@ def table():
     return "\n".join(rows)
 
 
-def index():
-    """The documentation's list of parts, by the folders that they stand in."""
-    folders = {}
+def families():
+    """{folder of the package: its parts}, in the folders' order."""
+    found = {}
     for part in ours():
         about = static.describe(part.target)
-        home = Path(about.path).relative_to(ROOT / "keras_dlparts").parent
-        line = f"- [`{part.short_name}`](parts/{_file(part)}): {_first_line(about.doc)}"
-        folders.setdefault(home, []).append(line)
-    for home, lines in sorted(folders.items()):
-        source = ROOT / "keras_dlparts" / home / "__init__.py"
+        home = Path(about.path).relative_to(PACKAGE).parent.as_posix()
+        found.setdefault(home, []).append(part)
+    return dict(sorted(found.items()))
+
+
+def index():
+    """The documentation's list of parts, by the folders that they stand in."""
+    for home, parts in families().items():
+        source = PACKAGE / home / "__init__.py"
         doc = ast.get_docstring(ast.parse(source.read_text("utf-8")))
-        yield f"### {home.as_posix()}\n\n{_first_line(doc)}\n\n" + "\n".join(lines)
+        lines = [
+            f"- [`{part.short_name}`](parts/{_file(part)}): "
+            + _first_line(static.describe(part.target).doc)
+            for part in parts
+        ]
+        yield f"### {home}\n\n{_first_line(doc)}\n\n" + "\n".join(lines)
 
 
 def _first_line(doc):

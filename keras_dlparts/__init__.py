@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from keras_dlparts.support import keras_backend, lazy
 
+__version__ = "0.1.0"
+
 # Before any module of this package imports Keras, which would insist on TensorFlow.
 keras_backend.choose_installed()
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from keras_dlparts import training as training
     from keras_dlparts.analysis import monte_carlo as monte_carlo
     from keras_dlparts.analysis import project_noise as project_noise
+    from keras_dlparts.comparing import Comparison as Comparison
+    from keras_dlparts.comparing import Runs as Runs
     from keras_dlparts.config import build as build
     from keras_dlparts.config import plan as plan
     from keras_dlparts.config.errors import ConfigError as ConfigError
@@ -68,10 +72,12 @@ else:
             "testing": "testing",
             "training": "training",
             # Functions and classes.
+            "Comparison": "comparing",
             "ConfigError": "config.errors",
             "NonFiniteError": "training",
             "RegistryError": "registry",
             "Run": "runs",
+            "Runs": "comparing",
             "Search": "searching",
             "SearchFailed": "searching",
             "build": "config",

@@ -220,6 +220,11 @@ def names(kind: str) -> list[str]:
     return sorted(ours) + sorted(part.name for part in _keras(kind).values())
 
 
+def has_aliases(kind: str) -> bool:
+    """Whether parts of a kind answer to Keras' aliases, such as `adam`."""
+    return bool(_keras(kind))
+
+
 def find(kind: str, name: str) -> Part:
     """The one part that a qualified name, a bare name or an alias of Keras means.
 

@@ -13,8 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_dlparts.support.locks import owner_is_gone
+
 if TYPE_CHECKING:
     import keras
+
+    from keras_dlparts.comparing import Comparison
 
 # Columns of the history that say how the work went, not how good the model is.
 BOOKKEEPING = (
@@ -102,6 +106,10 @@ class Run:
             until the first epoch ends.
         layers: The model's layers, a dict each: `name`, `class`, `output_shape`,
             `parameters`, `trainable`, `from`. Empty if the model was never built.
+        evaluation: What `dlparts evaluate` measured, a dict for each split: `metrics`,
+            `epoch`, `evaluated`. Empty if nothing was evaluated.
+        state: As in `status`, or killed where the status says running and the process
+            that trained is gone.
         model: `best.keras`, or else `last.keras`, loaded at the first use.
 
     Example:
@@ -165,6 +173,23 @@ class Run:
         asked = self.config.get("best") or {}
         return best_row(self.history, asked.get("monitor"), asked.get("mode") or "auto")
 
+    def compare(self, *others: "Run | str | os.PathLike") -> "Comparison":
+        """This run beside others: what differs in their configs, and their curves.
+
+        Args:
+            *others: Runs, or their paths.
+
+        Returns: a `Comparison`; `write()` makes it a page, and a notebook shows it.
+        """
+        from keras_dlparts.comparing import Comparison
+
+        return Comparison([self, *others])
+
+    def _repr_html_(self):
+        from keras_dlparts.report import notebook
+
+        return notebook.of_run(self)
+
     @functools.cached_property
     def config(self) -> dict:
         from keras_dlparts.config.read import read
@@ -186,6 +211,22 @@ class Run:
                 "status.json", f"`state` is one of {_STATES}", status.get("state")
             )
         return status
+
+    @property
+    def state(self) -> str:
+        state = self.status["state"]
+        gone = state == "running" and owner_is_gone(self.path / "run.lock")
+        return "killed" if gone else state
+
+    @functools.cached_property
+    def evaluation(self) -> dict[str, dict]:
+        if not (self.path / "evaluation.json").exists():
+            return {}
+        found = self._json("evaluation.json", dict)
+        for split, row in found.items():
+            if not isinstance(row, dict) or not isinstance(row.get("metrics"), dict):
+                raise self._broken("evaluation.json", f"{split} has `metrics`", row)
+        return found
 
     @functools.cached_property
     def layers(self) -> list[dict]:

@@ -55,6 +55,19 @@ def test_every_function_here_has_a_test():
 # What would go wrong in silence.
 
 
+def test_a_direction_that_keras_cannot_tell_is_refused():
+    model = keras.Sequential([keras.Input((1,)), kl.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.evaluate(np.ones((2, 1)), np.ones((2, 1)), verbose=0)  # builds the metrics
+    for monitor in ("loss", "val_loss", "val_mae"):
+        callback = keras.callbacks.EarlyStopping(monitor, min_delta=1.0)
+        keras_private.decide_direction(callback, model)
+        assert (callback.monitor_op, callback.min_delta) == (None, 1.0)
+    callback = keras.callbacks.ReduceLROnPlateau("learning_rate")
+    with pytest.raises(ValueError, match="isn't able to automatically determine"):
+        keras_private.decide_direction(callback, model)
+
+
 def test_update_all_is_the_step_of_every_optimizer():
     optimizer, seen = Plain(0.5, clipvalue=1.5), []
     step = keras_private.update_all(optimizer)

@@ -116,7 +116,7 @@ def test_its_parts_are_listed(dlparts, tmp_path):
         ("acme.rings", "data"),
     ):
         assert rows[name]["kind"] == kind
-        assert rows[name]["distribution"] == "acme-parts 1.2"
+        assert rows[name]["distribution"] == "acme-parts 0.1.0"
     assert "dlparts.RandomDropout" in rows
     without = dlparts([], tmp_path, "list", "--json")
     assert {*rows} - {*names(without)} >= {"acme.GatedMLP", "acme.rings"}
@@ -129,7 +129,7 @@ def test_show_imports_neither_it_nor_a_backend(process, tmp_path):
     for told in (
         "y = (act(x W_g) * (x W_v)) W_o",
         "arXiv:2002.05202",
-        "acme-parts 1.2",
+        "acme-parts 0.1.0",
         "units       required",
         "activation  'silu'",
     ):
@@ -144,7 +144,7 @@ def test_training_leaves_a_run_that_says_who_provided_its_parts(trained):
         assert (trained / name).is_file()
     resolved = yaml.safe_load((trained / "resolved.yaml").read_text())
     assert resolved["model"][1]["use"] == "acme.GatedMLP"
-    assert resolved["versions"]["acme-parts"] == "1.2"
+    assert resolved["versions"]["acme-parts"] == "0.1.0"
     header, *rows = (trained / "history.csv").read_text().splitlines()
     assert "weight_norm" in header.split(",")
     assert len(rows) == 3
@@ -212,7 +212,7 @@ LOAD = "import sys, keras_dlparts; keras_dlparts.load_model(sys.argv[1])"
         ([], "needs 'acme>GatedMLP', which no installed plugin provides. Install the"),
         (
             ["acme", "claimant"],
-            "'acme.GatedMLP' is claimed by acme-parts 1.2 and claimant-parts 0.1",
+            "'acme.GatedMLP' is claimed by acme-parts 0.1.0 and claimant-parts 0.1",
         ),
     ],
 )
@@ -287,7 +287,7 @@ def test_a_name_that_two_distributions_claim(dlparts, tmp_path):
     plugins = ["acme", "claimant"]
     ours = r"claimant-parts 0\.1 and keras-dlparts \S+\. Uninstall one of them\."
     told = (
-        r"'acme\.GatedMLP' is claimed by acme-parts 1\.2 and claimant-parts 0\.1\. "
+        r"'acme\.GatedMLP' is claimed by acme-parts 0\.1\.0 and claimant-parts 0\.1\. "
         r"Uninstall one of them\.",
         rf"'dlparts\.RandomDropout' is claimed by {ours}",
     )

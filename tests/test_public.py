@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 
+import jedi
 import pytest
 
 import keras_dlparts
@@ -51,6 +52,55 @@ def test_dir_shows_what_is_public_and_nothing_else():
     assert dir(keras_dlparts) == keras_dlparts.__all__
     assert {"layers", "train", "fold"} <= {*dir(keras_dlparts)}
     assert not {"registry", "config", "lazy", "support"} & {*dir(keras_dlparts)}
+
+
+def public_packages():
+    """Those that a user reaches as `keras_dlparts.NAME`."""
+    named = {name: getattr(keras_dlparts, name) for name in keras_dlparts.__all__}
+    return {name: v for name, v in named.items() if hasattr(v, "__path__")}
+
+
+def test_a_public_package_shows_its_public_names_and_no_modules():
+    """As a notebook completes them: a module's file is nothing to choose."""
+    importlib.import_module("keras_dlparts.analysis.dropping")
+    packages = public_packages()
+    assert {*ROOMS, "backend", "distribute", "report", "testing"} <= packages.keys()
+    for name, package in packages.items():
+        offered = jedi.Interpreter("package.", [{"package": package}]).complete()
+        listed = {each.name for each in offered if each.name[0] != "_"}
+        assert listed == {*dir(package)}, name
+        if name != "backend":  # whose names `backend/public.py` lists
+            assert {*dir(package)} == {*package.__all__}, name
+        assert all(hasattr(package, each) for each in dir(package)), name
+    assert "dropping" not in dir(packages["analysis"])
+
+
+def test_an_editor_completes_names_and_shows_signatures_and_docstrings():
+    """From the source alone: `keras_dlparts` is not imported for it."""
+    typed = "import keras_dlparts\nkeras_dlparts."
+    offered = {each.name for each in jedi.Script(typed).complete()}
+    assert {*keras_dlparts.__all__} <= offered
+    (train,) = jedi.Script(typed + "train(").get_signatures()
+    taken = [*inspect.signature(keras_dlparts.train).parameters]
+    assert [parameter.name for parameter in train.params] == taken
+    assert inspect.getdoc(keras_dlparts.train) in train.docstring()
+    (run,) = jedi.Script(typed + "train('a')").infer()
+    assert run.name == "Run"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("room", ["layers", "optimizers", "callbacks", "models"])
+def test_an_editor_shows_the_docstring_of_a_part_where_it_is_called(room):
+    package = importlib.import_module(f"keras_dlparts.{room}")
+    for name in package.__all__:
+        typed = f"from keras_dlparts.{room} import {name}\n{name}("
+        (called, *_) = jedi.Script(typed).get_signatures()
+        part = getattr(package, name)
+        assert inspect.getdoc(part) in called.docstring(), name
+        function = part.__init__ if inspect.isclass(part) else part
+        taken = inspect.signature(function).parameters.values()
+        own = {p.name for p in taken if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        assert own - {"self"} <= {parameter.name for parameter in called.params}, name
 
 
 def test_an_unknown_name_is_an_attribute_error():

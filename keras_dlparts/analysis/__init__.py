@@ -27,3 +27,7 @@ __all__ = [
     "monte_carlo",
     "project_noise",
 ]
+
+
+def __dir__():
+    return __all__

@@ -13,6 +13,7 @@ trainers, and `searching/kerastuner.py`, for KerasTuner.
 
 import collections
 import contextlib
+import copy
 import importlib
 import warnings
 
@@ -333,6 +334,20 @@ def set_cardinality(data, count):
     """Say how many batches a distributed dataset has. Keras takes it for the number
     of steps of an epoch. TensorFlow 2.4."""
     data._cardinality = count
+
+
+# Callbacks.
+
+
+def decide_direction(callback, model):
+    """Raise the ValueError with which a callback's first epoch would end.
+
+    Keras' callbacks with a `monitor` find out then whether it is better high or low,
+    and refuse one of which they do not know. In 3.15; older ones were not looked at.
+    """
+    probe = copy.copy(callback)
+    probe.set_model(model)
+    probe._set_monitor_op()
 
 
 # Keras' own tests, which its wheel ships.

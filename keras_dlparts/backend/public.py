@@ -57,6 +57,7 @@ from keras_dlparts.backend.replication import (
     running_variable,
 )
 from keras_dlparts.backend.seeds import (
+    Seeded,
     SeedGenerator,
     draw,
     generators,
@@ -68,6 +69,7 @@ from keras_dlparts.backend.seeds import (
 __all__ = [
     "RunningSums",
     "SeedGenerator",
+    "Seeded",
     "accelerators",
     "assign",
     "before_step",

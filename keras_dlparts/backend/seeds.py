@@ -1,5 +1,6 @@
 """Random seeds that differ by replica, and draws that loops may make."""
 
+import contextlib
 import random
 from typing import Any, Literal
 
@@ -77,6 +78,74 @@ def own_draws(layer: keras.layers.Layer) -> keras.layers.Layer:
                 # The layer and whoever follows its state keep the same object.
                 generator.__class__ = SeedGenerator
     return layer
+
+
+class Seeded:
+    """A layer as a function of its input and a seed, whatever it drew before.
+
+    The same input and seed give the same output, in any process and thread. Nothing of
+    the layer changes, and it is computed on the CPU: for work on data that must repeat.
+
+    Args:
+        layer: A built layer. What it holds now is what it is computed with.
+
+    Example:
+
+    >>> noise = keras.layers.GaussianNoise(1.0)
+    >>> noise.build((None, 2))
+    >>> noisy, x = Seeded(noise), np.zeros((1, 2), "float32")
+    >>> bool((noisy(x, seed=3) == noisy(x, seed=3)).all())
+    True
+    """
+
+    def __init__(self, layer):
+        self.layer = layer
+        states = {
+            id(generator.state)
+            for each in keras_private.layers_in(layer)
+            for generator in keras_private.seed_generators(each)
+        }
+        # Values, so that a thread without a strategy's scope reads no variables of it.
+        self._trainable = [*map(ops.convert_to_numpy, layer.trainable_variables)]
+        self._others = [
+            (v.dtype, None if id(v) in states else ops.convert_to_numpy(v))
+            for v in layer.non_trainable_variables
+        ]
+        self._training = keras_private.takes_training(layer)
+
+    def __call__(self, inputs, seed, training=True):
+        """The outputs for arrays, or a dict of arrays, as numpy arrays.
+
+        Args:
+            inputs: What the layer takes.
+            seed: Integer, `>= 0`.
+            training: Boolean.
+        """
+        words = np.random.SeedSequence(seed).generate_state(len(self._others) + 1)
+        words = [int(word) >> 1 for word in words]  # what an int32 holds
+        with keras.device("cpu:0"), _torch_seeded(words[-1]):
+            inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
+            others = [
+                ops.convert_to_tensor([word, 0] if value is None else value, dtype)
+                for word, (dtype, value) in zip(words[:-1], self._others, strict=True)
+            ]
+            trainable = [*map(ops.convert_to_tensor, self._trainable)]
+            options = {"training": training} if self._training else {}
+            outputs, _ = self.layer.stateless_call(trainable, others, inputs, **options)
+            return keras.tree.map_structure(ops.convert_to_numpy, outputs)
+
+
+@contextlib.contextmanager
+def _torch_seeded(seed):
+    """PyTorch's own generator seeded, since Keras' Dropout draws from it there."""
+    if name() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        yield
 
 
 class _GivenSeed(keras.random.SeedGenerator):

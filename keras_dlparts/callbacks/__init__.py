@@ -15,3 +15,7 @@ __all__ = [
     "SmoothnessTrace",
     "SparsityLog",
 ]
+
+
+def __dir__():
+    return __all__

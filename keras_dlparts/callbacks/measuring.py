@@ -19,6 +19,8 @@ class Measuring(keras.callbacks.Callback):
         data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
     """
 
+    columns = ()  # what it adds to the logs of an epoch
+
     def __init__(self, every: int, data: tuple[Any, ...] | None = None):
         super().__init__()
         self.every = check_count("every", every)

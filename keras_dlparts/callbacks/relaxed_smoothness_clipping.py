@@ -133,6 +133,11 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
      'smoothness']
     """
 
+    columns = (
+        *SmoothnessTrace.columns,
+        *("clip_threshold", "clipped_fraction", "L0", "L1"),
+    )
+
     def __init__(
         self,
         every: int = 50,

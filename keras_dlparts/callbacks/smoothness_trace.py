@@ -101,6 +101,8 @@ class SmoothnessTrace(Measuring):
     8.0
     """
 
+    columns = ("gradient_norm", "smoothness")
+
     def __init__(
         self,
         every: int = 50,

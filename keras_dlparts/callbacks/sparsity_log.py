@@ -31,6 +31,8 @@ class SparsityLog(keras.callbacks.Callback):
     [1.0]
     """
 
+    columns = ("weights_left",)
+
     def on_epoch_end(self, epoch, logs=None):
         found = {
             id(layer): layer.counts()

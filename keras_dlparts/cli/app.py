@@ -1,12 +1,20 @@
 """The commands of `dlparts`, in the order in which the help lists them."""
 
+import sys
+from importlib import metadata
+from typing import Annotated
+
 import typer
 
+import keras_dlparts
 from keras_dlparts.cli.check import check
+from keras_dlparts.cli.compare import compare
 from keras_dlparts.cli.evaluate import evaluate
+from keras_dlparts.cli.init import init
 from keras_dlparts.cli.list_parts import list_parts
 from keras_dlparts.cli.plan import plan
 from keras_dlparts.cli.report import report
+from keras_dlparts.cli.runs import runs
 from keras_dlparts.cli.schema import schema
 from keras_dlparts.cli.search import search
 from keras_dlparts.cli.show import show
@@ -14,6 +22,7 @@ from keras_dlparts.cli.train import train
 from keras_dlparts.cli.verify import verify
 
 COMMANDS = {
+    "init": init,
     "list": list_parts,
     "show": show,
     "check": check,
@@ -21,6 +30,8 @@ COMMANDS = {
     "schema": schema,
     "train": train,
     "search": search,
+    "runs": runs,
+    "compare": compare,
     "evaluate": evaluate,
     "report": report,
     "verify": verify,
@@ -28,10 +39,43 @@ COMMANDS = {
 
 app = typer.Typer(
     name="dlparts",
-    help="Keras parts by name: list them, train configs of them, look at the runs.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def show_versions(wanted: bool):
+    """Print the versions and end, if they are asked for."""
+    if wanted:
+        print(f"dlparts {keras_dlparts.__version__}")
+        print(", ".join(_versions()))
+        raise typer.Exit
+
+
+def _versions():
+    """Of what else counts, where it is installed; nothing of it is imported."""
+    yield f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+    for name in ("keras", "tensorflow", "tensorflow-cpu", "jax", "torch"):
+        try:
+            yield f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the versions of dlparts and of what it runs on.",
+            callback=show_versions,
+            is_eager=True,
+        ),
+    ] = False,
+):
+    """Keras parts by name: list them, train configs of them, look at the runs."""
+
+
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -1,17 +1,71 @@
 """The arguments and options that several commands take."""
 
+import glob
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keras_dlparts import registry
+
+
+def part_names(incomplete: str) -> list[str]:
+    """What a shell completes a part's name to."""
+    names = [name for kind in registry.KINDS for name in registry.names(kind)]
+    return _beginning(incomplete, names)
+
+
+def registered_names(incomplete: str) -> list[str]:
+    """The same without Keras' own parts."""
+    return _beginning(incomplete, [part.name for part in registry.parts()])
+
+
+def _beginning(incomplete, names):
+    """The names that begin so without their vendors, else those that do with them."""
+    short = {name.partition(".")[2] for name in names}
+    found = [name for name in short if name.startswith(incomplete)]
+    return sorted(found or {name for name in names if name.startswith(incomplete)})
+
+
+def kinds(incomplete: str) -> list[str]:
+    return [kind for kind in registry.KINDS if kind.startswith(incomplete)]
+
+
+def run_folders(incomplete: str) -> list[str]:
+    """Runs whose paths begin so, or that are in a folder whose path does."""
+    start = glob.escape(incomplete)
+    found = sorted({*glob.glob(f"{start}*"), *glob.glob(f"{start}*/*")})
+    return [path for path in found if os.path.exists(f"{path}/status.json")]
+
+
 ConfigPath = Annotated[
     Path, typer.Argument(help="A config: YAML, TOML or JSON.", metavar="CONFIG")
 ]
 PartName = Annotated[
-    str, typer.Argument(help="A part's name, as in a config.", metavar="NAME")
+    str,
+    typer.Argument(
+        help="A part's name, as in a config.",
+        metavar="NAME",
+        autocompletion=part_names,
+    ),
 ]
-RunPath = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
+RegisteredName = Annotated[
+    str,
+    typer.Argument(
+        help="A registered part's name.",
+        metavar="NAME",
+        autocompletion=registered_names,
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Argument(help="One kind only.", metavar="KIND", autocompletion=kinds),
+]
+RunPath = Annotated[
+    Path,
+    typer.Argument(help="A run directory.", metavar="RUN", autocompletion=run_folders),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override one value.", metavar="path=value"),

@@ -1,21 +1,17 @@
 """`dlparts list`: the registered parts, found without importing them."""
 
 import json
-from typing import Annotated
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
 from keras_dlparts import registry, static
-from keras_dlparts.cli.arguments import AsJson
+from keras_dlparts.cli.arguments import AsJson, Kind
 from keras_dlparts.cli.console import err, out
 
 
 def list_parts(
-    kind: Annotated[
-        str | None, typer.Argument(help="One kind only.", metavar="KIND")
-    ] = None,
+    kind: Kind = None,
     as_json: AsJson = False,
 ):
     """The registered parts. Keras' own answer too, and are listed for one kind."""
@@ -51,9 +47,11 @@ def _print_kind(kind, parts):
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    table.add_column(style="dim")
     for part in parts:
-        table.add_row(part.name, escape(_summary(part)), part.distribution)
+        said = escape(_summary(part))
+        if part.vendor != "dlparts":
+            said += f" [dim]({escape(part.distribution)})[/]"
+        table.add_row(part.name, said)
     out.print(f"[bold]{kind}[/]")
     out.print(table, "", highlight=False)
 

@@ -5,12 +5,12 @@ import textwrap
 from rich.markup import escape
 
 from keras_dlparts import registry
-from keras_dlparts.cli.arguments import PartName
+from keras_dlparts.cli.arguments import RegisteredName
 from keras_dlparts.cli.console import out, stop
 from keras_dlparts.cli.starting import start_backend
 
 
-def verify(name: PartName):
+def verify(name: RegisteredName):
     """Run the contract suite on a part and print what holds and what does not."""
     parts = registry.find_any(name)
     start_backend()

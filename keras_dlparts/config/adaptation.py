@@ -42,22 +42,17 @@ def adapt(model, batches):
     waiting = [layer for layer in _adapting(model) if not _is_given(layer)]
     if not waiting:
         return
-    shuffled, batches.shuffle = batches.shuffle, False
-    try:
-        few = keras.tree.map_structure(lambda a: a[:2], next(_inputs(batches)))
-        while found := _first(model, waiting, few):
-            layer, calls = found
-            given = [
-                each
-                for x in _inputs(batches)
-                for each in _given(model, layer, calls, x)
-            ]
-            layer.adapt(
-                keras.tree.map_structure(lambda *parts: np.concatenate(parts), *given)
-            )
-            waiting.remove(layer)
-    finally:
-        batches.shuffle = shuffled
+    batches = batches.still()
+    few = keras.tree.map_structure(lambda a: a[:2], next(_inputs(batches)))
+    while found := _first(model, waiting, few):
+        layer, calls = found
+        given = [
+            each for x in _inputs(batches) for each in _given(model, layer, calls, x)
+        ]
+        layer.adapt(
+            keras.tree.map_structure(lambda *parts: np.concatenate(parts), *given)
+        )
+        waiting.remove(layer)
 
 
 def _inputs(batches):
@@ -75,6 +70,8 @@ def _adapting(layer):
 
 
 def _is_given(layer):
+    if getattr(layer, "data_init", None) is False:  # it adapts only if it is asked to
+        return True
     config = layer.get_config()
     return any(config.get(name) is not None for name in _GIVEN)
 

@@ -1,14 +1,20 @@
 """An experiment -> its data, its compiled model and its callbacks, checked together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
 from keras_dlparts.backend import keras_private
+from keras_dlparts.config import lengths
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
-from keras_dlparts.config.construct import construct, own_words
+from keras_dlparts.config.construct import construct, note
+from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.config.experiment import raise_with_others
 from keras_dlparts.config.graph import build_model
+from keras_dlparts.config.logits import logits_note
+from keras_dlparts.config.watching import check_monitors
+from keras_dlparts.support.messages import own_words
 
 
 @dataclass
@@ -18,16 +24,28 @@ class Assembled:
     data: object
     model: keras.Model
     callbacks: list
+    notes: list = field(default_factory=list)  # of what is not wrong, but unlikely
 
 
-def assemble(experiment, data=None):
+def assemble(experiment, data=None, steps=len):
     """Make everything a config names; a ConfigError tells all that does not fit.
 
-    `data` is the source that the config names, where it was made before.
+    Args:
+        experiment: A checked config.
+        data: The source that the config names, where it was made before.
+        steps: Gives the training steps of an epoch, of the training data.
     """
-    document, settings = experiment.document, experiment.settings
+    try:
+        return _assembled(experiment, data, steps)
+    except ConfigError:
+        raise_with_others(experiment, tried=[experiment.data, *experiment.callbacks])
+        raise
+
+
+def _assembled(experiment, data, steps):
+    document, settings, notes = experiment.document, experiment.settings, []
     keras.utils.set_random_seed(settings.seed)
-    data, callbacks, spec, batch = made_without_model(experiment, data)
+    data, callbacks, spec, batch = made_without_model(experiment, data, steps)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.dtype_policy)
     try:
@@ -42,26 +60,31 @@ def assemble(experiment, data=None):
             message = f"does not fit the data: {own_words(error)}"
             document.problem(("model",), message)
             document.raise_problems()
-        check_fit(experiment, model, batch)
-    return Assembled(data, model, callbacks)
+        prediction = check_fit(experiment, model, batch)
+        check_monitors(experiment, model, data, callbacks)
+        document.raise_problems()
+        unlikely = logits_note(model, prediction)
+        if unlikely:
+            notes.append(document.told(("loss",), f"note: {unlikely}"))
+    return Assembled(data, model, callbacks, notes)
 
 
-def made_without_model(experiment, data=None):
+def made_without_model(experiment, data=None, steps=len):
     """(data, callbacks, the inputs' spec, the first batch) of a config.
 
-    The data is read, and a ConfigError tells what is wrong with it. `data` is the
-    source that the config names, where it was made before.
+    The data is read, and a ConfigError tells what is wrong with it. The arguments are
+    those of `assemble`.
     """
     document = experiment.document
     if data is None:
         data = construct(document, experiment.data)
     callbacks = construct(document, experiment.callbacks)
-    document.raise_problems()
     spec = batch = None
     if data is not None:
         try:
             spec, batch = data.element_spec[0], data.train[0]
         except Exception as error:
-            document.problem(("data",), f"{experiment.data.part.name}: {error}")
-            document.raise_problems()
+            note(document, experiment.data, error)
+    document.raise_problems()
+    lengths.settle(experiment, None if data is None else lambda: steps(data.train))
     return data, callbacks, spec, batch

@@ -13,6 +13,7 @@ from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.searched import default_of
+from keras_dlparts.config.watching import try_callbacks
 from keras_dlparts.config.whole_space import assignment, whole_space
 
 
@@ -70,6 +71,7 @@ class _Made:
         name = repr(written(experiment.data))
         made = assemble(experiment, self.data if name == self.name else None)
         self.name, self.data = name, made.data
+        try_callbacks(experiment, made)
         return made
 
     def parts(self, experiment):

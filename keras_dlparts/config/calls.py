@@ -4,6 +4,7 @@ import importlib.metadata
 from dataclasses import dataclass, field
 
 from keras_dlparts import registry
+from keras_dlparts.config.lengths import Length
 from keras_dlparts.config.signature import REQUIRED, own_arguments
 
 
@@ -31,7 +32,7 @@ class Call:
 
 def written(value):
     """A value as a config says it: calls as `{use: ...}` with every default."""
-    if isinstance(value, Call):
+    if isinstance(value, Call | Length):
         return value.written()
     if isinstance(value, list):
         return [written(item) for item in value]
@@ -65,6 +66,6 @@ def _inner_calls(value):
     if isinstance(value, Call):
         return [value]
     items = value.values() if isinstance(value, dict) else value
-    if isinstance(items, str | int | float | None):
+    if isinstance(items, str | int | float | Length | None):
         return []
     return [call for item in items for call in _inner_calls(item)]

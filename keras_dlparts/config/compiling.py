@@ -1,9 +1,12 @@
 """A model compiled with a config's loss and metrics, and tried on a little data."""
 
+import warnings
+
 import keras
 
-from keras_dlparts.config.construct import construct, own_words, shapes_of
+from keras_dlparts.config.construct import construct, shapes_of
 from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.support.messages import own_words
 
 
 def compile_model(experiment, model):
@@ -25,7 +28,10 @@ def compile_model(experiment, model):
 
 
 def check_fit(experiment, model, batch):
-    """Try model, loss and metrics on two rows of a batch, so that errors come early."""
+    """Try model, loss and metrics on two rows of a batch, so that errors come early.
+
+    Returns: what the model gives for the rows.
+    """
     document = experiment.document
     x, y, weight = keras.utils.unpack_x_y_sample_weight(
         keras.tree.map_structure(lambda a: a[:2], batch)
@@ -42,7 +48,10 @@ def check_fit(experiment, model, batch):
                 document.problem(path, "the data has no targets for a loss to compare")
                 document.raise_problems()
             _check_labels(document, experiment, batch, prediction)
-            model.compute_loss(x, y, prediction, weight, training=False)
+            with warnings.catch_warnings():
+                # TensorFlow's words for what `logits.py` says on all backends.
+                warnings.filterwarnings("ignore", ".* received `from_logits=True`")
+                model.compute_loss(x, y, prediction, weight, training=False)
         path = ("metrics",)
         model.compute_metrics(x, y, prediction, weight)
         model.reset_metrics()
@@ -55,6 +64,7 @@ def check_fit(experiment, model, batch):
             shapes += "for two rows)"
         document.problem(path, f"does not fit the data{shapes}: {own_words(error)}")
     document.raise_problems()
+    return prediction
 
 
 def _check_labels(document, experiment, batch, prediction):

@@ -5,8 +5,10 @@ import re
 import keras
 
 from keras_dlparts.config.calls import Call
+from keras_dlparts.config.lengths import Length
 from keras_dlparts.config.parts import suggestion, text_hint
 from keras_dlparts.config.signature import types_of
+from keras_dlparts.support.messages import own_words
 
 
 def construct(document, value):
@@ -15,6 +17,8 @@ def construct(document, value):
         return [construct(document, item) for item in value]
     if isinstance(value, dict):
         return {key: construct(document, item) for key, item in value.items()}
+    if isinstance(value, Length):
+        return value.number()
     if not isinstance(value, Call):
         return value
     before = len(document.problems)
@@ -24,22 +28,18 @@ def construct(document, value):
     try:
         return value.target(**arguments)
     except Exception as error:
-        name = _blamed(value, error)
-        message = f"{value.part.name}: {own_words(error)}"
-        if name is None:
-            document.problem(value.path, message)
-        else:
-            document.problem((*value.path, name), message + _hint(value, name, message))
+        note(document, value, error)
     return None
 
 
-def own_words(error):
-    """An exception's own words, without Keras' and the backend's appendices."""
-    text = str(error).split("\n\nArguments received by")[0]
-    text = text.split("Exception encountered: ")[-1].strip()
-    text = re.sub(r"^Exception encountered when calling .*?\n+", "", text)
-    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\} | \[Op:\w+\]( name:)?", "", text)
-    return text.strip() or type(error).__name__
+def note(document, call, error):
+    """Note what a part has raised, at the argument that its message names."""
+    name = _blamed(call, error)
+    message = f"{call.part.name}: {own_words(error)}"
+    if name is None:
+        document.problem(call.path, message)
+    else:
+        document.problem((*call.path, name), message + _hint(call, name, message))
 
 
 def _blamed(call, error):

@@ -54,15 +54,18 @@ class Document:
 
     def problem(self, path, message, key=False):
         """Note what is wrong at a path (at its key, if `key`)."""
+        self.bad.add(tuple(path))
+        self.problems.append(self.told(path, message, key))
+
+    def told(self, path, message, key=False):
+        """A message with the place of its path, which is that of its key, if `key`."""
         path = tuple(path)
         shown, end = path, len(path)
         while end and path[:end] not in self.shown:
             end -= 1
         if end:
             shown = self.shown[path[:end]] + path[end:]
-        self.bad.add(path)
-        place = self.place(path, key)
-        self.problems.append(Problem(*place, path_text(shown), message))
+        return Problem(*self.place(path, key), path_text(shown), message)
 
     def is_clean(self, path):
         """Whether nothing is wrong at a path or below it."""

@@ -50,9 +50,13 @@ def shown(value):
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
+_SHORT = {"lr": "learning_rate", "wd": "weight_decay", "bs": "batch_size"}
+
+
 def did_you_mean(name, known):
     """The closest known names as a question, or what is accepted at all."""
     known = sorted(map(str, known))
+    name = _SHORT.get(name, name) if isinstance(name, str) else name
     close = difflib.get_close_matches(str(name), known, 1, 0.6)
     if close:
         return f"did you mean {close[0]!r}?"

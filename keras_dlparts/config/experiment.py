@@ -106,18 +106,30 @@ def settled(document, given, choose=space.default_of):
     experiment = Experiment(document, settings, given)
     _check_parts(experiment)
     if document.problems:
-        _construct_clean_parts(experiment)
-    document.raise_problems()
+        raise_with_others(experiment)
     return experiment
 
 
-def _construct_clean_parts(experiment):
-    """Note what the constructors of sound parts refuse, so that all is told at once."""
-    from keras_dlparts.config.construct import construct
+def raise_with_others(experiment, tried=()):
+    """Raise the problems of a config, with what its sound parts refuse: all at once.
 
+    They are constructed, and the data is read, but for those that were tried before.
+    """
+    from keras_dlparts.config.construct import construct
+    from keras_dlparts.support.messages import own_words
+
+    document = experiment.document
     for call in experiment.calls():
-        if experiment.document.is_clean(call.path):
-            construct(experiment.document, call)
+        was_tried = any(call is each for each in tried)
+        if was_tried or not document.is_clean(call.path):
+            continue
+        made = construct(document, call)
+        if call is experiment.data and made is not None:
+            try:
+                made.element_spec  # noqa: B018 - reads the data
+            except Exception as error:
+                document.problem(("data",), f"{call.part.name}: {own_words(error)}")
+    document.raise_problems()
 
 
 def _document(config):

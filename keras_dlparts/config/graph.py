@@ -3,9 +3,10 @@
 import keras
 
 from keras_dlparts.config.calls import Call
-from keras_dlparts.config.construct import construct, own_words, shapes_of
+from keras_dlparts.config.construct import construct, shapes_of
 from keras_dlparts.config.errors import did_you_mean, shown
 from keras_dlparts.config.signature import REQUIRED, arguments
+from keras_dlparts.support.messages import own_words
 
 
 def build_model(experiment, spec=None):

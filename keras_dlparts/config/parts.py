@@ -4,7 +4,7 @@ import difflib
 import re
 
 from keras_dlparts import registry, static
-from keras_dlparts.config import types
+from keras_dlparts.config import lengths, types
 from keras_dlparts.config.calls import Call, plain
 from keras_dlparts.config.errors import did_you_mean, shown
 from keras_dlparts.config.paths import whole_path
@@ -46,9 +46,11 @@ def check_part(document, value, kind, path, layer=False):
             taken = types_of(target)[name]
             if kind == "optimizers" and name == "learning_rate":
                 taken = types.of_rate(taken)
-            call.arguments[name] = _checked(
-                document, item, taken, (*path, name), known[name]
-            )
+            taken = lengths.or_length(taken, kind, name)
+            within = (*path, name)
+            call.arguments[name] = _checked(document, item, taken, within, known[name])
+            if lengths.counts_steps(kind, name) and document.is_clean(within):
+                call.arguments[name] = lengths.read_lengths(document, item, within)
         else:
             hint = did_you_mean(name, own_arguments(target))
             message = f"unknown argument of {part.name}; {hint}"
@@ -67,15 +69,36 @@ def _not_a_part(kind, value):
     if kind == "models":
         message = "a list of layers, or the name of a model, is expected"
     if isinstance(value, dict):
-        message += "; `use:` is missing"
-        nested = [name for name, inner in value.items() if isinstance(inner, dict)]
-        if len(value) == 1 and nested:  # Dense: {units: 3}
-            message += f". Is it {{use: {nested[0]}, ...}}?"
+        meant = _meant(kind, value)
+        message += "; `use:` is missing" + (f". Is it {meant}?" if meant else "")
     elif value is None:
         message += "; nothing is given"
     else:
         message += f". Received: {shown(value)}"
     return message
+
+
+# Keys with which other config languages name a part.
+_NAMING = ("type", "class", "class_name", "kind", "name", "layer", "_target_")
+
+
+def _meant(kind, value):
+    """A mapping without `use:` as it was probably meant; "" where nobody can tell."""
+    for key in _NAMING:  # {type: Dropout, rate: 0.5}
+        name = value.get(key)
+        if isinstance(name, str) and _has(kind, name):
+            return f"{{use: {name}{', ...' if len(value) > 1 else ''}}}"
+    if len(value) != 1:
+        return ""
+    ((name, inner),) = value.items()
+    if isinstance(inner, dict):  # Dense: {units: 3}
+        return f"{{use: {name}, ...}}"
+    if not _has(kind, name):
+        return ""
+    if inner is None:  # Flatten:
+        return name
+    first = next(iter(own_arguments(registry.find(kind, name).load())), "...")
+    return f"{{use: {name}, {first}: {shown(inner)}}}"  # Dense: 10
 
 
 def _explain(error, kind):
@@ -128,6 +151,8 @@ def _checked(document, value, taken, path, default=REQUIRED):
         fault = _explained(fault, value, taken)
         stop = "" if fault.endswith("?") else "."
         document.problem(path, f"{fault}{stop} Received: {shown(value)}")
+    elif type(value) is int and taken.wants_float(default):
+        return float(value)  # some classes refuse whole numbers
     return value
 
 
@@ -158,6 +183,9 @@ def _has(kind, name):
 def _explained(fault, value, taken):
     """What is wrong with an argument's value, and what was probably meant."""
     if isinstance(value, dict):
+        meant = next(filter(None, (_meant(kind, value) for kind in taken.kinds)), "")
+        if meant:
+            return f"{fault}; `use:` is missing. Is it {meant}?"
         return f"{fault}; a part is {{use: ...}}, a searched value {{search: ...}}"
     if not isinstance(value, str):
         return fault

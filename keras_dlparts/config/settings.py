@@ -65,6 +65,34 @@ _WORDS = {
 }
 
 
+# Arguments of parts that are often sought in a section, or at the top.
+_OF_PARTS = {
+    "batch_size": "data.batch_size",
+    "validation_split": "data.validation_split",
+    "shuffle": "data.shuffle",
+    "learning_rate": "optimizer.learning_rate",
+    "lr": "optimizer.learning_rate",
+    "weight_decay": "optimizer.weight_decay",
+    "layers": "model",
+    "dataset": "data",
+}
+
+
+def _elsewhere(path):
+    """Where a key belongs that is unknown where it stands; "" if it is nowhere."""
+    *above, key = path
+    top = schema.Config.model_fields
+    homes = ("fit", "compile", "best", "search")
+    known = {k: f"{n}.{k}" for n in homes for k in top[n].annotation.model_fields}
+    found = _OF_PARTS.get(key) or (key if above and key in top else known.get(key))
+    if not found:
+        return ""
+    section, _, inside = found.partition(".")
+    if not inside:
+        return f"it stands at the top, as `{section}:`"
+    return f"it stands in `{section}:`, as `{inside}:`"
+
+
 def _note(document, item):
     """A pydantic error in our words, at the config's path."""
     path = tuple(item["loc"])
@@ -75,7 +103,7 @@ def _note(document, item):
         section = schema.Config
         for step in path[:-1]:
             section = section.model_fields[step].annotation
-        hint = did_you_mean(path[-1], section.model_fields)
+        hint = _elsewhere(path) or did_you_mean(path[-1], section.model_fields)
         document.problem(path, f"unknown key {path[-1]!r}; {hint}", key=True)
         return
     if item["type"] == _MISSING:

@@ -79,6 +79,15 @@ class Type:
         fits = self.length in (None, len(value))
         return ANY if self.anything else self.items if fits else None
 
+    def wants_float(self, default):
+        """Whether a whole number stands for a float here, given the default.
+
+        Of Keras' arguments whose default is a whole number it is not known.
+        """
+        if "float" not in self.scalars or "int" in self.scalars or self.literals:
+            return False
+        return self.items is None or type(default) is float
+
     def fault(self, value):
         """Why a scalar is not taken; None where it is."""
         name = _SCALARS[type(value)]

@@ -5,6 +5,10 @@
 
 So an epoch can be repeated exactly, also in a new process after a kill. A batch
 is one indexing operation on each array; the last one of an epoch may be smaller.
+
+What is drawn for a batch, as an augmentation is, depends on the seed, the epoch and
+the number of the batch only. So a part of a batch, which is what a replica reads, is
+cut from the batch after it was changed as a whole.
 """
 
 import math
@@ -30,7 +34,8 @@ def map_arrays(function, arrays):
     return function(arrays)
 
 
-def _length(arrays):
+def length(arrays):
+    """How many samples an array, or each array of a dict, has."""
     return len(next(iter(arrays.values())) if isinstance(arrays, dict) else arrays)
 
 
@@ -55,6 +60,8 @@ class Batches(keras.utils.PyDataset):
         shuffle: Whether each epoch has an order of its own.
         seed: Integer, `>= 0`.
         rows: Integers, the samples to use of `x` and `y`; None for all.
+        change: What to do to each batch, a function `(x, y, epoch, index)` that
+            returns x and y, or None.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `PyDataset`.
 
     Attributes:
@@ -75,6 +82,7 @@ class Batches(keras.utils.PyDataset):
         shuffle: bool = False,
         seed: int = 0,
         rows: Any = None,
+        change: Any = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -83,9 +91,11 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
-        self.rows = np.arange(_length(x)) if rows is None else rows
+        self.rows = np.arange(length(x)) if rows is None else rows
+        self.change = change
         self.epoch = 0
         self._ordered = (None, self.rows)  # (the epoch it is for, the rows in order)
+        self._changed = (None, None)  # (epoch and number of a batch, that batch)
 
     def __len__(self):
         return math.ceil(len(self.rows) / self.batch_size)
@@ -93,26 +103,51 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(f"There are {len(self)} batches. Received: {index}")
-        return self._batch(self._order(), index)
+        return self._batch(*self._order(), index)
 
-    def _batch(self, rows, index):
+    def _batch(self, epoch, rows, index):
         start = index * self.batch_size
-        return self._samples(rows[start : start + self.batch_size])
+        rows = rows[start : start + self.batch_size]
+        if self.change is None:
+            return self._samples(rows)
+        # The replicas of one process read their parts of a batch one after the other.
+        which, batch = self._changed
+        if which != (epoch, index):
+            x, y = (*self._samples(rows), None)[:2]
+            x, y = self.change(x, x if self.y is self.x else y, epoch, index)
+            batch = (x,) if y is None else (x, y)
+            self._changed = ((epoch, index), batch)
+        return batch
 
     def samples(self, places: Any) -> tuple:
         """The samples at some places of the epoch's order, a slice or indices."""
-        return self._samples(self._order()[places])
+        epoch, rows = self._order()
+        if self.change is None:
+            return self._samples(rows[places])
+        places, size = np.arange(len(rows))[places], self.batch_size
+        ends = np.flatnonzero(np.diff(places // size)) + 1
+        parts = []
+        for within in np.split(places, ends):  # the places in one batch, of many
+            index = int(within[0]) // size if len(within) else 0
+            batch = self._batch(epoch, rows, index)
+            parts.append(
+                keras.tree.map_structure(lambda a, at=within % size: a[at], batch)
+            )
+        if len(parts) == 1:
+            return parts[0]
+        return keras.tree.map_structure(lambda *a: np.concatenate(a), *parts)
 
     def _order(self):
+        """(the epoch, its rows in order)."""
         if not self.shuffle:
-            return self.rows
+            return self.epoch, self.rows
         epoch, rows = self._ordered
         if epoch != self.epoch:
             epoch = self.epoch
             rows = self.rows[order(len(self.rows), self.seed, epoch)]
             # Both in one assignment, since the workers that read it may be threads.
             self._ordered = (epoch, rows)
-        return rows
+        return epoch, rows
 
     def _samples(self, rows):
         x = map_arrays(lambda array: _take(array, rows), self.x)
@@ -124,12 +159,17 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
     def arrays(self) -> tuple[Any, Any]:
-        """All samples as `(x, y)` in the order of the data, unshuffled.
+        """All samples as `(x, y)` in the order of the data, unshuffled, and with
+        nothing drawn.
 
         >>> Batches(np.arange(3), np.zeros(3), shuffle=True).arrays()
         (array([0, 1, 2]), array([0., 0., 0.]))
         """
         return (*self._samples(self.rows), None)[:2]
+
+    def still(self) -> "Batches":
+        """The same samples in the order of the data, with nothing drawn."""
+        return Batches(self.x, self.y, self.batch_size, rows=self.rows)
 
     def to_tf_data(self, drop_remainder: bool = False):
         """The same batches as a `tf.data.Dataset`, for a `tf.distribute` strategy.
@@ -156,8 +196,8 @@ class Batches(keras.utils.PyDataset):
         )
 
         def batches():
-            rows = self._order()  # once for the whole pass: `epoch` may change in it
-            return (self._batch(rows, i) for i in range(count))
+            order = self._order()  # once for the whole pass: `epoch` may change in it
+            return (self._batch(*order, i) for i in range(count))
 
         dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))

@@ -7,20 +7,24 @@ validation data, a share of the training data is cut off for it:
     validation = the first max(1, round(n v)) samples of a permutation of n that
                  depends on the seed only
 
-All of a source's randomness comes from `seed`: what is made, what is cut off, and
-the order of each epoch.
+All of a source's randomness comes from `seed`: what is made, what is cut off, what is
+drawn, and the order of each epoch. What is common to all sources happens in this order:
+
+    load -> binarize: once -> samples -> validation cut off -> batches of an epoch's
+    order -> transform -> binarize: anew
 """
 
 import abc
-import contextlib
 import functools
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
-from keras_dlparts.data.batches import Batches, map_arrays
+from keras_dlparts.data import changes, choosing
+from keras_dlparts.data.batches import Batches, length, map_arrays
+from keras_dlparts.data.splits import Spec, Splits, specs_of
 from keras_dlparts.support.checks import (
     check_count,
     check_flag,
@@ -28,25 +32,7 @@ from keras_dlparts.support.checks import (
     check_word,
 )
 
-
-class Splits(NamedTuple):
-    """What `load` returns: a pair `(x, y)` a split, or None.
-
-    `x` and `y` are arrays or dicts of arrays, with the samples along the first
-    axis; `y` may be None.
-    """
-
-    train: tuple[Any, Any]
-    validation: tuple[Any, Any] | None = None
-    test: tuple[Any, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Spec:
-    """Shape of one sample (without the batch axis) and name of its dtype."""
-
-    shape: tuple[int, ...]
-    dtype: str
+__all__ = ["Source", "Spec", "Splits"]
 
 
 class Source(abc.ABC):
@@ -61,12 +47,29 @@ class Source(abc.ABC):
         seed: Integer, `>= 0`.
         targets: None for the y of the data, or `"inputs"` for x in its place, as an
             autoencoder learns.
+        samples: Integer, `>= 1`. How many of the training samples to take, chosen at
+            random, as if there were no others; the share to validate on is cut off
+            them. More samples contain the fewer ones of the same seed. None for all.
+            Sources that make their data make so many.
+        balanced: Whether `samples` has as many of each class, or one more.
+        transform: What to do to the training samples, anew in each epoch: a layer
+            that has nothing to learn, or a list of them, as `RandomFlip` and
+            `RandomRotation`. They are called with `training=True` and draw by `seed`,
+            not by seeds of their own. Other splits are left as they are.
+        binarize: Draw each value x in [0, 1] as 1 with the chance x, else 0: `"once"`
+            when the data is loaded, or `"anew"` in each epoch, after `transform`;
+            what validates and tests is drawn once. None to leave it.
+        validation: `"test"` to validate on the test data, so that all training samples
+            train. The best epoch is then chosen on the test data, which flatters it.
 
     Attributes:
         train: `Batches`.
+        train_all: `Batches`, those that `samples` leaves out among them.
         validation: `Batches` or None.
         test: `Batches` or None.
         element_spec: `(x, y)` with a `Spec` for each array, None for a missing y.
+        class_names: The names of the classes 0, 1, ..., once the data was read; None
+            where there are none.
 
     Example:
 
@@ -81,6 +84,8 @@ class Source(abc.ABC):
     Spec(shape=(1,), dtype='float32')
     """
 
+    class_names: list[str] | None = None
+
     def __init__(
         self,
         batch_size: int = 32,
@@ -88,18 +93,38 @@ class Source(abc.ABC):
         validation_split: float = 0.1,
         seed: int = 0,
         targets: Literal["inputs"] | None = None,
+        samples: int | None = None,
+        balanced: bool = False,
+        transform: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
+        binarize: Literal["once", "anew"] | None = None,
+        validation: Literal["test"] | None = None,
     ):
         check_count("batch_size", batch_size, 1)
         check_flag("shuffle", shuffle)
         check_number("validation_split", validation_split, least=0, below=1)
         check_count("seed", seed, 0)
+        words = {"targets": ("inputs",), "binarize": ("once", "anew")}
+        given = {"targets": targets, "binarize": binarize, "validation": validation}
+        for name, value in given.items():
+            if value is not None:
+                check_word(name, value, words.get(name, ("test",)))
+        if samples is not None:
+            check_count("samples", samples, 1)
+        check_flag("balanced", balanced)
+        if balanced and samples is None:
+            raise ValueError(
+                "`balanced` says how `samples` of a larger data set are chosen. "
+                "Received: balanced=True without samples. Say how many"
+            )
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.validation_split = validation_split
-        if targets is not None:
-            check_word("targets", targets, ("inputs",))
         self.seed = seed
         self.targets = targets
+        # Not by their names, for a subclass may have attributes of these names itself.
+        self._samples, self._balanced = samples, balanced
+        self._transform = [] if transform is None else changes.listed(transform)
+        self._binarize, self._validation = binarize, validation
 
     @abc.abstractmethod
     def load(self) -> Splits:
@@ -110,6 +135,10 @@ class Source(abc.ABC):
         # Three numbers, since two, (seed, epoch), seed the order of the batches.
         return np.random.default_rng([self.seed, stream, 1])
 
+    def _draws(self, number):
+        """A generator for what all sources draw; `generator` gives none of these."""
+        return np.random.default_rng([self.seed, number, 1, 1])
+
     @functools.cached_property
     def _splits(self):
         splits = self.load()
@@ -119,10 +148,8 @@ class Source(abc.ABC):
                 f"{name}.load must return `Splits` with a `train`. Received: "
                 f"{type(splits).__name__}"
             )
-        if self.targets == "inputs":
-            splits = Splits(*(pair and (pair[0], pair[0]) for pair in splits))
         specs = {
-            split: _checked(f"{name}, {split}", pair)
+            split: specs_of(f"{name}, {split}", pair)
             for split, pair in splits._asdict().items()
             if pair is not None
         }
@@ -132,101 +159,122 @@ class Source(abc.ABC):
                     f"{name}: all splits must have the same shapes and dtypes. "
                     f"Received: train {specs['train']} and {split} {spec}"
                 )
-        return splits, specs["train"]
+        drawn = {"transform": self._transform, "binarize": self._binarize}
+        for word, wanted in drawn.items():
+            if wanted and isinstance(splits.train[0], dict):
+                raise ValueError(
+                    f"`{word}` needs data with one input. Received: {name} with "
+                    f"several, {', '.join(splits.train[0])}"
+                )
+        if self._binarize:
+            splits = self._binary(splits)
+        if self._validation == "test":
+            splits = _validated_by_test(splits)
+        if self.targets == "inputs":
+            splits = Splits(*(pair and (pair[0], pair[0]) for pair in splits))
+        return splits
+
+    def _binary(self, splits):
+        """The splits, those drawn that are not drawn anew in each epoch."""
+        kept = 1 if self._binarize == "anew" else 0
+        drawn = [
+            pair and (changes.binary(pair[0], self._draws(number)), pair[1])
+            for number, pair in enumerate(splits[kept:], kept)
+        ]
+        return Splits(*splits[:kept], *drawn)
 
     @functools.cached_property
-    def _cut(self):
-        """The rows of the training data that train, and those that validate."""
-        splits, _ = self._splits
-        x = splits.train[0]
-        n = len(next(iter(x.values())) if isinstance(x, dict) else x)
+    def _rows(self):
+        """Of the training data the rows to train on and to validate on.
+
+        None stands for all of them, or for no validation.
+        """
+        splits, pool = self._splits, None
+        total = count = length(splits.train[0])
+        if self._samples is not None:
+            generator = self._draws(3)
+            if self._balanced:
+                pool = choosing.balanced(splits.train[1], self._samples, generator)
+            else:
+                pool = choosing.at_random(total, self._samples, generator)
+            count = len(pool)
         if splits.validation is not None or not self.validation_split:
-            return None, None
-        held = max(1, round(n * self.validation_split))
-        if held >= n:
+            return pool if pool is None else np.sort(pool), None
+        held = max(1, round(count * self.validation_split))
+        if held >= count:
             raise ValueError(
                 f"`validation_split` must leave samples to train on. Received: "
-                f"validation_split={self.validation_split} of {n} samples. "
+                f"validation_split={self.validation_split} of {count} samples. "
                 "Lower it, or set it to 0"
             )
-        rows = self.generator(0).permutation(n)
-        return np.sort(rows[held:]), np.sort(rows[:held])
+        if self._balanced:
+            order = pool[::-1]  # its end is as balanced as its beginning
+        else:
+            order = self.generator(0).permutation(count)
+            order = order if pool is None else pool[order]
+        return np.sort(order[held:]), np.sort(order[:held])
 
-    def _batches(self, pair, rows=None, shuffle=False):
-        return Batches(*pair, self.batch_size, shuffle, self.seed, rows)
+    @functools.cached_property
+    def _layers(self):
+        if not self._transform:
+            return []
+        return changes.built(self._transform, self.seed, *_first(self._splits.train))
+
+    def _batches(self, pair, rows=None, training=False):
+        change, anew = None, self._binarize == "anew"
+        if training and (self._layers or anew):
+            change = changes.Change(self._layers, self.seed, anew)
+        shuffle = training and self.shuffle
+        return Batches(*pair, self.batch_size, shuffle, self.seed, rows, change)
 
     @functools.cached_property
     def train(self) -> Batches:
-        return self._batches(self._splits[0].train, self._cut[0], self.shuffle)
+        return self._batches(self._splits.train, self._rows[0], training=True)
+
+    @functools.cached_property
+    def train_all(self) -> Batches:
+        if self._samples is None:
+            return self.train
+        rows, held = np.arange(length(self._splits.train[0])), self._rows[1]
+        rows = rows if held is None else np.delete(rows, held)
+        return self._batches(self._splits.train, rows, training=True)
 
     @functools.cached_property
     def validation(self) -> Batches | None:
-        splits, (_, rows) = self._splits[0], self._cut
+        splits, (_, rows) = self._splits, self._rows
         if splits.validation is not None:
             return self._batches(splits.validation)
-        return None if rows is None else self._batches(splits.train, rows)
+        if rows is None:
+            return None
+        if self._binarize == "anew":
+            x, y = Batches(*splits.train, rows=rows).arrays()
+            drawn = changes.binary(x, self._draws(4))
+            same = splits.train[1] is splits.train[0]
+            return self._batches((drawn, drawn if same else y))
+        return self._batches(splits.train, rows)
 
     @functools.cached_property
     def test(self) -> Batches | None:
-        pair = self._splits[0].test
+        pair = self._splits.test
         return None if pair is None else self._batches(pair)
 
-    @property
+    @functools.cached_property
     def element_spec(self) -> tuple[Any, Any]:
-        return self._splits[1]
+        return specs_of(type(self).__name__, self._splits.train)
 
 
-# By numpy's letter for the kind of a dtype: what was received, and the mend.
-_TEXT = "text", "Encode it as numbers"
-_NOT_REAL = {
-    "O": ("objects", "Encode text as numbers; pad what differs in length"),
-    "U": _TEXT,
-    "S": _TEXT,
-    "c": ("complex numbers", "Give real and imaginary parts as features"),
-}
+def _first(pair):
+    """The first two samples of a pair `(x, y)`; a y that is x stays x."""
+    rows = slice(2)
+    x, y = (None if a is None else map_arrays(lambda b: b[rows], a) for a in pair)
+    return x, x if pair[1] is pair[0] else y
 
 
-def _check_dtype(where, label, dtype):
-    """Raise unless the dtype is one of real numbers, and one that Keras has."""
-    received, mend = _NOT_REAL.get(dtype.kind, (dtype.name, "Convert them"))
-    with contextlib.suppress(ValueError):
-        keras.backend.standardize_dtype(dtype.name)  # raises for one it does not have
-        if dtype.kind not in _NOT_REAL:
-            return
-    raise ValueError(
-        f"{where}: samples must be real numbers, of a dtype that Keras has, in arrays "
-        f"of one shape. Received: {received} in {label}. {mend}"
-    )
-
-
-def _checked(where, pair):
-    """The specs of a pair `(x, y)` after checking that its arrays fit together."""
-    x, y = pair
-    lengths = {}
-
-    def spec(label):
-        def of(array):
-            if not hasattr(array, "__len__") or isinstance(array, list | tuple):
-                raise TypeError(
-                    f"{where}: {label} must be an array or a dict of arrays. "
-                    f"Received: {type(array).__name__}"
-                )
-            lengths.setdefault(len(array), label)
-            if not len(array):
-                raise ValueError(
-                    f"{where}: a split must have at least one sample. Received: "
-                    f"an empty {label}"
-                )
-            first = np.asarray(array[np.arange(1)])
-            _check_dtype(where, label, first.dtype)
-            return Spec(first.shape[1:], first.dtype.name)
-
-        return of
-
-    specs = map_arrays(spec("x"), x), None if y is None else map_arrays(spec("y"), y)
-    if len(lengths) > 1:
+def _validated_by_test(splits):
+    if splits.validation is not None or splits.test is None:
+        has = "no test data" if splits.test is None else "validation data of its own"
         raise ValueError(
-            f"{where}: x and y must have the same number of samples. Received: "
-            + " and ".join(f"{n} in {label}" for n, label in lengths.items())
+            "`validation` can be 'test' where the source brings test data, and no "
+            f"validation data. Received: a source with {has}. Leave it out"
         )
-    return specs
+    return splits._replace(validation=splits.test)

@@ -110,3 +110,7 @@ def replicas(strategy: Any) -> int:
     """
     mesh = getattr(strategy, "device_mesh", None)  # keras.distribution's
     return strategy.num_replicas_in_sync if mesh is None else mesh.devices.size
+
+
+def __dir__():
+    return __all__

@@ -60,3 +60,7 @@ __all__ = [
     "WeightNormalization",
     "Whitening",
 ]
+
+
+def __dir__():
+    return __all__

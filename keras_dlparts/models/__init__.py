@@ -11,3 +11,7 @@ __all__ = [
     "PlainNet",
     "ResNet",
 ]
+
+
+def __dir__():
+    return __all__

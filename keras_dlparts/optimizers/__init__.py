@@ -23,3 +23,7 @@ __all__ = [
     "RelaxedSmoothness",
     "ZScore",
 ]
+
+
+def __dir__():
+    return __all__

@@ -22,10 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_dlparts.report import page
+from keras_dlparts.report.notebook import Figures as Figures
+from keras_dlparts.report.notebook import figures as figures
 from keras_dlparts.runs import Run
 from keras_dlparts.support.files import whole
 
-__all__ = ["write"]
+__all__ = ["Figures", "figures", "write"]
 
 
 def write(run: Run | str | os.PathLike, parts: Sequence = ()) -> Path:
@@ -56,3 +58,7 @@ def write(run: Run | str | os.PathLike, parts: Sequence = ()) -> Path:
     with whole(target) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return target
+
+
+def __dir__():
+    return __all__

@@ -28,11 +28,20 @@ def duration(seconds):
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def cell(value):
-    """A table cell; numbers stand right, in columns of digits."""
+MANY = 4  # columns; a table of more becomes a list of its rows on a narrow screen
+
+
+def cell(value, label=""):
+    """A table cell; numbers stand right, in columns of digits.
+
+    Args:
+        value: What is in it.
+        label: The column's name, where the table has many columns.
+    """
+    label = f' data-label="{text(label)}"' if label else ""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f'<td class="n">{number(value)}</td>'
-    return f"<td>{text('' if value is None else value)}</td>"
+        return f'<td class="n"{label}>{number(value)}</td>'
+    return f"<td{label}>{text('' if value is None else value)}</td>"
 
 
 def table(rows, caption):
@@ -49,18 +58,32 @@ def table(rows, caption):
         f'<th scope="col"{" class=n" if c in numeric else ""}>{text(c)}</th>'
         for c in columns
     )
+    many = len(columns) > MANY
     body = "".join(
-        "<tr>" + "".join(cell(row.get(c)) for c in columns) + "</tr>\n" for row in rows
+        "<tr>"
+        + "".join(cell(row.get(c), c if many else "") for c in columns)
+        + "</tr>\n"
+        for row in rows
     )
-    return framed_table(caption, head, body)
+    return framed_table(caption, head, body, many=many)
 
 
-def framed_table(caption, head, body, foot=""):
-    """A table that scrolls sideways on a narrow screen, by keyboard too."""
+def framed_table(caption, head, body, foot="", many=False):
+    """A table in a frame that scrolls, by keyboard too.
+
+    Args:
+        caption: What the table is of.
+        head: The cells of its head.
+        body: Its rows.
+        foot: The row at its foot.
+        many: Whether it has many columns: then it is a list of its rows on a narrow
+            screen, where each cell shows its `data-label`.
+    """
     foot = f"<tfoot>{foot}</tfoot>" if foot else ""
+    kind = ' class="many"' if many else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}">'
-        f"<table><caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<table{kind}><caption>{text(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody>{foot}</table></div>"
     )
 

@@ -1,10 +1,12 @@
 """The page: what a run left behind, as one string of HTML."""
 
+import importlib.util
 import itertools
 import statistics
 
-from keras_dlparts.report import curves, parts_figures
+from keras_dlparts.report import curves, model_graph, parts_figures
 from keras_dlparts.report.html import (
+    MANY,
     duration,
     figure,
     folded,
@@ -15,6 +17,7 @@ from keras_dlparts.report.html import (
     table,
     text,
 )
+from keras_dlparts.report.script import HASH, SCRIPT
 from keras_dlparts.report.style import CSS
 
 NO_PICTURES = (
@@ -40,17 +43,21 @@ _MOST_ROWS = 200
 
 def page(run, parts):
     """The whole page of a run."""
-    name = run.config.get("name") or run.path.name
     sections = [
-        _header(run, name),
-        section("Learning curves", _learning(run)),
+        head(run),
+        section("Learning curves", learning(run) + _figures(run)),
+        section("Evaluation", _evaluation(run)),
         section("Time and memory", _costs(run)),
         section("Model", _model(run)),
         *(parts_figures.section_of(run, part) for part in parts),
         section("Config", _config(run)),
         section("Environment", environment(run)),
     ]
-    return document(name, run.status["state"], "".join(sections))
+    return document(_name(run), run.status["state"], "".join(sections))
+
+
+def _name(run):
+    return run.config.get("name") or run.path.name
 
 
 def document(name, state, sections):
@@ -58,22 +65,24 @@ def document(name, state, sections):
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # Nothing is fetched and no script runs, whatever a name or a message holds.
+        # Nothing is fetched and no script but ours runs, whatever a name holds.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; img-src data:\">\n"
+        f"style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{HASH}'\">\n"
         f"<title>{text(name)} · {text(state)}</title>\n"
-        f"<style>{CSS}</style>\n</head>\n<body>\n{sections}</body>\n</html>\n"
+        f"<style>{CSS}</style>\n</head>\n<body>\n{sections}"
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
-def _header(run, name):
+def head(run):
+    """The head of a run's page: its name, how it stands, and what says most."""
     state, message = run.status["state"], run.status.get("message")
     started = str(run.environment.get("started", ""))[:19].replace("T", " ")
     backend = run.environment.get("backend", "")
     origin = " · ".join(filter(None, [run.path.name, started, backend]))
     if state == "running" and not message:
         message = "The training had not ended when this page was written."
-    return header(name, state, origin, message, _headline(run))
+    return header(_name(run), state, origin, message, _headline(run))
 
 
 def header(name, state, origin, message, tiles):
@@ -116,6 +125,8 @@ def _headline(run):
             note = f"best epoch {number(at_best)}" if best else ""
             last = curves.finite(history[column])[-1]
             yield f"Final {column}", number(last), note
+    for name, value in run.evaluation.get("test", {}).get("metrics", {}).items():
+        yield f"Test {name}", number(value), f"weights of {_evaluated(run, 'test')}"
     done, asked = status.get("epoch"), status.get("epochs")
     if done is not None:
         yield "Epochs", number(done), f"of {asked}" if asked else ""
@@ -137,7 +148,8 @@ def _breakable(label):
     return text(label).replace("_", "_<wbr>")
 
 
-def _learning(run):
+def learning(run):
+    """The curves of a run's losses and metrics."""
     history = run.history
     if not history.get("epoch"):
         return "<p>No epoch was finished, so there are no curves.</p>"
@@ -165,12 +177,17 @@ def _learning(run):
             series = [("", history["learning_rate"])]
             svg = curves.panel("learning rate", epochs, series, index=index)
             figures.append(figure("learning rate", "", svg))
-        pictures = f'{_LEGEND}<div class="panels">{"".join(figures)}</div>'
     except ImportError:
-        pictures = NO_PICTURES
-    return pictures + folded(
-        "The figures, epoch by epoch", _history(history), pictures == NO_PICTURES
-    )
+        return NO_PICTURES
+    return f'{_LEGEND}<div class="panels">{"".join(figures)}</div>'
+
+
+def _figures(run):
+    """The history as a table, unfolded where there are no pictures of it."""
+    if not run.history.get("epoch"):
+        return ""
+    opened = importlib.util.find_spec("matplotlib") is None
+    return folded("The figures, epoch by epoch", _history(run.history), opened)
 
 
 def _epochs(history):
@@ -185,6 +202,29 @@ def _history(history):
     caption = f"{count} epochs" + (f", every {every}th shown" if every > 1 else "")
     columns = {**history, "epoch": _epochs(history)}
     return table([{c: v[i] for c, v in columns.items()} for i in rows], caption)
+
+
+def _evaluation(run):
+    """What `dlparts evaluate` measured, a row for each split."""
+    rows = [
+        {"split": split, "weights": _evaluated(run, split), **found["metrics"]}
+        for split, found in run.evaluation.items()
+    ]
+    said = (
+        '<p class="quiet">Measured on the kept weights by <code>dlparts evaluate'
+        "</code>, when it was asked for. Choose among runs by the validation data: "
+        "what was chosen by the test data is no longer tested by it.</p>"
+    )
+    return said + table(rows, "Metrics of a split") if rows else ""
+
+
+def _evaluated(run, split):
+    """Whose weights were evaluated; the run may have gone on and kept others since."""
+    epoch, best = run.evaluation[split].get("epoch"), run.best()
+    if epoch is None:
+        return "an unknown epoch"
+    since = best is not None and best[1] + 1 != epoch
+    return f"epoch {epoch}" + (", not those kept now" if since else "")
 
 
 def _costs(run):
@@ -224,21 +264,33 @@ def _model(run):
     head += '<th scope="col" class="n">Trainable</th>' if frozen else ""
     head += '<th scope="col" class="n">Parameters</th>'
     body = []
+    many = 4 + branches + frozen > MANY
+
+    def cell(label, shown, more=""):
+        label = f' data-label="{label}"' if many else ""
+        return f"<td{label}{more}>{shown}</td>"
+
     for row, count, own in zip(rows, counts, trained, strict=True):
-        cells = f'<th scope="row">{text(row["name"])}</th><td>{text(row["class"])}</td>'
+        cells = f'<th scope="row">{text(row["name"])}</th>'
+        cells += cell("Class", text(row["class"]))
         if branches:
-            cells += f"<td>{text(', '.join(map(str, row.get('from') or [])))}</td>"
-        cells += f"<td>{text(_shape(row.get('output_shape')))}</td>"
+            cells += cell("From", text(", ".join(map(str, row.get("from") or []))))
+        cells += cell("Output shape", text(_shape(row.get("output_shape"))))
         if frozen:
-            cells += f'<td class="n">{number(own)}</td>'
+            cells += cell("Trainable", number(own), ' class="n"')
         share = f' style="--share:{100 * count / largest:.1f}%"' if count else ""
-        cells += f'<td class="n share"{share}>{number(count)}</td>'
+        cells += cell("Parameters", number(count), f' class="n share"{share}')
         body.append(f"<tr>{cells}</tr>\n")
     foot = f'<tr><th scope="row" colspan="{3 + branches}">Total</th>'
-    foot += f'<td class="n">{number(sum(trained))}</td>' if frozen else ""
-    foot += f'<td class="n">{number(total)}</td></tr>'
+    foot += cell("Trainable", number(sum(trained)), ' class="n"') if frozen else ""
+    foot += cell("Parameters", number(total), ' class="n"') + "</tr>"
     caption = "The layers, from the input on; the tint is a layer's share of parameters"
-    return framed_table(caption, head, "".join(body), foot)
+    listed = framed_table(caption, head, "".join(body), foot, many)
+    drawing = model_graph.draw(rows) if branches else ""
+    if not drawing:
+        return listed
+    drawn = f'<div class="graph" tabindex="0">{drawing}</div>'
+    return f'<div class="beside">{figure("graph", "", drawn)}{listed}</div>'
 
 
 def _trained(row):
@@ -269,10 +321,22 @@ def _config(run):
     return said
 
 
-def environment(run):
-    e = run.environment
+def _code(git):
+    """Where the code stood, in words."""
+    if not git:
+        return None
+    said = f"commit {git['commit'][:12]}"
+    said += f" on {git['branch']}" if git.get("branch") else ""
+    if not git.get("changed"):
+        return said + ", no uncommitted changes"
+    kept = f" (in {git['diff']})" if git.get("diff") else ""
+    return f"{said}, with uncommitted changes{kept}"
+
+
+def facts(e):
+    """What environment.json says, as {label: value}; None for what it lacks."""
     accelerators = e.get("accelerators")
-    known = {
+    return {
         "Started": e.get("started"),
         "Backend": e.get("backend"),
         "Python": e.get("python"),
@@ -281,10 +345,15 @@ def environment(run):
         "Memory": f"{e['memory_gb']:.4g} GB" if e.get("memory_gb") else None,
         "Accelerators": ", ".join(map(str, accelerators)) if accelerators else "none",
         "Command": e.get("command"),
+        "Code": _code(e.get("git") or {}),
     }
+
+
+def environment(run):
+    """The environment of a run or a search."""
     versions = [
         {"distribution": name, "version": str(version)}
-        for name, version in sorted((e.get("versions") or {}).items())
+        for name, version in sorted((run.environment.get("versions") or {}).items())
     ]
     shown = folded("Versions", table(versions, "Versions")) if versions else ""
-    return pairs(known.items()) + shown
+    return pairs(facts(run.environment).items()) + shown

@@ -36,6 +36,7 @@ def _page(search):
     sections = [
         _header(search),
         section("History", _history(search)),
+        section("Curves of all trials", _learning(search)),
         section("What mattered", _mattered(rows, said)),
         section("Where the good ones lie", _coordinates(search, rows)),
         section("The best, as changes to the defaults", _best(search)),
@@ -46,6 +47,11 @@ def _page(search):
     ]
     name = search.config.get("name") or search.path.name
     return page.document(name, search.state, "".join(sections))
+
+
+def summary(search):
+    """What a notebook shows: the head of the page, the curves, and the best trials."""
+    return _header(search) + _learning(search) + _trials(search, _BEST)
 
 
 def _header(search):
@@ -88,12 +94,23 @@ def _history(search):
     if not search.completed:
         return "<p>No trial was completed.</p>"
     try:
-        picture = pictures.history(search)
+        picture = pictures.both(pictures.history, search)
     except ImportError:
         return page.NO_PICTURES
     title = f"{search.objective} by trial"
     note = "a dot a trial, × a failed one; the line is the best so far"
     return figure(title, note, picture)
+
+
+def _learning(search):
+    if not any(trial.curve for trial in search.trials):
+        return ""
+    try:
+        picture = pictures.both(pictures.learning, search, index=10)
+    except ImportError:
+        return ""
+    note = "a line a trial; the best fifth in the second colour"
+    return figure(f"{search.objective} by epoch", note, picture)
 
 
 def _importance(search):
@@ -121,7 +138,9 @@ def _mattered(rows, said):
     if not rows:
         return words
     try:
-        return words + figure("importance", "", pictures.bars(rows, index=1))
+        return words + figure(
+            "importance", "", pictures.both(pictures.bars, rows, index=20)
+        )
     except ImportError:
         cells = "".join(
             f"<tr><td>{text(n)}</td><td class=n>{v:.3f}</td></tr>" for n, v, _ in rows
@@ -135,7 +154,7 @@ def _coordinates(search, rows):
         return ""
     ordered = [row[0] for row in rows] or [space.name for space in search.spaces]
     try:
-        picture = pictures.coordinates(search, ordered[: pictures.MOST_AXES], 2)
+        picture = pictures.both(pictures.coordinates, search, ordered, index=30)
     except ImportError:
         return ""
     note = "a line a trial; the best fifth in the second colour"
@@ -171,23 +190,22 @@ def _plain(value):
     return yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
 
 
-def _trials(search):
+def _trials(search, most=None):
+    """The table of the trials, or of the best ones, for a notebook, without links."""
     if not search.trials:
         return "<p>No trial was begun.</p>"
     spaces = [space.name for space in search.spaces]
     shared = [n for n in spaces if any(n in t.values for t in search.trials)]
-    head = "".join(
-        f'<th scope="col">{text(name)}</th>'
-        for name in ("trial", "state", search.objective, "epochs", "time", *shared)
-    )
+    labels = ("trial", "state", search.objective, "epochs", "time", *shared)
+    head = "".join(f'<th scope="col">{text(name)}</th>' for name in labels)
     body = []
     ranked = search.ranked()
     others = [trial for trial in search.trials if trial.status != "COMPLETED"]
     states = {"COMPLETED": "done", "FAILED": "failed", "RUNNING": "not finished"}
-    for trial in [*ranked, *others]:
+    for trial in [*ranked, *others][:most]:
         notes = trial.notes
         link = text(trial.trial_id)
-        if (trial.path / "report.html").exists():
+        if most is None and (trial.path / "report.html").exists():
             link = f'<a href="{text(trial.path.name)}/report.html">{link}</a>'
         epochs = f"{notes['epochs']} of {notes['asked']}" if "epochs" in notes else ""
         seconds = duration(notes["seconds"]) if "seconds" in notes else ""
@@ -198,9 +216,13 @@ def _trials(search):
         cells += [
             text(_cell(trial.values[n])) if n in trial.values else "" for n in shared
         ]
-        body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>\n")
+        row = "".join(
+            f'<td data-label="{text(label)}">{cell}</td>'
+            for label, cell in zip(labels, cells, strict=True)
+        )
+        body.append(f"<tr>{row}</tr>\n")
     caption = "The best first; an empty cell is a value that did not count"
-    return framed_table(caption, head, "".join(body))
+    return framed_table(caption, head, "".join(body), many=True)
 
 
 def _cell(value):

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import socket
 import time
 
@@ -50,6 +51,34 @@ def lock(path, say):
     finally:
         path.unlink(missing_ok=True)  # while the lock is held: it is this one's
         file.close()  # which ends the lock
+
+
+def owner_is_gone(path):
+    """Whether the process that a lock's file names has ended, as far as can be seen.
+
+    The file is read only: trying the lock would keep it from a process that starts.
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "run.lock")
+    >>> with lock(path, print):
+    ...     owner_is_gone(path)
+    False
+    >>> owner_is_gone(path)
+    True
+    """
+    try:
+        owner = re.match(r"process (\d+) on (\S+) since", path.read_text("utf-8"))
+    except FileNotFoundError:
+        return True  # its owner removed it
+    if owner is None or owner[2] != socket.gethostname():
+        return False  # another machine's process cannot be seen from here
+    try:
+        os.kill(int(owner[1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it is there, and another user's
+        return False
+    return False
 
 
 def _opened(path, say):

@@ -6,3 +6,7 @@ from keras_dlparts.surgery.population import recalibrate
 from keras_dlparts.surgery.stripping import strip
 
 __all__ = ["compact", "fold", "recalibrate", "strip"]
+
+
+def __dir__():
+    return __all__

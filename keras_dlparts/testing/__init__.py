@@ -212,3 +212,7 @@ def _explain(error):
     if isinstance(error, ContractError):
         return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def __dir__():
+    return __all__

@@ -13,6 +13,7 @@ import yaml
 
 from keras_dlparts import backend
 from keras_dlparts.support.files import write_json, write_text
+from keras_dlparts.training import code_state
 
 _PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
 _PACKAGES += ("jax", "torch")
@@ -36,15 +37,23 @@ def create(out, experiment, resolved):
         text, suffix = given.read_text(encoding="utf-8-sig"), given.suffix
     else:
         text, suffix = json.dumps(given, indent=1) + "\n", ".json"
-    fill(folder, text, suffix, resolved)
+    fill(folder, text, suffix, resolved, given)
     return folder
 
 
-def fill(folder, text, suffix, resolved):
-    """Write the configs and the environment into a run's folder."""
+def fill(folder, text, suffix, resolved, given=None):
+    """Write the configs and the environment into a run's folder.
+
+    The state of the code is that of the repository that holds `given`, the config's
+    file, or else the working directory.
+    """
+    beside = [given.parent] if isinstance(given, Path) else []
+    facts = environment(resolved["backend"])
+    if git := code_state.note(folder, *beside, Path.cwd()):
+        facts["git"] = git
     write_text(folder / f"config{suffix}", text)
     write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
-    write_json(folder / "environment.json", environment(resolved["backend"]))
+    write_json(folder / "environment.json", facts)
 
 
 def environment(running):

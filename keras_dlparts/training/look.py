@@ -28,8 +28,12 @@ def evaluate(path: str | os.PathLike, split: str = "test") -> dict[str, float]:
     data, *_ = made_without_model(experiment)
     batches = getattr(data, split)
     if batches is None:
+        splits = ("train", "validation", "test")
+        there = [name for name in splits if getattr(data, name) is not None]
         raise ValueError(
-            f"The data source {experiment.data.part.name} has no split {split!r}."
+            f"The data source {experiment.data.part.name} has no split {split!r}. "
+            f"Received: split={split!r}. The splits of this data are: "
+            f"{', '.join(there)}"
         )
     batches.shuffle = False
     return run.model.evaluate(batches, verbose=0, return_dict=True)

@@ -18,12 +18,13 @@ import keras
 
 from keras_dlparts import backend, report
 from keras_dlparts.config.assemble import Assembled, assemble, made_without_model
-from keras_dlparts.config.construct import own_words
 from keras_dlparts.config.errors import ConfigError, Problem
+from keras_dlparts.config.watching import blame, hand_over
 from keras_dlparts.data.batches import JoinedBatches
 from keras_dlparts.distribute import shares
 from keras_dlparts.runs import Run
 from keras_dlparts.support.files import DiskFull, sweep
+from keras_dlparts.support.messages import own_words
 from keras_dlparts.training import chunks, pretraining, resuming, same_data
 from keras_dlparts.training.checkpoint import Checkpoints, restore, restore_generators
 from keras_dlparts.training.feed import Feed, Waiting
@@ -85,12 +86,18 @@ class Session:
         self.sharing = sharing = Sharing(experiment, self.say)
         with sharing.scope():
             if self._model is None:
-                self.made = assemble(experiment, self._data)
+                self.made = assemble(experiment, self._data, sharing.steps)
             else:
-                data, callbacks, *_ = made_without_model(experiment, self._data)
+                data, callbacks, *_ = made_without_model(
+                    experiment, self._data, sharing.steps
+                )
                 self.made = Assembled(data, self._model, callbacks)
             pretraining.check(experiment, self.made)
             sharing.prepare(self.made)
+        for note in self.made.notes:
+            self.say(str(note))
+        # They may change the optimizer, whose variables a checkpoint holds.
+        hand_over(experiment.document, self.made, sharing.scope)
         return self.made
 
     def restore(self, path=None):
@@ -102,12 +109,6 @@ class Session:
         settings, made, say = self.settings, self.made, self.say
         if path is not None:
             self._open(path)
-        for callback in made.callbacks:
-            # It may change the optimizer, whose variables a checkpoint holds.
-            with self.sharing.scope():
-                callback.set_model(made.model)
-            if callable(getattr(callback, "set_data", None)):  # no data in Keras' API
-                callback.set_data(made.data.train)
         with self.sharing.scope():
             made.model.optimizer.build(made.model.trainable_variables)
         if self.saved is None:
@@ -213,6 +214,9 @@ class Session:
         }
         try:
             return model.fit(items, **given | more)
+        except Exception as error:
+            blame(self.experiment.document, self.made.callbacks, error)
+            raise
         finally:
             progress.close()
 

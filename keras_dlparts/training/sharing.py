@@ -4,9 +4,9 @@ import contextlib
 
 from keras_dlparts import backend, distribute, graphs
 from keras_dlparts.backend import keras_private
-from keras_dlparts.config.construct import own_words
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.distribute import shares
+from keras_dlparts.support.messages import own_words
 
 
 class Sharing:
@@ -71,6 +71,17 @@ class Sharing:
                 message = "a schedule cannot be scaled; write the rates that are meant"
                 self.refuse(message, ("distribute", "scale_learning_rate"))
 
+    def steps(self, batches):
+        """How many training steps an epoch of batches has."""
+        if self.replicas == 1 or type(batches) is not Batches:
+            return len(batches)
+        count, size = len(batches.rows), batches.batch_size
+        return -(-(count - self._left(count % size)) // size)
+
+    def _left(self, last):
+        """How many samples of a last batch of this size an epoch leaves out."""
+        return last if self.use == "tpu" else last % self.replicas
+
     def _check_data(self, batches):
         if type(batches) is not Batches:
             name = type(batches).__name__
@@ -82,7 +93,7 @@ class Sharing:
         except ValueError as error:
             self.refuse(own_words(error), ("data",))
         last = count % size
-        left = last if self.use == "tpu" else last % self.replicas
+        left = self._left(last)
         if not left:
             return
         message = f"{self.replicas} replicas cannot share an epoch's last batch of "

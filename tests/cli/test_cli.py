@@ -7,34 +7,14 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from keras_dlparts import cli, registry, testing
-from keras_dlparts.cli import console, verify
+from keras_dlparts import registry, testing
+from keras_dlparts.cli import verify
 
 COMMAND = [sys.executable, "-m", "keras_dlparts"]
-
-
-@pytest.fixture
-def dlparts(capfd, monkeypatch):
-    """Call the command: returns its exit code, standard output and error."""
-
-    def call(*arguments, width=80):
-        monkeypatch.setattr(sys, "argv", ["dlparts", *map(str, arguments)])
-        monkeypatch.setattr(console.out, "width", width)
-        monkeypatch.setattr(console.err, "width", width)
-        capfd.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +236,19 @@ def test_evaluate(dlparts, run):
     )
     _, out, _ = dlparts("evaluate", made(run), "--json", "--split", "validation")
     assert json.loads(out).keys() == {"accuracy", "loss"}
+    page = Path(made(run), "report.html").read_text("utf-8")
+    for wanted in ("Test accuracy", ">Evaluation</h2>", "weights of epoch 1"):
+        assert wanted in page
+
+
+def test_evaluate_where_the_run_cannot_be_written_to(dlparts, run, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr("keras_dlparts.training.evaluation.write_json", refuse)
+    code, out, err = dlparts("evaluate", made(run))
+    assert (code, "accuracy" in out) == (0, True)
+    assert "not noted in the run: read-only file system" in err
 
 
 def test_evaluate_of_a_split_that_the_data_lacks(dlparts, run, tmp_path):
@@ -367,7 +360,14 @@ def test_a_backend_that_does_not_start_is_told():
     assert "Traceback" not in done.stderr
 
 
-QUICK = ["--help", "list", "list layers", "show RandomDropout", "show Dense"]
+QUICK = [
+    "--help",
+    "--version",
+    "list",
+    "list layers",
+    "show RandomDropout",
+    "show Dense",
+]
 
 
 @pytest.mark.parametrize("arguments", QUICK)

@@ -284,9 +284,9 @@ def test_constructors_are_asked_though_something_else_is_wrong(assert_told):
     assert_told(TOLD | {"8:1  sed": "unknown key"}, OUT_OF_RANGE + "sed: 3\n")
 
 
-def test_constructors_of_data_and_model_are_asked_in_turn(assert_told):
-    (data, *layers) = TOLD.items()
-    assert_told(dict([data]), OUT_OF_RANGE)
+def test_constructors_of_data_and_model_are_asked_at_once(assert_told):
+    (_, *layers) = TOLD.items()
+    assert_told(TOLD, OUT_OF_RANGE)
     good = OUT_OF_RANGE.replace("split: 1}", "split: 0}")
     assert_told(dict(layers), good)
 

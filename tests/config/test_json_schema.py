@@ -37,7 +37,7 @@ def test_examples_and_what_they_resolve_to(validator, path):
         "model: [{use: Dense, units: 3, name: a, from: [b], trainable: false}]",
         "model: [{use: dense, units: 3}, {use: LSTM, units: 2, unroll: true}]",
         "model: [{repeat: 2, of: [{repeat: {search: int, min: 1, max: 2}, of: []}]}]",
-        "model: {search: one_of, of: [a, b]}",
+        "model: {search: one_of, of: [MLP, [Flatten], {use: ResNet, depth: 8}]}",
         "model: [{search: one_of, of: [Flatten, {use: Dropout, rate: 0.1}]}]",
         "model: [Flatten]\nloss: MSE\noptimizer: {use: sgd, momentum: 0.5}",
         "model: [Flatten]\noptimizer: {search: one_of, of: [sgd, adam]}",
@@ -84,6 +84,15 @@ def test_good(validator, tmp_path, text):
         ("model: [Flatten]\nfit: {epochs: {search: integer}}", "fit.epochs"),
         ("model: [Flatten]\ndata: {use: digits, batchsize: 3}", "data"),
         ("model: [Flatten]\ndata: {use: npz}", "data"),
+        ("model: [Dense]", "model"),
+        ("model: {search: one_of, of: [a, b]}", "model"),
+        ("model: [Flatten]\ndata: {use: digits, batch_size: many}", "data"),
+        ("model: [Flatten]\noptimizer: {use: sgd, momentun: 1}", "optimizer"),
+        ("model: [Flatten]\nfit: {epochs: {search: int, min: 1}}", "fit.epochs"),
+        (
+            "model: [Flatten]\nfit: {epochs: {search: bool, min: 1, max: 2}}",
+            "fit.epochs",
+        ),
     ],
 )
 def test_bad(validator, tmp_path, text, path):

@@ -1,20 +1,23 @@
 """The report of real runs, as text and in a real browser."""
 
+import base64
+import hashlib
+import itertools
 import json
 import math
 import re
 import shutil
-import subprocess
 import sys
 from html.parser import HTMLParser
 
 import keras
 import numpy as np
 import pytest
+from helpers.browser import browse, on_a_phone
 from matplotlib.figure import Figure
 
 from keras_dlparts import report
-from keras_dlparts.report import curves, html
+from keras_dlparts.report import curves, html, model_graph
 from keras_dlparts.runs import Run
 
 ENVIRONMENT = {
@@ -169,12 +172,53 @@ def test_model_table(page, trained):
 
 def test_nothing_is_fetched(page):
     for tag, attributes in page.tags:
-        assert tag not in ("script", "link", "iframe", "object")
+        assert tag not in ("link", "iframe", "object")
         for name, value in attributes.items():
             if name in ("src", "href", "xlink:href"):
                 assert value.startswith(("data:", "#"))
     assert "@import" not in page.source
     assert not re.search(r"url\((?!#)", page.source)
+
+
+def test_one_script_runs_and_the_page_names_it_by_its_hash(page):
+    """A browser hashes the text of a script; any other text does not run."""
+    (script,) = re.findall(r"<script>(.*?)</script>", page.source, re.DOTALL)
+    (policy,) = (a["content"] for a in page.all("meta") if "http-equiv" in a)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'")
+    assert policy.endswith(f"script-src 'sha256-{digest}'")
+    assert not any(name.startswith("on") for _, a in page.tags for name in a)
+
+
+def test_a_picture_carries_what_is_under_the_pointer(page, trained):
+    curve = json.loads(page.all("svg")[-5]["data-curve"])
+    assert curve["at"] == [1, 2, 3, 4]
+    (train, *_), (val, seen, colour) = curve["series"]
+    assert (train, val, colour) == ("train", "val", "var(--val)")
+    assert seen == pytest.approx(trained.history["val_loss"], rel=1e-4)
+    left, top, width, height = curve["box"]
+    assert 0 < left < left + width < 360
+    assert 0 < top < top + height < 210
+    low, high = curve["y"]
+    assert low < min(seen) < max(seen) < high
+
+
+def first_curve(page):
+    shown = next(a for a in page.all("svg") if "data-curve" in a)
+    return json.loads(shown["data-curve"])
+
+
+def test_the_pointer_finds_gaps_and_few_points_of_many(tmp_path):
+    history = {"epoch": range(1000), "loss": [1, "nan", "inf", *[2] * 997]}
+    page = Page(report.write(make(tmp_path / "run", history)))
+    curve = first_curve(page)
+    assert curve["at"][:2] == [1, 4]  # every third, to stay below 400
+    assert len(curve["at"]) == 334
+    every = Page(
+        report.write(make(tmp_path / "b", {"epoch": [0, 1], "loss": [1, "nan"]}))
+    )
+    curve = first_curve(every)
+    assert curve["series"][0][1] == [1.0, None]
 
 
 def test_ids_are_unique_and_references_hold(page):
@@ -235,7 +279,7 @@ def test_all_text_is_escaped(tmp_path):
     part = Shows(figures)
     part.name = evil
     page = Page(report.write(run, [part, Shows(fails)]))
-    assert page.all("script") == []
+    assert len(page.all("script")) == 1  # the page's own
     assert page.text.count("<script>alert('x')</script>") >= 8
     assert "<b>" not in page.source
 
@@ -254,6 +298,27 @@ def test_figures_of_parts(trained):
     assert "Thresholdslayerhitsa12\N{NARROW NO-BREAK SPACE}000" in source.text
 
 
+def svg_of(image):
+    return base64.b64decode(image["src"].partition("base64,")[2]).decode()
+
+
+def test_a_figure_of_a_part_takes_the_ink_of_both_schemes(trained):
+    def figures(run):
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.plot([0, 1], color="black", label="kept")
+        axes.plot([1, 0], color="#0072b2", label="as chosen")
+        axes.legend()
+        return {"Lines": figure}
+
+    (image,) = Page(report.write(trained, [Shows(figures)])).all("img")
+    svg = svg_of(image)
+    assert "prefers-color-scheme:dark" in svg
+    assert "#000000" not in svg
+    assert "#ffffff" not in svg
+    assert "#0072b2" in svg
+
+
 def test_a_heavy_figure_becomes_pixels(trained):
     def figures(run):
         figure = Figure()
@@ -262,7 +327,9 @@ def test_a_heavy_figure_becomes_pixels(trained):
         return {"Points": figure}
 
     (image,) = Page(report.write(trained, [Shows(figures)])).all("img")
-    assert image["src"].startswith("data:image/png;base64,")
+    svg = svg_of(image)
+    assert "data:image/png;base64," in svg  # the points; the axes take both schemes
+    assert len(svg) < 400_000
 
 
 @pytest.mark.parametrize(
@@ -294,6 +361,33 @@ def test_the_message_stands_out(tmp_path, state):
     assert len(notices) == 1
     assert ("role" in notices[0]) == (state == "failed")
     assert "nan in `dense/kernel`" in page.text
+
+
+def test_an_evaluation_says_whose_weights_it_is_of(tmp_path):
+    history = {"epoch": [0, 1], "loss": [3.0, 2.0], "val_loss": [2.0, 1.0]}
+    run = make(tmp_path / "run", history)
+    row = {"metrics": {"accuracy": 0.975}, "epoch": 2}
+    (run.path / "evaluation.json").write_text(json.dumps({"test": row}))
+    page = Page(report.write(Run(run.path)))
+    assert "Test accuracy0.975weights of epoch 2" in page.text
+    assert "Evaluation" in page.headings
+    (run.path / "evaluation.json").write_text(json.dumps({"test": row | {"epoch": 1}}))
+    page = Page(report.write(Run(run.path)))
+    assert "weights of epoch 1, not those kept now" in page.text
+
+
+def test_the_state_of_the_code_is_told(tmp_path):
+    run = make(tmp_path / "run", {})
+    git = {"commit": "0123456789abcdef", "branch": "trunk", "changed": True}
+    for more, said in (
+        ({}, "commit 0123456789ab on trunk, with uncommitted changes"),
+        ({"diff": "a.diff"}, "with uncommitted changes (in a.diff)"),
+        ({"changed": False, "branch": None}, "0123456789ab, no uncommitted changes"),
+    ):
+        environment = ENVIRONMENT | {"git": git | more}
+        (run.path / "environment.json").write_text(json.dumps(environment))
+        page = Page(report.write(Run(run.path)))
+        assert said in page.text
 
 
 def test_before_the_first_epoch(tmp_path):
@@ -349,6 +443,46 @@ def test_branches_and_frozen_layers(tmp_path):
     assert "LayerClassFromOutput shapeTrainableParameters" in page.text
     assert "cAdda, b(None, 2)" in page.text
     assert "Total816" in page.text
+    drawing = next(a for a in page.pictures if a.startswith("The model as a graph"))
+    assert "4 layers" in drawing
+    # in, a and b, c: three ranks; a and b stand beside each other.
+    boxes = [(float(a["x"]), float(a["y"])) for a in page.all("rect") if "rx" in a]
+    (_, top), (a, middle), (b, level), (_, bottom) = boxes
+    assert top < middle == level < bottom
+    assert a < b
+
+
+def row(name, *sources):
+    return {"name": name, "class": "Dense", "from": [*sources]}
+
+
+def test_a_chain_is_not_drawn_and_its_layers_share_a_box():
+    chain = [row("a"), row("b", "a"), row("c", "b")]
+    assert model_graph.draw(chain) == ""
+    skip = [*chain, row("sum", "a", "c"), row("out", "sum")]
+    svg = model_graph.draw(skip)
+    assert svg.count("<rect") == 3  # a; b and c; sum and out
+    assert "<title>b (Dense), c (Dense)</title>" in svg
+    # The edge from a to sum has a place of its own beside b and c.
+    assert svg.count("<path") == 4
+
+
+def test_no_box_lies_on_another_and_no_edge_crosses_in_a_ladder():
+    rows = [row("in")]
+    for i in range(6):
+        rows += [row(f"l{i}", "in" if not i else f"l{i - 1}")]
+        rows += [row(f"r{i}", "in" if not i else f"r{i - 1}", f"l{i}")]
+    svg = model_graph.draw([*rows, row("end", "l5", "r5")])
+    found = re.findall(r'<rect x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"', svg)
+    boxes = [tuple(map(float, one)) for one in found]
+    for (x, y, w, h), (x2, y2, w2, h2) in itertools.combinations(boxes, 2):
+        assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+
+
+def test_a_layer_that_is_used_again_leads_back():
+    svg = model_graph.draw([row("in"), row("shared", "in", "b"), row("b", "shared")])
+    assert svg.count('class="again"') == 1
+    assert svg.count("<rect") == 3
 
 
 def test_without_matplotlib(tmp_path, monkeypatch):
@@ -418,27 +552,36 @@ def test_number():
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_in_a_browser(trained, tmp_path, scheme):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs chromium")
-
     def fails(run):
         raise ValueError("boom")
 
     path = report.write(trained, [Shows(fails)])
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    flags += " --disable-background-networking --disable-component-update"
-    flags += " --disable-sync --enable-logging=stderr --v=0 --dump-dom"
-    if scheme == "dark":
-        flags += " --blink-settings=preferredColorScheme=0"
-    shown = subprocess.run(
-        [browser, *flags.split(), f"--user-data-dir={tmp_path}", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    shown = browse(path.as_uri(), tmp_path, scheme)
     for title in ("Learning curves", "Time and memory", "Model", "Shows", "Config"):
-        assert f">{title}</h2>" in shown.stdout
-    assert shown.stdout.count('<svg viewBox="0 0 360 210" role="img"') == 5
-    # A console line is a blocked fetch, a script error, a bad style or bad SVG.
-    assert "CONSOLE" not in shown.stderr
+        assert f">{title}</h2>" in shown
+    assert shown.count('<svg viewBox="0 0 360 210" role="img"') == 5
+    assert shown.count('class="tip"') == 5  # the page's script ran
+
+
+@pytest.mark.slow
+def test_at_the_width_of_a_phone(trained, tmp_path):
+    """Nothing is cut, letters can be read, and values show under the pointer."""
+    found = on_a_phone(report.write(trained), tmp_path)
+    history = trained.history
+    train, val = (float(f"{history[c][1]:.5g}") for c in ("loss", "val_loss"))
+    assert found.pop("tip") == ["epoch 2", f"train {train}", f"val {val}"]
+    assert found == {"beyond": 0, "cut": 0, "small": 0}
+
+
+@pytest.mark.slow
+def test_a_comparison_in_a_browser(trained, tmp_path):
+    other = shutil.copytree(trained.path, tmp_path / "another")
+    with (other / "resolved.yaml").open("w") as file:
+        json.dump({"dlparts": 1, "name": "digits", "seed": 3}, file)
+    page = trained.compare(other).write(tmp_path / "page.html")
+    shown = browse(page.as_uri(), tmp_path / "browser")
+    assert ">What differs</h2>" in shown
+    assert shown.count('class="tip"') == 4  # loss and mae, training and validation
+    found = on_a_phone(page, tmp_path)
+    assert found.pop("tip")[0] == "epoch 2"
+    assert found == {"beyond": 0, "cut": 0, "small": 0}

@@ -89,3 +89,8 @@ def mistakes():
     Clipped("sgd", by=1.0)  # pyright: ignore[reportArgumentType]
     Digits(flatten="yes")  # pyright: ignore[reportArgumentType]
     keras_dlparts.layers.RandomDropuot(0.5)  # pyright: ignore[reportAttributeAccessIssue]
+    keras_dlparts.train("a.yaml", epoch=3)  # pyright: ignore[reportCallIssue]
+    keras_dlparts.train("a.yaml", epochs="3")  # pyright: ignore[reportArgumentType]
+    keras_dlparts.trian("a.yaml")  # pyright: ignore[reportAttributeAccessIssue]
+    keras_dlparts.analysis.dropping()  # pyright: ignore[reportAttributeAccessIssue]
+    keras_dlparts.Run("a").modle()  # pyright: ignore[reportAttributeAccessIssue]

@@ -16,7 +16,7 @@ Hinton 2002, "Training products of experts by minimizing contrastive divergence"
 Tieleman 2008, "Training RBMs using approximations to the likelihood gradient".
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -26,7 +26,13 @@ from keras_dlparts import backend
 from keras_dlparts.layers.energy import boltzmann, particles, rbm_figures
 from keras_dlparts.layers.energy.bipartite import Bipartite
 from keras_dlparts.layers.energy.rbm_monitor import Monitor
-from keras_dlparts.support.checks import check_count, check_number, check_word
+from keras_dlparts.layers.preprocessing.adapting import batches
+from keras_dlparts.support.checks import (
+    check_count,
+    check_flag,
+    check_number,
+    check_word,
+)
 
 _ALONE = "the units are drawn at random in every step of learning"
 CASES = {
@@ -99,6 +105,10 @@ class RBM(Bipartite):
         kernel_regularizer: Of W.
         kernel_constraint: Of W.
         seed: Optional integer, for draws that repeat.
+        data_init: Whether `adapt(data)` sets b from the data: for Bernoulli units to
+            log(p / (1 - p)), where p is how often a unit is on, for Gaussian units to
+            the mean. Without it an RBM spends its first epochs on learning that. A run
+            of `dlparts train` calls `adapt` by itself; elsewhere call it before `fit`.
 
     Call arguments:
         inputs: Tensor of shape `(batch, visible)`.
@@ -139,6 +149,7 @@ class RBM(Bipartite):
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         kernel_constraint: str | keras.constraints.Constraint | None = None,
         seed: int | None = None,
+        data_init: bool = False,
         **kwargs,
     ):
         super().__init__(
@@ -165,6 +176,9 @@ class RBM(Bipartite):
         self.sparsity_cost = sparsity_cost
         self.output_kind = output
         self.monitor = monitor
+        check_flag("data_init", data_init)
+        self.data_init = data_init
+        self._waits_for_data = data_init
         self.monitored = None
         if monitor:
             self.sums = backend.RunningSums(5)
@@ -178,6 +192,27 @@ class RBM(Bipartite):
         )
         if self.persistent:
             self.particles, self.share = particles.variables(self.chains, self.units)
+
+    def adapt(self, data: Any):
+        """Set the visible biases from data; nothing happens unless `data_init` is set.
+
+        Args:
+            data: Rows of visible units: an array or tensor, a `tf.data.Dataset` or a
+                `keras.utils.PyDataset` of batches, or an iterable of batches.
+        """
+        if not self.data_init:
+            return
+        total, count = 0.0, 0
+        for v in batches(data):
+            total, count = total + v.sum(axis=0), count + len(v)
+        if not self.built:
+            self.build((None, len(total)))
+        self.visible_bias.assign(boltzmann.base_rates(total, count, self.visible))
+        self._waits_for_data = False
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._waits_for_data = False
 
     def call(self, inputs, training=False):
         v = self._states(inputs, self.compute_dtype)
@@ -198,6 +233,12 @@ class RBM(Bipartite):
 
     def _learn(self, v, W, b, c):
         """Add the contrastive loss, and step the chains on."""
+        if self._waits_for_data:
+            raise ValueError(
+                "An RBM with `data_init=True` learns after `adapt(data)` has set its "
+                "visible biases. Received: no such call. Call it with the training "
+                "data, or leave data_init out"
+            )
         seed = self.seed_generator.next()
         fixed = [*map(ops.stop_gradient, (W, b, c))]
         if self.persistent:
@@ -273,6 +314,7 @@ class RBM(Bipartite):
             "sparsity_cost": self.sparsity_cost,
             "output": self.output_kind,
             "monitor": self.monitor,
+            "data_init": self.data_init,
         }
 
 

@@ -1,0 +1,289 @@
+"""Tables: what sources share that read columns with names, a row a sample.
+
+    x    the features beside each other, float32; a column of `one_hot` is one column
+         a category, in the order of their texts
+    y    () for one target and (targets,) for a list of them: int32 if all of them are
+         whole numbers, else float32; a target of words is the number of its class
+
+An empty cell, nan, and a word among numbers are errors that name the row, since no
+value can be made up for them.
+"""
+
+import abc
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.checks import check_path
+
+
+@dataclass
+class Table:
+    """A table that was read.
+
+    `columns` holds an array for each of `names`, of texts or of numbers. `row` gives
+    the words for where row i stands, as `line 3`.
+    """
+
+    path: str
+    names: list
+    columns: list
+    row: object
+
+
+def numbers(table, position):
+    """(a column as float64, whether all of it is written as whole numbers).
+
+    None for a column of words, in which no cell reads as a number and none is empty.
+    The first cell of any other that is no finite number raises.
+    """
+    column = table.columns[position]
+    if column.dtype.kind in "biuf":
+        values, whole = column.astype("float64"), column.dtype.kind in "biu"
+    else:
+        values, whole = None, not any(set(".eE") & set(cell) for cell in column)
+        with contextlib.suppress(ValueError):  # the cell is found and named below
+            values = column.astype("float64")
+    if values is not None and np.isfinite(values).all():
+        return values, whole and np.abs(values).max() < 2**31
+    if values is None and not any(map(_reads, column)):
+        good = [bool(cell.strip()) for cell in column]
+        if all(good):
+            return None
+    else:
+        good = [_reads(cell) and np.isfinite(float(cell)) for cell in column]
+    bad = good.index(False)
+    raise ValueError(
+        f"{table.path}, {table.row(bad)}: a cell must be a finite number. Received: "
+        f"{str(column[bad])!r} in column {table.names[position]!r}. Fill it in, drop "
+        "the row, or leave the column out with `features`"
+    )
+
+
+def _reads(cell):
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def classes(table, position, names):
+    """A column of words as class numbers, int32, by the names of the classes."""
+    known = {name: number for number, name in enumerate(names)}
+    cells = _texts(table, position)
+    for i, cell in enumerate(cells):
+        if cell not in known:
+            shown = ", ".join(names[:10]) + ", ..." * (len(names) > 10)
+            raise ValueError(
+                f"{table.path}, {table.row(i)}: a cell of column "
+                f"{table.names[position]!r} must be one of {shown}. "
+                f"Received: {cell!r}"
+            )
+    return np.array([known[cell] for cell in cells], "int32")
+
+
+def words(table, position):
+    """The different texts of a column, sorted."""
+    return sorted({*_texts(table, position)})
+
+
+def _texts(table, position):
+    return [str(cell).strip() for cell in table.columns[position]]
+
+
+def _listed(columns):
+    return [*columns] if isinstance(columns, list | tuple) else [columns]
+
+
+class TableSource(Source):
+    """Abstract: columns of a file, a row a sample. Subclasses implement `read`.
+
+    Args:
+        path: The file.
+        target: The column to predict, or a list of columns; a column is a name
+            or a position (from 0; negative from the end). None for no targets.
+        features: Columns to predict from. None for all that are no target.
+        test_path: Another file of the same columns to test on, or None.
+        one_hot: Features that name a category, in words or numbers: a column a
+            category. None for none.
+        class_names: The words of a target, in the order of the classes 0, 1, ... None
+            for those that are there, sorted, where the target is a column of words.
+        **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        target: str | int | Sequence[str | int] | None,
+        features: str | int | Sequence[str | int] | None = None,
+        test_path: str | os.PathLike | None = None,
+        one_hot: str | int | Sequence[str | int] | None = None,
+        class_names: Sequence[str] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_path("path", path)
+        if test_path is not None:
+            check_path("test_path", test_path)
+        given = {"target": target, "features": features, "one_hot": one_hot}
+        for name, value in given.items():
+            if value is not None and not (
+                value != []
+                and all(
+                    isinstance(c, str | int) and not isinstance(c, bool)
+                    for c in _listed(value)
+                )
+            ):
+                raise TypeError(
+                    f"`{name}` must be a column or a list of columns, by name or "
+                    f"position. Received: {name}={value!r}"
+                )
+        self.path = path
+        self.target = target
+        self.features = features
+        self.test_path = test_path
+        self.one_hot = one_hot
+        self.class_names = check_class_names(class_names)
+        if class_names is not None and (target is None or len(_listed(target)) > 1):
+            raise ValueError(
+                "`class_names` are the words of one target. "
+                f"Received: class_names={class_names!r} and target={target!r}"
+            )
+
+    @abc.abstractmethod
+    def read(self, path: str | os.PathLike) -> Table:
+        """Read a file."""
+
+    def load(self):
+        tables = [self.read(self.path)]
+        if self.test_path is not None:
+            tables.append(self.read(self.test_path))
+        places = [self._positions(table) for table in tables]
+        categories = {
+            tables[0].names[position]: words(tables[0], position)
+            for position in places[0][2]
+        }
+        targets = [self._targets(t, p[1]) for t, p in zip(tables, places, strict=True)]
+        whole = all(each[1] for each in targets)
+        pairs = []
+        for table, (features, _, one_hot), (y, _) in zip(
+            tables, places, targets, strict=True
+        ):
+            columns = []
+            for position in features:
+                if position in one_hot:
+                    names = categories[table.names[position]]
+                    hot = np.eye(len(names))[classes(table, position, names)]
+                    columns += [*hot.T]
+                else:
+                    columns.append(self._feature(table, position))
+            x = np.stack(columns, axis=1).astype("float32")
+            if y is not None:
+                y = y.astype("int32" if whole else "float32")
+            pairs.append((x, y))
+        return Splits(train=pairs[0], test=pairs[1] if len(pairs) > 1 else None)
+
+    def _positions(self, table):
+        """Positions of the features, the targets, and the features to make one-hot."""
+        targets = [] if self.target is None else _find(_listed(self.target), table)
+        if self.features is None:
+            features = [c for c in range(len(table.names)) if c not in targets]
+        else:
+            features = _find(_listed(self.features), table)
+        if not features or {*features} & {*targets}:
+            raise ValueError(
+                f"{table.path}: there must be a feature, and no column that is feature "
+                f"and target at once. Received: target={self.target!r}, features="
+                f"{self.features!r} of the columns {', '.join(table.names)}"
+            )
+        one_hot = [] if self.one_hot is None else _find(_listed(self.one_hot), table)
+        if not {*one_hot} <= {*features}:
+            raise ValueError(
+                f"{table.path}: `one_hot` must name features. Received: "
+                f"one_hot={self.one_hot!r} of the features "
+                f"{', '.join(table.names[p] for p in features)}"
+            )
+        return features, targets, one_hot
+
+    def _feature(self, table, position):
+        found = numbers(table, position)
+        if found is None:
+            name = table.names[position]
+            raise ValueError(
+                f"{table.path}, {table.row(0)}: a feature must be a finite number. "
+                f"Received: {str(table.columns[position][0])!r} in column {name!r}. "
+                f"Words can be `one_hot: [{name}]`, or leave the column out with "
+                "`features`"
+            )
+        return found[0]
+
+    def _targets(self, table, positions):
+        """y as float64, and whether it is of whole numbers; None for no targets."""
+        if not positions:
+            return None, False
+        if len(positions) == 1 and self.class_names is None:
+            found = numbers(table, positions[0])
+            if found is None:
+                self.class_names = words(table, positions[0])
+        if self.class_names is not None:
+            found = [(classes(table, positions[0], self.class_names), True)]
+        else:
+            found = [numbers(table, position) for position in positions]
+        if None in found:
+            name = table.names[positions[found.index(None)]]
+            raise ValueError(
+                f"{table.path}: words can be the only target, and not one of several. "
+                f"Received: words in column {name!r}"
+            )
+        y = np.stack([column for column, _ in found], axis=1)
+        listed = isinstance(self.target, list | tuple)
+        return y if listed else y[:, 0], all(whole for _, whole in found)
+
+
+def _find(wanted, table):
+    positions = []
+    for column in wanted:
+        if isinstance(column, str) and column in table.names:
+            positions.append(table.names.index(column))
+        elif isinstance(column, int) and -len(table.names) <= column < len(table.names):
+            positions.append(column % len(table.names))
+        else:
+            raise ValueError(
+                f"{table.path}: there is no column {column!r}. "
+                f"Received: {', '.join(table.names)}"
+            )
+    return positions
+
+
+def check_class_names(names):
+    """A list of different names, or None; raise unless it is one."""
+    if names is None:
+        return None
+    listed = isinstance(names, list | tuple) and len(names) > 0
+    if not listed or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"`class_names` must be a list of texts. Received: class_names={names!r}"
+        )
+    if len({*names}) < len(names):
+        raise ValueError(
+            "`class_names` must be different from each other. "
+            f"Received: class_names={names!r}"
+        )
+    return [*names]
+
+
+def existing_file(path, kind):
+    """The file at a path, or a FileNotFoundError in the words of users."""
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise FileNotFoundError(
+            f"A {kind} source must be a file. Received: {path}, which is "
+            f"{'a folder' if found.is_dir() else 'not there'}"
+        )
+    return found

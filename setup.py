@@ -1,0 +1,23 @@
+"""The README as PyPI shows it, where links between files of the repository are whole.
+
+Everything else is in pyproject.toml.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]
+FILES = PROJECT["urls"]["Repository"] + "/blob/main/"
+README = (HERE / "README.md").read_text(encoding="utf-8")
+
+setup(
+    # Not where a scheme, as in `https:`, or a `#` begins what is linked to.
+    long_description=re.sub(r"\]\((?![a-z]+:|#)", f"]({FILES}", README),
+    long_description_content_type="text/markdown",
+)

@@ -1,0 +1,161 @@
+"""Words and categories in `csv` and `parquet`, which read columns alike."""
+
+import numpy as np
+import pytest
+
+from keras_dlparts.data import Csv, Parquet, Spec
+
+pq = pytest.importorskip("pyarrow.parquet")
+pa = pytest.importorskip("pyarrow")
+
+FLOWERS = {
+    "width": [1.5, 2.0, 3.25, 4.0],
+    "color": ["red", "blue", "red", "green"],
+    "petals": [5, 4, 5, 6],
+    "kind": ["rose", "aster", "rose", "iris"],
+}
+
+
+def csv(folder, columns=FLOWERS, name="a", **arguments):
+    rows = [columns, *zip(*columns.values(), strict=True)]
+    path = folder / f"{name}.csv"
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    return Csv(path, **{"target": "kind", "validation_split": 0} | arguments)
+
+
+def parquet(folder, columns=FLOWERS, name="a", **arguments):
+    path = folder / f"{name}.parquet"
+    pq.write_table(pa.table(columns), path)
+    return Parquet(path, **{"target": "kind", "validation_split": 0} | arguments)
+
+
+both = pytest.mark.parametrize("make", [csv, parquet])
+
+
+@both
+def test_words_are_classes(make, tmp_path):
+    source = make(tmp_path, features="width")
+    x, y = source.train.arrays()
+    assert source.class_names == ["aster", "iris", "rose"]
+    assert y.tolist() == [2, 0, 2, 1]
+    assert source.element_spec == (Spec((1,), "float32"), Spec((), "int32"))
+    assert x[:, 0].tolist() == FLOWERS["width"]
+    names = ["rose", "iris", "aster"]
+    given = make(tmp_path, features="width", class_names=names)
+    assert given.train.arrays()[1].tolist() == [0, 2, 0, 1]
+
+
+@both
+def test_categories_are_one_hot(make, tmp_path):
+    source = make(tmp_path, one_hot=["color", "petals"])
+    want = [
+        # width, blue, green, red, 4, 5, 6
+        [1.5, 0, 0, 1, 0, 1, 0],
+        [2.0, 1, 0, 0, 1, 0, 0],
+        [3.25, 0, 0, 1, 0, 1, 0],
+        [4.0, 0, 1, 0, 0, 0, 1],
+    ]
+    assert source.train.arrays()[0].tolist() == want
+
+
+@both
+def test_whole_numbers_are_classes(make, tmp_path):
+    columns = {"a": [1.0, 2.0], "c": [3, 1]}
+    source = make(tmp_path, columns, target="c")
+    assert source.element_spec[1] == Spec((), "int32")
+    assert source.class_names is None
+    given = make(tmp_path, columns, target="c", class_names=["1", "3"])
+    assert given.train.arrays()[1].tolist() == [1, 0]
+
+
+@both
+def test_the_test_file_is_read_by_the_names_of_the_first(make, tmp_path):
+    test = {"width": [1.0], "color": ["red"], "petals": [4], "kind": ["iris"]}
+    # In another order, and with fewer categories.
+    make(tmp_path, dict(reversed(test.items())), name="t")
+    path = next(tmp_path.glob("t.*"))
+    source = make(tmp_path, one_hot="color", test_path=path)
+    x, y = source.test.arrays()
+    assert y.tolist() == [1]
+    assert sorted(x[0].tolist()) == [0, 0, 1, 1, 4]
+    for wrong, message in (
+        ({"kind": ["lily"]}, "kind.*one of aster, iris, rose.*lily"),
+        ({"color": ["pink"]}, "color.*blue, green, red.*pink"),
+    ):
+        make(tmp_path, test | wrong, name="t")
+        with pytest.raises(ValueError, match=message):
+            _ = make(tmp_path, one_hot="color", test_path=path).train
+
+
+@both
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, r"(line 2|row 0): a feature must be.*'red' in column 'color'.*one_hot"),
+        ({"one_hot": "kind"}, "`one_hot` must name features.*width, color, petals"),
+        ({"one_hot": "size"}, "no column 'size'"),
+        (
+            {"target": ["kind", "petals"], "features": "width"},
+            "words can be the only target.*column 'kind'",
+        ),
+        (
+            {"features": "width", "class_names": ["rose", "iris"]},
+            r"(line 3|row 1): .*one of rose, iris. Received: 'aster'",
+        ),
+        ({"target": None, "class_names": ["a"]}, "words of one target"),
+        ({"class_names": ["a", "a"]}, "must be different"),
+    ],
+)
+def test_bad_tables(make, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        _ = make(tmp_path, **arguments).train
+
+
+def test_words_among_numbers_are_no_classes(tmp_path):
+    columns = {"a": [1, 2, 3], "kind": [1, "x", 2]}
+    with pytest.raises(ValueError, match=r"line 3: a cell must be a finite.*'x'"):
+        _ = csv(tmp_path, columns).train
+    names = ["1", "2", "x"]
+    given = csv(tmp_path, columns, class_names=names).train
+    assert given.arrays()[1].tolist() == [0, 2, 1]
+    with pytest.raises(
+        ValueError, match=r"line 3: a cell must be a finite.*Received: ''"
+    ):
+        _ = csv(tmp_path, {"a": [1, 2], "kind": ["x", ""]}).train
+
+
+def test_parquet_kinds(tmp_path):
+    columns = {
+        "a": pa.array([True, False]),
+        "b": pa.array(["u", "v"]).dictionary_encode(),
+        "kind": pa.array(["no", "yes"], pa.large_string()),
+    }
+    source = parquet(tmp_path, columns, one_hot="b")
+    x, y = source.train.arrays()
+    assert x.tolist() == [[1, 1, 0], [0, 0, 1]]
+    assert y.tolist() == [0, 1]
+    for lacks, message in (
+        (pa.array([1.5, None]), "row 1.*nan"),
+        (pa.array([1, None]), "row 1.*nan"),
+        (pa.array([[1], [2]]), "list<.*in column 'b'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _ = parquet(tmp_path, columns | {"b": lacks}).train
+    (tmp_path / "b.parquet").write_text("no")
+    with pytest.raises(ValueError, match=r"cannot be read as Parquet"):
+        _ = Parquet(tmp_path / "b.parquet", target="a").train
+    with pytest.raises(FileNotFoundError, match=r"parquet source.*not there"):
+        _ = Parquet(tmp_path / "c.parquet", target="a").train
+    with pytest.raises(ValueError, match="at least one row"):
+        _ = parquet(tmp_path, {"a": [], "kind": []}).train
+
+
+def test_pandas_writes_what_is_read(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(FLOWERS)
+    frame.to_parquet(tmp_path / "p.parquet")
+    arguments = {"target": "kind", "one_hot": "color", "validation_split": 0}
+    ours = Parquet(tmp_path / "p.parquet", **arguments).train.arrays()
+    theirs = csv(tmp_path, **arguments).train.arrays()
+    np.testing.assert_array_equal(ours[0], theirs[0])
+    np.testing.assert_array_equal(ours[1], theirs[1])
