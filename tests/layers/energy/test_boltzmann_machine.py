@@ -110,6 +110,24 @@ def test_a_sweep_leaves_the_distribution_of_the_graph_as_it_is(graph):
     assert (np.abs(found / rows - p) < 5 * np.sqrt(p / rows) + 1e-9).all()
 
 
+def test_many_blocks_are_swept_unit_by_unit_with_the_same_means(monkeypatch):
+    _, layer, _, _ = machine(connections=GRAPHS["dense"])
+    x = ops.convert_to_tensor(np.random.default_rng(0).random((5, 7)).astype("float32"))
+    for free in (
+        layer._hidden,
+        ops.convert_to_tensor(np.arange(35).reshape(5, 7) % 2 > 0),
+    ):
+        means = []
+        for unrolled in (16, 0):
+            monkeypatch.setattr(pairwise, "_UNROLLED", unrolled)
+            found = pairwise.mean_field(
+                x, *layer._machine(), free, 2, sizes=layer._sizes
+            )
+            means.append(numpy(found))
+        np.testing.assert_allclose(*means, rtol=1e-5)
+        assert (means[0] != numpy(x)).any()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("temperatures", [1, 4])
 @pytest.mark.parametrize("clamped", [False, True])
