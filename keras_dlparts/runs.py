@@ -44,6 +44,10 @@ _HIGHER = (
 )
 
 
+class BrokenRunError(ValueError):
+    """A file of a run's folder that does not hold what a training writes there."""
+
+
 def higher_is_better(column: str) -> bool:
     """Whether a metric of this name is one to push up, as accuracy is.
 
@@ -243,7 +247,10 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return {}
-        text = path.read_text("utf-8")
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise self._broken("history.csv", "it is text in UTF-8") from None
         lines = text.splitlines()
         header, *rows = [*csv.reader(lines)] or [[]]
         if rows and len(rows[-1]) != len(header) and not text.endswith("\n"):
@@ -299,7 +306,7 @@ class Run:
 
     def _broken(self, name, rule, received=None):
         seen = "" if received is None else f" Received: {received!r}."
-        return ValueError(
+        return BrokenRunError(
             f"{str(self.path / name)!r} is broken: {rule}.{seen} "
             "Restore the file from a copy, or train again."
         )
