@@ -32,7 +32,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.made
 	@echo "installing what the tests need (a few minutes, once)"
-	$(PIP) --editable '.[cpu,tune,plot,tfds,dev]'
+	$(PIP) --editable '.[cpu,tune,plot,tfds,export,dev]'
 	touch $(VENV)/.demo $@
 
 $(VENV)/.all: $(VENV)/.test
