@@ -270,6 +270,12 @@ class Run:
                 from keras_dlparts.saving import load_model
 
                 return load_model(self.path / name)
+        for path in sorted(self.path.glob("*.weights.h5")):
+            raise self._missing(
+                "best.keras and no last.keras",
+                "The model's class has no `get_config`, so its weights alone are kept: "
+                f"make the model and call its load_weights({str(path)!r}).",
+            )
         raise self._missing(
             "best.keras and no last.keras",
             "No epoch was finished; train with --resume.",

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import sys
 from typing import Any, Literal
 
 import keras
@@ -181,15 +182,19 @@ def seed_globals(*seeds):
     """Seed the process-wide generators: Python's, numpy's and PyTorch's.
 
     Parts have seed generators of their own. Callbacks and data sources may draw from
-    these, and on PyTorch Keras' own Dropout does.
+    these, and on PyTorch Keras' own Dropout does. PyTorch's are seeded on other
+    backends too where it is imported, as for a `DataLoader`.
     """
     words = np.random.SeedSequence(seeds).generate_state(1)
     random.seed(int(words[0]))
     np.random.seed(words)
-    if name() == "torch":
-        import torch
-
+    if torch := _torch():
         torch.manual_seed(int(words[0]))
+
+
+def _torch():
+    """PyTorch where it is imported, as by its backend; else None."""
+    return sys.modules.get("torch")
 
 
 def generators():
@@ -200,9 +205,7 @@ def generators():
         "python": [version, np.array(words), gauss],
         "numpy": [*np.random.get_state()],
     }
-    if name() == "torch":
-        import torch
-
+    if torch := _torch():
         states["torch"] = torch.get_rng_state().numpy()
         states["cuda"] = [state.numpy() for state in torch.cuda.get_rng_state_all()]
     return states
@@ -213,8 +216,7 @@ def set_generators(states):
     version, words, gauss = states["python"]
     random.setstate((version, tuple(map(int, words)), gauss))
     np.random.set_state(tuple(states["numpy"]))
-    if name() == "torch":
-        import torch
-
+    torch = _torch()
+    if torch and "torch" in states:
         torch.set_rng_state(torch.from_numpy(states["torch"]))
         torch.cuda.set_rng_state_all([torch.from_numpy(s) for s in states["cuda"]])

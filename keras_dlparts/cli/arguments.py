@@ -12,17 +12,21 @@ from keras_dlparts.cli.console import stop
 
 
 def part_names(incomplete: str) -> list[str]:
-    """The names that begin so; with their vendors once a dot is typed."""
-    full = {name for kind in registry.KINDS for name in registry.names(kind)}
-    known = full if "." in incomplete else {n.partition(".")[2] for n in full}
-    return sorted(name for name in known if name.startswith(incomplete))
+    """What a shell completes a part's name to."""
+    names = [name for kind in registry.KINDS for name in registry.names(kind)]
+    return _beginning(incomplete, names)
 
 
 def registered_names(incomplete: str) -> list[str]:
     """The same without Keras' own parts."""
-    known = {n for part in registry.parts() for n in (part.name, part.short_name)}
-    dotted = "." in incomplete
-    return sorted(n for n in known if n.startswith(incomplete) and ("." in n) == dotted)
+    return _beginning(incomplete, [part.name for part in registry.parts()])
+
+
+def _beginning(incomplete, names):
+    """The names that begin so without their vendors, else those that do with them."""
+    short = {name.partition(".")[2] for name in names}
+    found = [name for name in short if name.startswith(incomplete)]
+    return sorted(found or {name for name in names if name.startswith(incomplete)})
 
 
 def kinds(incomplete: str) -> list[str]:

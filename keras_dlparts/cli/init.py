@@ -3,12 +3,15 @@
 import csv
 import json
 import keyword
+import math
 import os
 import re
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from keras_dlparts.cli.console import out, stop
 from keras_dlparts.cli.schema import HEAD, SCHEMA_FILE, write_schema
@@ -121,31 +124,55 @@ def _of_table(table, target, folder):
         stop(2, f"{table} is no text in UTF-8")
     if len(rows) < 3:
         stop(2, f"{table} needs a line of names and some rows. Received: {len(rows)}")
-    names = rows[0]
+    names = [name.strip() for name in rows[0]]
     target = names[-1] if target is None else target
     if target not in names:
         stop(2, f"{table} has the columns {', '.join(names)}. Received: {target}")
-    values = {row[names.index(target)].strip() for row in rows[1:]}
-    # As the source reads them: whole numbers are the numbers of classes.
-    whole_numbers = all(re.fullmatch(r"\d+", value) for value in values)
-    classes = max(map(int, values)) + 1 if whole_numbers else 0
-    is_class = whole_numbers and (classes <= 20 or classes == len(values))
-    where = os.path.relpath(table, folder)
-    given = f"path: {_text(where)}, target: {_text(target)}, batch_size: 32"
+    columns = {
+        name: {cell.strip() for cell in cells}
+        for name, *cells in zip_longest(names, *rows[1:], fillvalue="")
+    }
+    words = [name for name, cells in columns.items() if not any(map(_is_number, cells))]
+    values = columns[target]
+    if target in words:
+        classes = len(values)
+    elif all(re.fullmatch(r"\d+", value) for value in values):
+        # Whole numbers are those of classes, unless they look like counts or years.
+        highest = max(map(int, values)) + 1
+        classes = highest if highest <= 20 or highest == len(values) else None
+    else:
+        classes = None
+    data = {"use": "csv", "path": os.path.relpath(table, folder), "target": target}
+    if one_hot := [name for name in words if name != target]:
+        data["one_hot"] = one_hot
     return {
         "data_words": f"# {len(rows) - 1} rows of a table; all its columns but the "
         "target are inputs.",
-        "data": f"{{use: csv, {given}}}",
-        "outputs_words": "One output a class." if is_class else "One number.",
-        "outputs": classes if is_class else 1,
-        "loss": CLASSES if is_class else NUMBER,
+        "data": _flow(data | {"batch_size": 32}),
+        "outputs_words": "One output a class." if classes else "One number.",
+        "outputs": classes or 1,
+        "loss": CLASSES if classes else NUMBER,
     }
 
 
-def _text(value):
-    """A text as YAML takes it in a line of `{...}`."""
-    plain = re.fullmatch(r"[A-Za-z.][\w./-]*", value)
-    return value if plain else json.dumps(value, ensure_ascii=False)
+def _is_number(value):
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def _flow(value):
+    """A value as YAML in one line: `{use: csv, one_hot: [a, b]}`."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key}: {_flow(each)}" for key, each in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    plain = re.fullmatch(r"(\.\./)*[A-Za-z][\w./-]*|\d+", str(value))
+    if plain and str(value).lower() not in ("true", "false", "null"):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _init_plugin(vendor, folder):
@@ -163,15 +190,14 @@ def _init_plugin(vendor, folder):
         name = str(source.relative_to(TEMPLATE)).replace(VENDOR, vendor)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(source.read_text().replace(VENDOR, vendor))
-    out.print(
-        f"wrote   {folder}: {len(sources)} files", soft_wrap=True, highlight=False
-    )
-    for next_step in (
-        f"pip install --editable {folder}",
-        f"dlparts verify {vendor}.GatedMLP",
-        f"dlparts train {folder / 'gated.yaml'}",
-    ):
-        out.print(f"next    {next_step}", soft_wrap=True, highlight=False)
+    _say("wrote", f"{folder}: {len(sources)} files")
+    _say("next", f"pip install --editable {folder}")
+    _say("next", f"dlparts verify {vendor}.GatedMLP")
+    _say("next", f"dlparts train {folder / 'gated.yaml'}")
+
+
+def _say(head, text):
+    out.print(f"{head:<8}{escape(str(text))}", soft_wrap=True, highlight=False)
 
 
 def _must_be_free(path):

@@ -5,7 +5,7 @@ name the backend, and Keras keeps the one that it is imported with.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_dlparts.config.experiment import Experiment, load
@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     import keras
 
 
-def build(config: str | os.PathLike | dict, sets: Sequence[str] = ()) -> "keras.Model":
+def build(
+    config: str | os.PathLike | dict,
+    sets: Sequence[str] = (),
+    *,
+    model: "keras.Model | Callable[[], keras.Model] | None" = None,
+) -> "keras.Model":
     """Build and compile the model that a config describes.
 
     Args:
-        config: path of a YAML, TOML or JSON file, or the dict itself.
+        config: path of a YAML, TOML or JSON file, or the dict itself. In a dict,
+            layers, optimizers, losses and other objects of Keras may stand where parts
+            stand.
         sets: texts such as `"optimizer.learning_rate=3e-4"` that override it.
+        model: a model of your own, not compiled yet, or a function that makes one; in
+            place of the config's `model:`, which says how to compile it.
 
     Returns: a compiled `keras.Model`. Its weights repeat: the config's `seed` is
     set first.
@@ -34,7 +43,7 @@ def build(config: str | os.PathLike | dict, sets: Sequence[str] = ()) -> "keras.
     >>> model.output_shape
     (None, 2)
     """
-    experiment = load(config, sets)
+    experiment = load(config, sets, beside={} if model is None else {"model": model})
     from keras_dlparts.config.assemble import assemble
 
     return assemble(experiment).model

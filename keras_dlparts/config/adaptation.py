@@ -27,7 +27,7 @@ def adapt(model, batches):
 
     Args:
         model: A built `keras.Model`.
-        batches: The training data, `Batches`.
+        batches: The training data, `Batches`, or what goes through its own.
 
     Example:
 
@@ -42,7 +42,8 @@ def adapt(model, batches):
     waiting = [layer for layer in _adapting(model) if not _is_given(layer)]
     if not waiting:
         return
-    batches = batches.still()
+    if hasattr(batches, "still"):  # only ours can be put in order
+        batches = batches.still()
     few = keras.tree.map_structure(lambda a: a[:2], next(_inputs(batches)))
     while found := _first(model, waiting, few):
         layer, calls = found
@@ -70,6 +71,8 @@ def _adapting(layer):
 
 
 def _is_given(layer):
+    if getattr(layer, "data_init", None) is False:  # it adapts only if it is asked to
+        return True
     config = layer.get_config()
     return any(config.get(name) is not None for name in _GIVEN)
 

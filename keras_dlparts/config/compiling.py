@@ -12,6 +12,8 @@ from keras_dlparts.support.messages import own_words
 def compile_model(experiment, model):
     """Compile with the config's optimizer, loss and metrics."""
     document = experiment.document
+    if experiment.own_model is not None and _is_compiled(experiment, model):
+        return model
     optimizer = construct(document, experiment.optimizer)
     loss = construct(document, experiment.loss)
     metrics = construct(document, experiment.metrics)
@@ -27,20 +29,74 @@ def compile_model(experiment, model):
     return model
 
 
+def _is_compiled(experiment, model):
+    """Whether a model made in Python brings how it is compiled; problems are raised."""
+    document, settings = experiment.document, experiment.settings
+    if not model.compiled:
+        if experiment.loss is None and not experiment.compiles:
+            message = "it is not compiled. Call its `compile`, or give `loss:` and "
+            message += "`optimizer:` in the config"
+            document.problem(("model",), message)
+            document.raise_problems()
+        return False
+    for key in experiment.compiles:
+        message = "the model is compiled, and brings its own. Leave this out, or give "
+        message += "a model that is not compiled"
+        document.problem((key,), message)
+    asked = settings.compile
+    if asked.jit_compile not in ("auto", bool(model.jit_compile)):
+        message = f"the model was compiled with jit_compile={model.jit_compile}. "
+        message += "Say it there, and leave this out"
+        document.problem(("compile", "jit_compile"), message)
+    if asked.run_eagerly and not model.run_eagerly:
+        message = "say it where the model is compiled: model.compile(run_eagerly=True)"
+        document.problem(("compile", "run_eagerly"), message)
+    if settings.dtype_policy not in ("float32", model.dtype_policy.name):
+        message = f"the model was made with {model.dtype_policy.name!r}. Set the "
+        message += "policy before it is made: keras.config.set_dtype_policy(...)"
+        document.problem(("dtype_policy",), message)
+    if not isinstance(model.optimizer, keras.optimizers.Optimizer):
+        document.problem(
+            ("model",),
+            "a model is trained whose optimizer is `model.optimizer`, for a checkpoint "
+            f"holds its state. Received: {type(model.optimizer).__name__}. Give one of "
+            "its optimizers to `compile`",
+        )
+    document.raise_problems()
+    return True
+
+
 def check_fit(experiment, model, batch):
     """Try model, loss and metrics on two rows of a batch, so that errors come early.
 
     Returns: what the model gives for the rows.
     """
     document = experiment.document
+    own = experiment.own_model is not None and not experiment.compiles
+    if own and type(model).train_step is not keras.Model.train_step:
+        # It may use the data in a way of its own, so that nothing else can be tried.
+        if not model.built:
+            message = "a model with a `train_step` of its own must be built before. "
+            message += "Call it on a batch, or call its `build`"
+            document.problem(("model",), message)
+            document.raise_problems()
+        return None
     x, y, weight = keras.utils.unpack_x_y_sample_weight(
         keras.tree.map_structure(lambda a: a[:2], batch)
     )
-    path = ("model",)
+    if weight is not None and experiment.settings.fit.class_weight:
+        message = "the data has sample weights, and Keras takes one of the two. Leave "
+        message += "it out, or multiply the sample weights by it"
+        document.problem(("fit", "class_weight"), message)
+        document.raise_problems()
+    path, prediction = ("model",), None
     try:
         prediction = model(x, training=False)
-        path = ("loss",)
-        if experiment.loss is None and not model.losses:
+        path = ("model",) if own else ("loss",)
+        if own:
+            _check_own_labels(document, model, batch, prediction)
+            model.compute_loss(x, y, prediction, weight, training=False)
+        elif experiment.loss is None and not model.losses:
             document.problem((), "`loss:` is missing, and no layer adds a loss")
             document.raise_problems()
         if experiment.loss is not None:
@@ -52,14 +108,14 @@ def check_fit(experiment, model, batch):
                 # TensorFlow's words for what `logits.py` says on all backends.
                 warnings.filterwarnings("ignore", ".* received `from_logits=True`")
                 model.compute_loss(x, y, prediction, weight, training=False)
-        path = ("metrics",)
+        path = ("model",) if own else ("metrics",)
         model.compute_metrics(x, y, prediction, weight)
         model.reset_metrics()
     except ConfigError:
         raise
     except Exception as error:
         shapes = ""
-        if path != ("model",):
+        if prediction is not None:
             shapes = f" (predictions {shapes_of(prediction)}, targets {shapes_of(y)}, "
             shapes += "for two rows)"
         document.problem(path, f"does not fit the data{shapes}: {own_words(error)}")
@@ -67,16 +123,27 @@ def check_fit(experiment, model, batch):
     return prediction
 
 
+def _check_own_labels(document, model, batch, prediction):
+    """As `_check_labels`, of a model that was compiled by the user."""
+    sparse = keras.losses.SparseCategoricalCrossentropy
+    words = ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
+    if isinstance(model.loss, sparse) or model.loss in words:
+        _check_highest(document, ("model",), batch, prediction)
+
+
 def _check_labels(document, experiment, batch, prediction):
     """Note a label that the model has no output for: its loss would be NaN."""
-    if experiment.loss.part.name != "keras.SparseCategoricalCrossentropy":
-        return
+    if experiment.loss.part.name == "keras.SparseCategoricalCrossentropy":
+        _check_highest(document, ("loss",), batch, prediction)
+
+
+def _check_highest(document, path, batch, prediction):
     if not (keras.ops.is_tensor(prediction) and hasattr(batch[1], "max")):
         return
     classes, highest = prediction.shape[-1], int(batch[1].max())
     if highest >= classes:
         document.problem(
-            ("loss",),
+            path,
             f"the data has the label {highest}, but the model ends in {classes} "
             f"outputs; classes count from 0, so {highest + 1} are needed",
         )

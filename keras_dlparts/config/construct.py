@@ -5,6 +5,7 @@ import re
 import keras
 
 from keras_dlparts.config.calls import Call
+from keras_dlparts.config.lengths import Length
 from keras_dlparts.config.parts import suggestion, text_hint
 from keras_dlparts.config.signature import types_of
 from keras_dlparts.support.messages import own_words
@@ -16,6 +17,8 @@ def construct(document, value):
         return [construct(document, item) for item in value]
     if isinstance(value, dict):
         return {key: construct(document, item) for key, item in value.items()}
+    if isinstance(value, Length):
+        return value.number()
     if not isinstance(value, Call):
         return value
     before = len(document.problems)
@@ -25,13 +28,18 @@ def construct(document, value):
     try:
         return value.target(**arguments)
     except Exception as error:
-        name = _blamed(value, error)
-        message = f"{value.part.name}: {own_words(error)}"
-        if name is None:
-            document.problem(value.path, message)
-        else:
-            document.problem((*value.path, name), message + _hint(value, name, message))
+        note_raised(document, value, error)
     return None
+
+
+def note_raised(document, call, error):
+    """Note what a part has raised, at the argument that its message names."""
+    name = _blamed(call, error)
+    message = f"{call.part.name}: {own_words(error)}"
+    if name is None:
+        document.problem(call.path, message)
+    else:
+        document.problem((*call.path, name), message + _hint(call, name, message))
 
 
 def _blamed(call, error):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from keras_dlparts.config import objects
 from keras_dlparts.config.errors import ConfigError, Problem, path_text
 
 MAX_DEPTH = 40
@@ -24,6 +25,8 @@ def copied(value):
 @dataclass
 class Document:
     """Values (dicts, lists, scalars), where they stand, and the problems so far.
+
+    Objects of Python, which only a dict can hold, stand there as `PythonObject`.
 
     `keys` and `marks` map a path to the (line, column), counted from 1, of its key and
     of its value; a dict given in Python has none. `shown` maps a path to the one that
@@ -88,6 +91,10 @@ class Document:
                 limit = f"more than {MAX_VALUES} values"
             at = self.place(path)
             raise ConfigError([Problem(*at, path_text(path[:3]), limit)])
+        if isinstance(value, objects.PythonObject):
+            return value
+        if objects.in_place_of_a_part(value, path):
+            return objects.PythonObject(value)
         if isinstance(value, dict):
             return {str(k): self._plain(v, (*path, str(k))) for k, v in value.items()}
         if isinstance(value, list | tuple):

@@ -15,7 +15,8 @@ def build_model(experiment, spec=None):
     if isinstance(experiment.model, Call):
         model = construct(document, experiment.model)
         document.raise_problems()
-        if spec is not None and not model.built:
+        own = experiment.own_model is not None  # it is built on a batch, as `fit` does
+        if spec is not None and not model.built and not own:
             _call(document, experiment.model, model, [_inputs(spec)])
     else:
         model = _Graph(experiment, spec).model()

@@ -21,7 +21,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from keras_dlparts import registry, static
-from keras_dlparts.config import types
+from keras_dlparts.config import lengths, types
 from keras_dlparts.config.signature import REQUIRED, type_of
 
 _UNREADABLE = (registry.RegistryError, ImportError, LookupError, OSError, SyntaxError)
@@ -215,6 +215,7 @@ def _argument(argument, kind):
     taken, default = type_of(argument)
     if kind == "optimizers" and argument.name == "learning_rate":
         taken = types.of_rate(taken)
+    taken = lengths.or_length(taken, kind, argument.name)
     words = argument.doc
     if argument.module.startswith("keras."):
         words = _beginning(words)

@@ -2,10 +2,11 @@
 
 import difflib
 import re
+from pathlib import Path
 
 from keras_dlparts import registry, static
-from keras_dlparts.config import types
-from keras_dlparts.config.calls import Call, plain
+from keras_dlparts.config import lengths, objects, types
+from keras_dlparts.config.calls import Call, Noted, Ready, plain
 from keras_dlparts.config.errors import did_you_mean, shown
 from keras_dlparts.config.paths import whole_path
 from keras_dlparts.config.signature import (
@@ -22,8 +23,14 @@ METRIC_WORDS = ("accuracy", "acc", "crossentropy", "ce")
 def check_part(document, value, kind, path, layer=False):
     """The Call that a value stands for, or None with the problems noted.
 
-    `layer` allows `name:` and `from:`, as the layers of a model have.
+    `layer` allows `name:` and `from:`, as the layers of a model have. An object of
+    Python stands for a part of its kind.
     """
+    if isinstance(value, objects.PythonObject):
+        return _ready(document, value.value, kind, path)
+    if objects.is_note(value):
+        folder = Path(document.name).parent if document.name else None
+        return Noted(value, kind, path, folder)
     bare = isinstance(value, str)
     if not bare and not (isinstance(value, dict) and "use" in value):
         if path not in document.bad:  # a search that was refused: it has no value
@@ -46,9 +53,11 @@ def check_part(document, value, kind, path, layer=False):
             taken = types_of(target)[name]
             if kind == "optimizers" and name == "learning_rate":
                 taken = types.of_rate(taken)
-            call.arguments[name] = _checked(
-                document, item, taken, (*path, name), known[name]
-            )
+            taken = lengths.or_length(taken, kind, name)
+            within = (*path, name)
+            call.arguments[name] = _checked(document, item, taken, within, known[name])
+            if lengths.counts_steps(kind, name) and document.is_clean(within):
+                call.arguments[name] = lengths.read_lengths(document, item, within)
         else:
             hint = did_you_mean(name, own_arguments(target))
             message = f"unknown argument of {part.name}; {hint}"
@@ -58,6 +67,36 @@ def check_part(document, value, kind, path, layer=False):
         needed = " and ".join(f"`{name}:`" for name in missing)
         document.problem(at, f"{part.name} needs {needed}")
     return call
+
+
+def _ready(document, value, kind, path):
+    """The call that an object stands for, or None with the problem noted."""
+    if not objects.is_of(value, kind):
+        document.problem(path, _not_a_part(kind, objects.PythonObject(value)))
+        return None
+    make = None
+    if kind == "models" and not objects.is_of(value, "layers"):
+        make = _model_of
+    elif kind == "data":
+        make = _source_of
+    return Ready(value, kind, path, make)
+
+
+def _model_of(function):
+    """The model that a function makes."""
+    made = function()
+    if not objects.is_of(made, "layers"):
+        raise TypeError(
+            "A function in the place of a model must return a `keras.Model`. Received: "
+            f"{type(made).__name__}"
+        )
+    return made
+
+
+def _source_of(data, seed=0):
+    """The source that data of one's own stands for."""
+    own = data if isinstance(data, objects.OwnData) else objects.OwnData(data)
+    return own.source(seed)
 
 
 def _not_a_part(kind, value):
@@ -128,6 +167,8 @@ def _checked(document, value, taken, path, default=REQUIRED):
         return value
     if path in document.bad:  # a search that was refused: it has no value
         return value
+    if isinstance(value, objects.PythonObject):
+        return _checked_object(document, value, taken, path)
     several = taken.inside(value)
     if isinstance(value, dict) and "use" in value:
         kinds = taken.kinds
@@ -152,6 +193,18 @@ def _checked(document, value, taken, path, default=REQUIRED):
     elif type(value) is int and taken.wants_float(default):
         return float(value)  # some classes refuse whole numbers
     return value
+
+
+def _checked_object(document, given, taken, path):
+    """The call that an object stands for as an argument; what is wrong is noted."""
+    kinds = registry.KINDS if taken.anything else taken.kinds
+    for kind in kinds:
+        if kind != "data" and objects.is_of(given.value, kind):
+            return Ready(given.value, kind, path)
+    if callable(given.value) and (taken.callable or taken.anything):
+        return Ready(given.value, "layers", path)
+    document.problem(path, f"{taken.names()} is expected. Received: {shown(given)}")
+    return given
 
 
 def _names_a_part(text, taken):

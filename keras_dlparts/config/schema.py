@@ -88,6 +88,10 @@ class Pretrain(Section):
     """Gibbs steps of contrastive divergence."""
     persistent: bool = False
     """Whether the Gibbs chains go on from batch to batch."""
+    data_init: bool = False
+    """Whether the visible biases start from the rates of the data."""
+    samples: Literal["all"] | None = None
+    """all: also those training samples that `data.samples` leaves out."""
 
 
 class Best(Section):

@@ -9,6 +9,7 @@ from keras_dlparts.data.image_folder import ImageFolder
 from keras_dlparts.data.keras_dataset import KerasDataset
 from keras_dlparts.data.mnist1d import Mnist1d
 from keras_dlparts.data.npz import Npz
+from keras_dlparts.data.own import Arrays
 from keras_dlparts.data.parity import Parity
 from keras_dlparts.data.parquet import Parquet
 from keras_dlparts.data.source import Source, Spec, Splits
@@ -17,6 +18,7 @@ from keras_dlparts.data.tfds import Tfds
 
 __all__ = [
     "Adding",
+    "Arrays",
     "Batches",
     "Csv",
     "Digits",

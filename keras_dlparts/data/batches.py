@@ -28,15 +28,25 @@ def order(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def map_arrays(function, arrays):
-    """Apply `function` to an array, or to each array of a dict."""
+    """Apply `function` to an array, or to each array of a dict, list or tuple."""
     if isinstance(arrays, dict):
-        return {name: function(array) for name, array in arrays.items()}
+        return {name: map_arrays(function, each) for name, each in arrays.items()}
+    if isinstance(arrays, list | tuple) and all(map(_is_structure, arrays)):
+        return tuple(map_arrays(function, each) for each in arrays)
     return function(arrays)
 
 
+def _is_structure(value):
+    return hasattr(value, "shape") or isinstance(value, dict | list | tuple)
+
+
 def length(arrays):
-    """How many samples an array, or each array of a dict, has."""
-    return len(next(iter(arrays.values())) if isinstance(arrays, dict) else arrays)
+    """How many samples an array, or each array of a dict, list or tuple, has."""
+    if isinstance(arrays, dict):
+        arrays = [*arrays.values()]
+    if isinstance(arrays, list | tuple) and all(map(_is_structure, arrays)):
+        return length(arrays[0])
+    return len(arrays)
 
 
 def _take(array, rows):
@@ -53,8 +63,8 @@ class Batches(keras.utils.PyDataset):
     included; whoever must repeat or resume sets `epoch` at an epoch's begin.
 
     Args:
-        x: An array or a dict of arrays. Anything with a length that can be indexed
-            with an array of integers is an array, `np.memmap` for one.
+        x: An array, or a dict, list or tuple of arrays. Anything with a length that can
+            be indexed with an array of integers is an array, `np.memmap` for one.
         y: Likewise, or None.
         batch_size: Integer, `>= 1`.
         shuffle: Whether each epoch has an order of its own.
@@ -62,6 +72,8 @@ class Batches(keras.utils.PyDataset):
         rows: Integers, the samples to use of `x` and `y`; None for all.
         change: What to do to each batch, a function `(x, y, epoch, index)` that
             returns x and y, or None.
+        sample_weight: How much each sample counts in the loss, an array or arrays as
+            `y` has them; None where all count the same. Not together with `change`.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `PyDataset`.
 
     Attributes:
@@ -83,11 +95,13 @@ class Batches(keras.utils.PyDataset):
         seed: int = 0,
         rows: Any = None,
         change: Any = None,
+        sample_weight: Any = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.x = x
         self.y = y
+        self.sample_weight = sample_weight
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -150,10 +164,13 @@ class Batches(keras.utils.PyDataset):
         return epoch, rows
 
     def _samples(self, rows):
-        x = map_arrays(lambda array: _take(array, rows), self.x)
-        if self.y is None:
-            return (x,)
-        return x, map_arrays(lambda array: _take(array, rows), self.y)
+        parts = [self.x, self.y, self.sample_weight]
+        while parts[-1] is None:
+            parts.pop()
+        return tuple(
+            None if part is None else map_arrays(lambda a: _take(a, rows), part)
+            for part in parts
+        )
 
     def on_epoch_end(self):
         self.epoch += 1

@@ -225,7 +225,8 @@ class Source(abc.ABC):
         if training and (self._layers or anew):
             change = changes.Change(self._layers, self.seed, anew)
         shuffle = training and self.shuffle
-        return Batches(*pair, self.batch_size, shuffle, self.seed, rows, change)
+        x, y, *weight = pair
+        return Batches(x, y, self.batch_size, shuffle, self.seed, rows, change, *weight)
 
     @functools.cached_property
     def train(self) -> Batches:

@@ -11,15 +11,15 @@ from keras_dlparts.data.batches import map_arrays
 
 
 class Splits(NamedTuple):
-    """What `load` returns: a pair `(x, y)` a split, or None.
+    """What `load` returns: `(x, y)` or `(x, y, sample_weight)` a split, or None.
 
-    `x` and `y` are arrays or dicts of arrays, with the samples along the first
-    axis; `y` may be None.
+    Each is an array or a dict, list or tuple of arrays, with the samples along the
+    first axis; `y` may be None.
     """
 
-    train: tuple[Any, Any]
-    validation: tuple[Any, Any] | None = None
-    test: tuple[Any, Any] | None = None
+    train: tuple[Any, ...]
+    validation: tuple[Any, ...] | None = None
+    test: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _check_dtype(where, label, dtype):
 
 def specs_of(where, pair):
     """The specs of a pair `(x, y)` after checking that its arrays fit together."""
-    x, y = pair
+    x, y, *weight = pair
     lengths = {}
 
     def spec(label):
@@ -78,9 +78,11 @@ def specs_of(where, pair):
         return of
 
     specs = map_arrays(spec("x"), x), None if y is None else map_arrays(spec("y"), y)
+    for each in weight:
+        map_arrays(spec("sample_weight"), each)
     if len(lengths) > 1:
         raise ValueError(
-            f"{where}: x and y must have the same number of samples. Received: "
+            f"{where}: all arrays must have the same number of samples. Received: "
             + " and ".join(f"{n} in {label}" for n, label in lengths.items())
         )
     return specs

@@ -200,7 +200,9 @@ class DBN(MakesLayers, keras.Model):
             momentum: Float, of SGD.
             fit: A function `(model, x, epochs, batch_size, layer_number) -> history`
                 that trains; None for Keras' own `fit`.
-            **options: Of `layers.RBM`: `k`, `persistent`, `sparsity_target`, ...
+            **options: Of `layers.RBM`: `k`, `persistent`, `sparsity_target`, ...; with
+                `data_init=True` each machine's visible biases start from the rates of
+                the data that it learns on.
 
         Returns: a list of histories, a dict of lists for each machine.
         """
@@ -222,6 +224,7 @@ class DBN(MakesLayers, keras.Model):
             visible = self.visible if i == 0 else "bernoulli"
             rbm = RBM(layer.units, visible=visible, seed=seeds[i], **options)
             machine = keras.Sequential([keras.Input((h.shape[1],)), rbm])
+            rbm.adapt(h)
             machine.compile(keras.optimizers.SGD(learning_rate, momentum))
             histories.append((fit or _fit)(machine, h, epochs, batch_size, i))
             self._take(i, rbm)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from keras_dlparts.config import objects
 from keras_dlparts.config.backends import choose_backend
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
@@ -76,6 +77,7 @@ def hypermodel(
     choose_backend(config, sets)
     kerastuner.load()
     document, given = opened(config, sets)
+    objects.refuse(document, "a hypermodel", but=("data",))
     spaces = whole_space(document)
     document.raise_problems()
     return _class()(document, given, spaces)

@@ -191,7 +191,7 @@ def _plain(value):
 
 
 def _trials(search, most=None):
-    """The table of the trials, or of the best ones."""
+    """The table of the trials, or of the best ones, for a notebook, without links."""
     if not search.trials:
         return "<p>No trial was begun.</p>"
     spaces = [space.name for space in search.spaces]
@@ -205,7 +205,7 @@ def _trials(search, most=None):
     for trial in [*ranked, *others][:most]:
         notes = trial.notes
         link = text(trial.trial_id)
-        if (trial.path / "report.html").exists():
+        if most is None and (trial.path / "report.html").exists():
             link = f'<a href="{text(trial.path.name)}/report.html">{link}</a>'
         epochs = f"{notes['epochs']} of {notes['asked']}" if "epochs" in notes else ""
         seconds = duration(notes["seconds"]) if "seconds" in notes else ""

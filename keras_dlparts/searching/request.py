@@ -2,6 +2,7 @@
 
 import os
 
+from keras_dlparts.config import objects
 from keras_dlparts.config.document import copied
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.whole_space import whole_space
@@ -31,6 +32,7 @@ class Request:
     def __init__(self, config, sets):
         self.opened = opened(config, sets)
         document, given = self.opened
+        objects.refuse(document, "a search")
         self.spaces = whole_space(document)
         experiment = settled(document, given)  # raises for what is wrong in either
         self.name = experiment.settings.name

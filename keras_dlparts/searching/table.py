@@ -1,4 +1,4 @@
-"""The search as it goes: one table in a terminal, one line a trial elsewhere."""
+"""The search as it goes: one table in a terminal or notebook, else one line a trial."""
 
 import time
 
@@ -31,15 +31,19 @@ class LiveTable:
         self.begun, self.epochs = {}, {}
         self.said = {i for i, trial in oracle.trials.items() if _ended(trial)}
         self.live = None
+        notebook = self.reports and console is None and progress.in_notebook()
+        self.cell = progress.Cell() if notebook else None
 
     def __enter__(self):
-        if self.reports and progress.is_live(self.console):
+        if self.reports and not self.cell and progress.is_live(self.console):
             self.live = Live(console=self.console, auto_refresh=False, transient=True)
             self.live.start()
         return self
 
     def __exit__(self, *exception):
         self.update()
+        if self.cell:
+            self.cell.show(self.table(), at_once=True)
         if self.live:
             self.live.stop()
             self.live = None
@@ -53,13 +57,16 @@ class LiveTable:
         for trial in [*self.oracle.trials.values()]:
             if _ended(trial) and trial.trial_id not in self.said:
                 self.said.add(trial.trial_id)
-                self.say(self._line(trial))
+                if not self.cell:  # its table has the trial
+                    self.say(self._line(trial))
             elif not _ended(trial):
                 self.begun.setdefault(trial.trial_id, time.monotonic())
         now = time.monotonic()
         if self.live and now - self.drawn >= _SECONDS_BETWEEN_DRAWINGS:
             self.drawn = now
             self.live.update(self.table(), refresh=True)
+        elif self.cell:
+            self.cell.show(self.table())
 
     def say(self, line):
         if self.reports:

@@ -173,7 +173,7 @@ class Trials:
         fit = dict(plain.get("fit", {}))
         plain["fit"] = {**fit, "epochs": experiment.settings.fit.epochs}
         text = yaml.safe_dump(plain, sort_keys=False)
-        run_folder.fill(path, text, ".yaml", resolved)
+        run_folder.fill(path, text, ".yaml", resolved, self.given)
 
     def _keep_less(self, path):
         """Write the weights file that KerasTuner expects, and drop the checkpoints."""

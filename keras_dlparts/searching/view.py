@@ -6,12 +6,18 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from keras_dlparts.comparing import dataframe
 from keras_dlparts.config.document import Document
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.runs import Run, higher_is_better
 from keras_dlparts.searching.folder import read
 from keras_dlparts.searching.space import shown_value
+
+if TYPE_CHECKING:
+    import keras
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,11 @@ class TrialView:
     def run(self) -> Run:
         """The trial's `Run`; only for one whose folder is on this machine."""
         return Run(self.path)
+
+    @functools.cached_property
+    def model(self) -> "keras.Model":
+        """The trial's model at its best epoch; loaded at the first use."""
+        return self.run.model
 
 
 class Search:
@@ -133,6 +144,34 @@ class Search:
         """The path of the winner's config, or None."""
         path = self.path / "best" / "config.yaml"
         return path if path.exists() else None
+
+    def records(self) -> list[dict]:
+        """A dict for each trial: how it went, and its values.
+
+        The keys are `trial`, `state`, the objective, `epochs`, `seconds`, and the names
+        of the searched values. A value that did not count in a trial is not there.
+        """
+        states = {"COMPLETED": "done", "FAILED": "failed", "RUNNING": "running"}
+        return [
+            {
+                "trial": trial.trial_id,
+                "state": states.get(trial.status, trial.status),
+                self.objective: trial.score,
+                "epochs": trial.notes.get("epochs"),
+                "seconds": trial.notes.get("seconds"),
+                **trial.values,
+            }
+            for trial in self.trials
+        ]
+
+    def trials_dataframe(self) -> "pandas.DataFrame":
+        """`records()` as a pandas DataFrame, a row a trial. Needs pandas."""
+        return dataframe(self.records())
+
+    def _repr_html_(self):
+        from keras_dlparts.report import notebook
+
+        return notebook.of_search(self)
 
     @property
     def steps_saved(self) -> int:

@@ -11,6 +11,7 @@ the one before it is kept.
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from keras_dlparts import backend
@@ -26,10 +27,12 @@ class Checkpoints:
         folder: where they are; made when the first is written.
         say: called with a line where a damaged one is passed over.
         data: what `same_data.described` says of the run's data, noted in each.
+        openings: list of the checksums of the first batch of each epoch so far, noted
+            too; see `keras_dlparts.data.passes`.
     """
 
-    def __init__(self, folder, say=None, data=None):
-        self.folder, self.data = Path(folder), data
+    def __init__(self, folder, say=None, data=None, openings=()):
+        self.folder, self.data, self.openings = Path(folder), data, openings
         self.say = say or (lambda line: None)
 
     def save(self, epoch, model, callbacks, step=0, steps_a_call=1, spent=None):
@@ -51,6 +54,7 @@ class Checkpoints:
             "variables": [v.path for v in _variables(model)],
             "callbacks": [_packed(plain_state(c), arrays) for c in callbacks],
             "data": self.data,
+            "openings": [*self.openings],
         }
         for i, variable in enumerate(_variables(model)):
             arrays[f"variable_{i}"] = variable.numpy()
@@ -87,7 +91,7 @@ class Checkpoints:
                 self.say(f"{path} is damaged; looking for the checkpoint before it")
                 continue
             manifest = json.loads(str(arrays["manifest"]))
-            oldest = {"step": 0, "data": None, **manifest}, arrays
+            oldest = {"step": 0, "data": None, "openings": [], **manifest}, arrays
             if suits(oldest[0]):
                 break
         return oldest
@@ -161,7 +165,20 @@ def _is_plain(value):
         return all(map(_is_plain, value))
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype.kind in "biuf"
+    if callable(value):
+        return _comparison(value) is not None
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _comparison(value):
+    """The name of the comparison that a callback has chosen for what it monitors.
+
+    Keras' EarlyStopping and its like choose it once, after the first epoch, and turn
+    the sign of `min_delta` with it: it has to come back together with that.
+    """
+    return next(
+        (n for n in ("less", "greater") if getattr(keras.ops, n) is value), None
+    )
 
 
 def _packed(value, arrays):
@@ -174,7 +191,7 @@ def _packed(value, arrays):
         name = f"state_{len(arrays)}"
         arrays[name] = np.asarray(value)
         return {"array": name}
-    return value
+    return {"comparison": _comparison(value)} if callable(value) else value
 
 
 def _unpacked(value, arrays):
@@ -184,5 +201,7 @@ def _unpacked(value, arrays):
         return {k: _unpacked(v, arrays) for k, v in value["dict"].items()}
     if "list" in value:
         return [_unpacked(v, arrays) for v in value["list"]]
+    if "comparison" in value:
+        return getattr(keras.ops, value["comparison"])
     array = arrays[value["array"]]
     return array if array.ndim else array[()]

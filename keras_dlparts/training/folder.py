@@ -12,13 +12,19 @@ from pathlib import Path
 import yaml
 
 from keras_dlparts import backend
+from keras_dlparts.config.errors import ConfigError, Problem, path_text, shown
+from keras_dlparts.config.kept import save_initial
+from keras_dlparts.config.objects import INITIAL, unnumbered
 from keras_dlparts.support.files import write_json, write_text
+from keras_dlparts.training import code_state
 
 _PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
 _PACKAGES += ("jax", "torch")
 # What may differ between a run and the command that goes on with it.
 _MAY_DIFFER = ("versions", "name")
 _MAY_DIFFER_IN_FIT = ("epochs", "checkpoint_every")
+# What a kill may leave in a folder before its resolved config is there.
+_BEFORE_ALL_ELSE = (".partial-", "config.", "initial.", "run.lock", "uncommitted.")
 
 
 def create(out, experiment, resolved):
@@ -31,20 +37,100 @@ def create(out, experiment, resolved):
             break
         except FileExistsError:
             continue
+    _begin(folder, experiment, resolved)
+    return folder
+
+
+def own(directory, experiment, resolved, resume, say):
+    """The run's folder where it was named: a new one, or the one to go on with."""
+    folder = Path(directory)
+    there = read_resolved(folder)
+    if there is None:
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        foreign = [name for name in names if not name.startswith(_BEFORE_ALL_ELSE)]
+        if foreign or folder.is_file():
+            _refuse(f"{folder} holds no run. Give a directory that is new, or empty")
+        folder.mkdir(parents=True, exist_ok=True)
+        _begin(folder, experiment, resolved)
+    elif not resume:
+        _refuse(
+            f"{folder} holds a run already. Go on with it by resume=True, or give "
+            "another directory"
+        )
+    else:
+        _compare(folder, comparable(there), comparable(resolved), say)
+    return folder
+
+
+def _compare(folder, before, now, say):
+    """Say what is not as it was when the run began; refuse what makes another run."""
+    changed = [*differences(before, now)]
+    # A checkpoint brings back the state of these, whatever they were made with.
+    free = ("callbacks", "optimizer", "distribute")
+    wrong = [words for path, words in changed if path[0] not in free]
+    if wrong:
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        _refuse(
+            f"{folder} holds a run of something else: {'; '.join(wrong[:3])}{more}. "
+            "Give another directory, or what the run began with"
+        )
+    for _, words in changed:
+        say(f"{words}; the run goes on from its checkpoint")
+
+
+def differences(before, now, path=()):
+    """(path, words) of each value in which two resolved configs differ.
+
+    >>> [*differences({"seed": 0, "fit": [1]}, {"seed": 1, "fit": [1]})]
+    [(('seed',), 'seed was 0, and is 1 now')]
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        steps = dict.fromkeys([*before, *now])
+        pairs = [(step, before.get(step), now.get(step)) for step in steps]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = zip(range(len(now)), before, now, strict=True)
+    elif isinstance(before, list) and isinstance(now, list):
+        yield path, f"{path_text(path)} had {len(before)} items, and has {len(now)} now"
+        return
+    else:
+        if before != now:
+            words = f"was {shown(before)}, and is {shown(now)} now"
+            yield path, f"{path_text(path)} {words}"
+        return
+    for step, one, other in pairs:
+        yield from differences(one, other, (*path, step))
+
+
+def _refuse(message):
+    raise ConfigError([Problem("", (), "", message)])
+
+
+def _begin(folder, experiment, resolved):
+    """Write into a new folder what was asked for."""
     given = experiment.given
     if isinstance(given, Path):
         text, suffix = given.read_text(encoding="utf-8-sig"), given.suffix
     else:
-        text, suffix = json.dumps(given, indent=1) + "\n", ".json"
-    fill(folder, text, suffix, resolved)
-    return folder
+        text = json.dumps(given, indent=1, default=lambda value: {"object": str(value)})
+        text, suffix = text + "\n", ".json"
+    if isinstance(resolved["model"], dict) and resolved["model"].get("file") == INITIAL:
+        save_initial(experiment.own_model.made, folder)
+    fill(folder, text, suffix, resolved, given)
 
 
-def fill(folder, text, suffix, resolved):
-    """Write the configs and the environment into a run's folder."""
+def fill(folder, text, suffix, resolved, given=None):
+    """Write the configs and the environment into a run's folder.
+
+    The state of the code is that of the repository that holds `given`, the config's
+    file, or else the working directory.
+    """
+    beside = [given.parent] if isinstance(given, Path) else []
+    facts = environment(resolved["backend"])
+    if git := code_state.note(folder, *beside, Path.cwd()):
+        facts["git"] = git
     write_text(folder / f"config{suffix}", text)
     write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
-    write_json(folder / "environment.json", environment(resolved["backend"]))
+    write_json(folder / "environment.json", facts)
 
 
 def environment(running):
@@ -124,6 +210,6 @@ def _age(folder):
 
 def comparable(resolved):
     """What of a resolved config a run must share to be gone on with."""
-    kept = {k: v for k, v in resolved.items() if k not in _MAY_DIFFER}
+    kept = {k: v for k, v in unnumbered(resolved).items() if k not in _MAY_DIFFER}
     fit = {k: v for k, v in kept["fit"].items() if k not in _MAY_DIFFER_IN_FIT}
     return kept | {"fit": fit}

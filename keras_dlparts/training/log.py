@@ -223,9 +223,18 @@ def _read_rows(path):
 
 
 def save_model(model, path):
-    """Save a `.keras` file whole or not at all."""
-    with whole(path) as partial:
-        model.save(partial)
+    """Save a `.keras` file whole or not at all.
+
+    Of a model that has no `get_config` the weights alone, as `NAME.weights.h5`.
+    """
+    try:
+        with whole(path) as partial:
+            model.save(partial)
+    except NotImplementedError:  # a class of the user's own has no `get_config`
+        path = path.with_suffix(".weights.h5")
+        # Keras goes by the end of the name.
+        with whole(path) as partial:
+            model.save_weights(partial)
 
 
 def peak_memory_mb():

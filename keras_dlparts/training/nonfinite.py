@@ -1,9 +1,84 @@
-"""Find the layer whose output or gradient first went bad."""
+"""Find the layer whose output or gradient first went bad.
+
+`diagnosed` runs the bad epoch of a training again, up to its bad step, and `first_bad`
+looks at every layer there.
+"""
 
 import keras
 import numpy as np
 
 from keras_dlparts import backend, graphs
+from keras_dlparts.support.messages import own_words
+from keras_dlparts.training.checkpoint import restore, restore_generators
+
+
+def diagnosed(session, error):
+    """A NonFiniteError's words, and what first went bad, as far as that is found.
+
+    A look at the layers may fail itself, by a lack of memory for one: then that is
+    said, beside what the look was to explain.
+
+    Args:
+        session: The `Session` that met the error.
+        error: The `NonFiniteError`.
+    """
+    try:
+        if session.sharing.use == "multi_worker":
+            return _where(session, error)
+        return _explained(session, error)
+    except Exception as failure:
+        if isinstance(failure, ValueError):  # a layer refuses its input, and why
+            return f"{error}: {own_words(failure)}"
+        return (
+            f"{error}. The look for where it began failed: "
+            f"{type(failure).__name__}: {own_words(failure)}"
+        )
+
+
+def _where(session, error):
+    """The bad step, where several workers hold what would be looked at."""
+    epoch = session.checkpoints.newest()[0]["epoch"]
+    return (
+        f"{error} at epoch {epoch + 1}, step {error.step + 1}. Train on one "
+        "device, by --distribute none, to be told where it began"
+    )
+
+
+def _explained(session, error):
+    """Run the bad epoch again up to its bad step, and look at every layer there.
+
+    From a checkpoint within the epoch, where one is from before the step.
+    """
+    # A weight that goes bad in one step shows in the loss of the next, and where a
+    # call takes many steps only the call's last loss is looked at.
+    suspects = error.step - session.steps
+    saved = session.checkpoints.newest(
+        lambda manifest: manifest["step"] <= max(0, suspects)
+    )
+    if saved is None:
+        return f"{error}. No whole checkpoint is left to look from"
+    made = session.made
+    epoch, model, batches = saved[0]["epoch"], made.model, made.data.train
+    restore(saved, model, made.callbacks)
+    # Data that is passed through draws its order from the seeds, when it begins.
+    backend.seed_globals(session.settings.seed, epoch)
+    batches.epoch = epoch
+    if saved[0]["step"]:
+        restore_generators(saved)
+    found = None
+    for step in range(saved[0]["step"], min(error.step + 1, len(batches))):
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(batches[step])
+        if step >= suspects:
+            found = first_bad(model, x, y, weight)
+        if found:
+            break
+        class_weight = session.settings.fit.class_weight
+        model.train_on_batch(x, y, weight, class_weight=class_weight)
+    found = found or first_bad(model, *batches[0][:2])
+    where = f"epoch {epoch + 1}, step {step + 1}"
+    if found is None:
+        return f"{error} at {where}; run again from there, every layer was finite"
+    return f"{error} at {where}. What first went bad: {found}"
 
 
 def _bad(value):

@@ -26,6 +26,11 @@ def check(experiment, made):
         elif isinstance(made.data.train.x, dict):
             message = "the data must have one input, not several"
             document.problem(("pretrain",), message, key=True)
+        elif experiment.settings.pretrain.samples and not hasattr(
+            made.data, "train_all"
+        ):
+            message = "this source leaves no samples out"
+            document.problem(("pretrain", "samples"), message)
     document.raise_problems()
 
 
@@ -49,7 +54,11 @@ def run(settings, made, path, say, share=lambda batches: batches):
             if file and file.exists():
                 say(f"{file} is damaged; the layer learns once more")
             say(f"pre-training layer {number + 1}, {epochs} epochs")
-            history = _learn(model, x, epochs, batch_size, settings.seed, share)
+            options = {"batch_size": batch_size, "seed": settings.seed}
+            batches = Batches(x, shuffle=True, **options)
+            if number == 0 and learnt.change is not None:
+                batches = _drawn_anew(learnt, **options)
+            history = _learn(model, batches, epochs, share)
             saved = _packed(model, history)
             if file:
                 file.parent.mkdir(exist_ok=True)
@@ -65,8 +74,11 @@ def run(settings, made, path, say, share=lambda batches: batches):
         return history
 
     backend.seed_globals(settings.seed)
-    x, _ = made.data.train.arrays()
-    options = settings.pretrain.model_dump()
+    learnt = made.data.train
+    if settings.pretrain.samples == "all":
+        learnt = made.data.train_all
+    x, _ = learnt.arrays()
+    options = settings.pretrain.model_dump(exclude={"samples"})
     made.model.pretrain(x, batch_size=made.data.train.batch_size, fit=fit, **options)
     if path is None:
         return
@@ -78,8 +90,17 @@ def run(settings, made, path, say, share=lambda batches: batches):
     write_text(path / "pretraining.csv", text.getvalue())
 
 
-def _learn(model, x, epochs, batch_size, seed, share):
-    batches = Batches(x, batch_size=batch_size, shuffle=True, seed=seed)
+def _drawn_anew(batches, batch_size, seed):
+    """What the first machine sees, in each epoch drawn or augmented as for training."""
+
+    def change(x, y, epoch, index):
+        x, _ = batches.change(x, None, epoch, index)
+        return x.reshape(len(x), -1).astype("float32"), None
+
+    return Batches(batches.x, None, batch_size, True, seed, batches.rows, change)
+
+
+def _learn(model, batches, epochs, share):
     steps = chunks.steps_a_call(model, batches)
     data = chunks.prepared(model, share(batches), steps)
     history = model.fit(data, epochs=epochs, shuffle=False, verbose=0).history

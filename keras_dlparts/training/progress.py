@@ -1,5 +1,7 @@
 """Progress of `fit`: two rich bars in a terminal, one plain line an epoch elsewhere.
 
+In a notebook one output has the bars and the last epochs, and is drawn again in place.
+
 The bars are drawn by the training thread, at most ten times a second, and only
 then are the batch's figures formatted. There is no drawing thread, so nothing
 goes on writing after an exception.
@@ -11,12 +13,15 @@ import time
 import keras
 import numpy as np
 from rich import progress
+from rich.console import Group
 from rich.table import Column
+from rich.text import Text
 
 from keras_dlparts.runs import BOOKKEEPING
 from keras_dlparts.support import progress as reporting
 
 _SECONDS_BETWEEN_DRAWINGS = 0.1
+_MOST_LINES = 10  # of epochs, in a notebook
 
 
 class Progress(keras.callbacks.Callback):
@@ -46,6 +51,9 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, console=None):
         super().__init__()
+        notebook = console is None and reporting.in_notebook()
+        self._cell = reporting.Cell() if notebook else None
+        self._lines = []
         self.console = console or reporting.console()
         self._bars = None
         self._training = False
@@ -60,8 +68,11 @@ class Progress(keras.callbacks.Callback):
     def close(self):
         """Remove the bars and give the terminal back. May be called twice."""
         if self._bars:
-            self._bars.stop()
-            self._bars = None
+            bars, self._bars = self._bars, None
+            if self._cell:
+                self._show()
+            else:
+                bars.stop()
             atexit.unregister(self.close)
         self._training = False
 
@@ -73,7 +84,7 @@ class Progress(keras.callbacks.Callback):
         self._epoch, self._seen = epoch, 0
         self._started = time.monotonic()
         self._drawn = 0.0
-        if not self._bars and reporting.is_live(self.console):
+        if not self._bars and (self._cell or reporting.is_live(self.console)):
             self._open(epoch)
         if self._bars:
             self._new_step_bar("step", self._total())
@@ -88,13 +99,13 @@ class Progress(keras.callbacks.Callback):
         if self._training and self._bars:
             # Validation says nothing of its steps: the bar only shows life.
             self._new_step_bar("validation", None)
-            self._bars.refresh()
+            self._refresh()
 
     def on_test_batch_end(self, batch, logs=None):
         if self._training and self._is_due():
             self._drawn = time.monotonic()
             self._bars.update(self._step_bar, completed=batch + 1, figures=_text(logs))
-            self._bars.refresh()
+            self._refresh()
 
     def on_epoch_end(self, epoch, logs=None):
         self._steps = self._seen
@@ -102,10 +113,13 @@ class Progress(keras.callbacks.Callback):
         line = (
             f"epoch {epoch + 1}/{self.params['epochs']}  {_text(logs)}  {seconds:.1f} s"
         )
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self._cell:
+            self._lines.append(line)
+        else:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if self._bars:
             self._bars.update(self._epoch_bar, completed=epoch + 1)
-            self._bars.refresh()
+            self._refresh()
 
     def on_train_end(self, logs=None):
         self.close()
@@ -141,7 +155,22 @@ class Progress(keras.callbacks.Callback):
         )
         self._step_bar = None
         atexit.register(self.close)
-        self._bars.start()
+        if not self._cell:
+            self._bars.start()
+
+    def _refresh(self):
+        if self._cell:
+            self._show(at_once=False)
+        else:
+            self._bars.refresh()
+
+    def _show(self, at_once=True):
+        """Draw the last epochs and the bars in a notebook's cell."""
+        before = len(self._lines) - _MOST_LINES
+        shown = [f"{before} epochs before"] if before > 0 else []
+        shown += self._lines[-_MOST_LINES:]
+        bars = [self._bars] if self._bars else []
+        self._cell.show(Group(*map(Text, shown), *bars), at_once)
 
     def _new_step_bar(self, description, total):
         # A new task each time: rich's reset cannot make a total unknown again.
@@ -155,7 +184,7 @@ class Progress(keras.callbacks.Callback):
         done = self._epoch + (min(self._seen / total, 1) if total else 0)
         self._bars.update(self._epoch_bar, completed=done)
         self._bars.update(self._step_bar, completed=self._seen, figures=_text(logs))
-        self._bars.refresh()
+        self._refresh()
 
 
 def _text(logs):

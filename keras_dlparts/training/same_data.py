@@ -42,7 +42,9 @@ def described(data):
     return {
         name: {
             label: _array(array, split.rows)
-            for label, array in _named(x=split.x, y=split.y)
+            for label, array in _named(
+                x=split.x, y=split.y, sample_weight=split.sample_weight
+            )
         }
         for name, split in splits.items()
         if isinstance(split, Batches)
@@ -83,10 +85,13 @@ def difference(before, now):
 
 
 def _named(**pair):
-    """(label, array) of the arrays of a split, those in dicts by their names too."""
+    """(label, array) of the arrays of a split, with its place in dicts and lists."""
     for label, arrays in pair.items():
+        if isinstance(arrays, list | tuple):
+            arrays = dict(enumerate(arrays))
         if isinstance(arrays, dict):
-            yield from ((f"{label}[{name}]", array) for name, array in arrays.items())
+            for name, array in arrays.items():
+                yield from _named(**{f"{label}[{name}]": array})
         elif arrays is not None:
             yield label, arrays
 

@@ -3,8 +3,8 @@
     prepare    make data, model and callbacks, adapt the model, share it among devices
     restore    pre-train, or take up the newest checkpoint of the run's folder
     fit        Keras' `fit`, from where the run stands
-    diagnose   after a NaN: run the bad epoch again, and name what first went bad
-    end        write the run's last files, and say in status.json how it ended
+    end        write the run's last files, and say in status.json how it ended; after a
+               NaN, what first went bad (`nonfinite.py`)
 
 `train` and the trials of a search go through all of them, in a folder. KerasTuner's
 users and the studies in `examples/` have no folder: for them `restore` pre-trains,
@@ -21,16 +21,22 @@ from keras_dlparts.config.assemble import Assembled, assemble, made_without_mode
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.watching import blame, hand_over
 from keras_dlparts.data.batches import JoinedBatches
+from keras_dlparts.data.passes import Replayed
 from keras_dlparts.distribute import shares
 from keras_dlparts.runs import Run
 from keras_dlparts.support.files import DiskFull, sweep
-from keras_dlparts.support.messages import own_words
-from keras_dlparts.training import chunks, pretraining, resuming, same_data
-from keras_dlparts.training.checkpoint import Checkpoints, restore, restore_generators
+from keras_dlparts.training import (
+    chunks,
+    nonfinite,
+    own_model,
+    pretraining,
+    resuming,
+    same_data,
+)
+from keras_dlparts.training.checkpoint import Checkpoints, restore
 from keras_dlparts.training.feed import Feed, Waiting
 from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
 from keras_dlparts.training.look import with_figures
-from keras_dlparts.training.nonfinite import first_bad
 from keras_dlparts.training.progress import Progress
 from keras_dlparts.training.sharing import Sharing
 
@@ -60,7 +66,7 @@ class Session:
         self.experiment, self.settings = experiment, experiment.settings
         self.say = say or (lambda line: None)
         self._data, self._model = data, model
-        self.path = self.log = self.saved = None
+        self.made = self.path = self.log = self.saved = None
 
     def __enter__(self):
         if not _TRAINING.acquire(blocking=False):
@@ -72,7 +78,11 @@ class Session:
         return self
 
     def __exit__(self, *exception):
-        _TRAINING.release()
+        try:
+            if self.made is not None and self.experiment.own_model is not None:
+                own_model.give_back(self.made.model, self._steps_before)
+        finally:
+            _TRAINING.release()
 
     def prepare(self):
         """Make what the config names, ready to train; nothing is written."""
@@ -86,10 +96,16 @@ class Session:
         self.sharing = sharing = Sharing(experiment, self.say)
         with sharing.scope():
             if self._model is None:
-                self.made = assemble(experiment, self._data)
+                self.made = assemble(experiment, self._data, sharing.steps)
             else:
-                data, callbacks, *_ = made_without_model(experiment, self._data)
+                data, callbacks, *_ = made_without_model(
+                    experiment, self._data, sharing.steps
+                )
                 self.made = Assembled(data, self._model, callbacks)
+            self._steps_before = self.made.model.steps_per_execution
+            if experiment.own_model is not None:
+                own_model.look_at(self.made.model, self.say)
+                self.made.model.optimizer.build(self.made.model.trainable_variables)
             pretraining.check(experiment, self.made)
             sharing.prepare(self.made)
         for note in self.made.notes:
@@ -124,7 +140,8 @@ class Session:
     def _open(self, path):
         """Find what a run's folder holds; a run of other data is left as it is."""
         made, noted = self.made, same_data.described(self.made.data)
-        checkpoints = Checkpoints(path / "checkpoints", self.say, noted)
+        openings = getattr(made.data.train, "openings", ())
+        checkpoints = Checkpoints(path / "checkpoints", self.say, noted, openings)
         for folder in (path, checkpoints.folder):
             sweep(folder)
         self.saved = checkpoints.newest()
@@ -172,6 +189,8 @@ class Session:
             manifest = self.saved[0]
             start, done = manifest["epoch"], manifest["step"]
             stopped = manifest["stopped"]
+            if start < settings.fit.epochs and not stopped:
+                self._replay(manifest)
         if log is not None:
             log.status("running")
         self.steps = steps = self._steps_a_call()
@@ -218,6 +237,26 @@ class Session:
         finally:
             progress.close()
 
+    def _replay(self, manifest):
+        """Bring data that is passed through to the epoch where the run stands."""
+        batches, seed = self.made.data.train, self.settings.seed
+        if not isinstance(batches, Replayed):
+            return
+
+        def tell(epoch):
+            self.say(
+                f"the data does not come as it did: epoch {epoch + 1} begins with "
+                "another batch. The run goes on, and does not end with the weights of "
+                "one that was never stopped. Seed what shuffles or augments the data"
+            )
+
+        batches.replay(
+            manifest["epoch"],
+            manifest["openings"],
+            lambda epoch: backend.seed_globals(seed, epoch),
+            tell,
+        )
+
     def _steps_a_call(self):
         """How many steps a call of the training function takes."""
         settings, made = self.settings, self.made
@@ -225,7 +264,10 @@ class Session:
             settings.compile.steps_per_execution,
             settings.fit.checkpoint_every,
         )
-        if steps == "auto":
+        own, before = self.experiment.own_model is not None, self._steps_before
+        if steps == "auto" and own and before > 1:  # the user has compiled it so
+            steps = min(before, every or before)
+        elif steps == "auto":
             steps = chunks.steps_a_call(made.model, made.data.train, made.callbacks)
             steps = min(steps, every or steps)
         if self.saved is not None and self.saved[0]["step"]:
@@ -235,65 +277,6 @@ class Session:
             while self.saved[0]["step"] % steps:
                 steps -= 1
         return steps
-
-    def diagnose(self, error):
-        """A NonFiniteError's words, and what first went bad, as far as that is found.
-
-        A look at the layers may fail itself, by a lack of memory for one: then that is
-        said, beside what the look was to explain.
-        """
-        try:
-            if self.sharing.use == "multi_worker":
-                return self._where(error)
-            return self._explain(error)
-        except Exception as failure:
-            if isinstance(failure, ValueError):  # a layer refuses its input, and why
-                return f"{error}: {own_words(failure)}"
-            return (
-                f"{error}. The look for where it began failed: "
-                f"{type(failure).__name__}: {own_words(failure)}"
-            )
-
-    def _where(self, error):
-        """The bad step, where several workers hold what would be looked at."""
-        epoch = self.checkpoints.newest()[0]["epoch"]
-        return (
-            f"{error} at epoch {epoch + 1}, step {error.step + 1}. Train on one "
-            "device, by --distribute none, to be told where it began"
-        )
-
-    def _explain(self, error):
-        """Run the bad epoch again up to its bad step, and look at every layer there.
-
-        From a checkpoint within the epoch, where one is from before the step.
-        """
-        # A weight that goes bad in one step shows in the loss of the next, and where a
-        # call takes many steps only the call's last loss is looked at.
-        suspects = error.step - self.steps
-        saved = self.checkpoints.newest(
-            lambda manifest: manifest["step"] <= max(0, suspects)
-        )
-        if saved is None:
-            return f"{error}. No whole checkpoint is left to look from"
-        epoch, model, batches = saved[0]["epoch"], self.made.model, self.made.data.train
-        restore(saved, model, self.made.callbacks)
-        if saved[0]["step"]:
-            restore_generators(saved)
-        batches.epoch = epoch
-        found = None
-        for step in range(saved[0]["step"], min(error.step + 1, len(batches))):
-            x, y, weight = keras.utils.unpack_x_y_sample_weight(batches[step])
-            if step >= suspects:
-                found = first_bad(model, x, y, weight)
-            if found:
-                break
-            class_weight = self.settings.fit.class_weight
-            model.train_on_batch(x, y, weight, class_weight=class_weight)
-        found = found or first_bad(model, *batches[0][:2])
-        where = f"epoch {epoch + 1}, step {step + 1}"
-        if found is None:
-            return f"{error} at {where}; run again from there, every layer was finite"
-        return f"{error} at {where}. What first went bad: {found}"
 
     def end(self, error=None):
         """Write the last files of a run, and how it ended into its status.json.
@@ -312,7 +295,7 @@ class Session:
         if isinstance(error, NonFiniteError):
             # A look takes a while: this is what a kill leaves.
             self._note(NonFiniteError(f"{error}; the look for its cause was cut short"))
-            error = NonFiniteError(self.diagnose(error))
+            error = NonFiniteError(nonfinite.diagnosed(self, error))
         if isinstance(error, DiskFull):
             error = DiskFull(self._what_is_left(error))
         self._note(error)
@@ -354,8 +337,9 @@ class _Epoch(keras.callbacks.Callback):
         self.seed, self.batches = seed, batches
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.batches.epoch = epoch
+        # First the seeds: data that draws its order from them does so when it begins.
         backend.seed_globals(self.seed, epoch)
+        self.batches.epoch = epoch
 
 
 def _warn_of_versions(experiment, say):

@@ -4,9 +4,13 @@ import contextlib
 
 from keras_dlparts import backend, distribute, graphs
 from keras_dlparts.backend import keras_private
+from keras_dlparts.config.calls import ready_objects
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.distribute import shares
 from keras_dlparts.support.messages import own_words
+
+# Kinds of parts that have variables, which belong to a strategy.
+_WITH_VARIABLES = ("models", "layers", "optimizers", "metrics", "schedules")
 
 
 class Sharing:
@@ -25,6 +29,10 @@ class Sharing:
             if chosen.use == "auto":
                 chosen.use, why = distribute.pick()
                 say(f"distribute: auto is {chosen.use}: {why}")
+        except (ValueError, TypeError) as error:
+            self.refuse(own_words(error))
+        self._check_objects(experiment, chosen.use)
+        try:
             self.strategy = distribute.strategy(chosen.use, **chosen.options())
         except (ValueError, TypeError) as error:
             self.refuse(own_words(error))
@@ -34,6 +42,22 @@ class Sharing:
         if self.use != "none":
             several = "replicas" if self.replicas > 1 else "replica"
             say(f"distribute: {self.use}, {self.replicas} {several}")
+
+    def _check_objects(self, experiment, use):
+        """Refuse what was made before the devices were chosen: its variables are on
+        one of them."""
+        if use == "none":
+            return
+        for call in experiment.calls():
+            for ready in ready_objects(call):
+                if ready.part.kind in _WITH_VARIABLES and ready.made_by is None:
+                    self.refuse(
+                        "it was made before the devices were chosen, and cannot be "
+                        f"shared by {use}. Received: {ready.part.name}. Give a "
+                        "function that makes the whole model and compiles it, as in "
+                        "model=lambda: make_model()",
+                        ready.path,
+                    )
 
     def refuse(self, message, path=("distribute",)):
         """Raise a ConfigError."""
@@ -53,6 +77,14 @@ class Sharing:
     def prepare(self, made):
         """Make an assembled model ready to be shared; a ConfigError says what of the
         config cannot be."""
+        made_for = getattr(made.model, "distribute_strategy", None)
+        if self.use == "none" and getattr(made_for, "num_replicas_in_sync", 1) > 1:
+            self.refuse(
+                "the model was made in the scope of a strategy of "
+                f"{made_for.num_replicas_in_sync} replicas. Give a function that makes "
+                "it, and name the strategy: distribute: mirrored in the config",
+                ("model",),
+            )
         if self.replicas == 1:
             return
         self._check_data(made.data.train)
@@ -71,10 +103,22 @@ class Sharing:
                 message = "a schedule cannot be scaled; write the rates that are meant"
                 self.refuse(message, ("distribute", "scale_learning_rate"))
 
+    def steps(self, batches):
+        """How many training steps an epoch of batches has."""
+        if self.replicas == 1 or type(batches) is not Batches:
+            return len(batches)
+        count, size = len(batches.rows), batches.batch_size
+        return -(-(count - self._left(count % size)) // size)
+
+    def _left(self, last):
+        """How many samples of a last batch of this size an epoch leaves out."""
+        return last if self.use == "tpu" else last % self.replicas
+
     def _check_data(self, batches):
         if type(batches) is not Batches:
             name = type(batches).__name__
-            message = f"replicas share the batches of a `Batches`. Received: {name}"
+            message = "replicas share batches that are cut out of arrays. Received: "
+            message += f"{name}. Give arrays, (x, y), or a source of keras_dlparts.data"
             self.refuse(message, ("data",))
         count, size = len(batches.rows), batches.batch_size
         try:
@@ -82,7 +126,7 @@ class Sharing:
         except ValueError as error:
             self.refuse(own_words(error), ("data",))
         last = count % size
-        left = last if self.use == "tpu" else last % self.replicas
+        left = self._left(last)
         if not left:
             return
         message = f"{self.replicas} replicas cannot share an epoch's last batch of "

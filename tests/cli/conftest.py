@@ -1,4 +1,4 @@
-"""The command, called in the process of the tests."""
+"""The command, called in this process."""
 
 import sys
 

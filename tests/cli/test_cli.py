@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -235,6 +236,19 @@ def test_evaluate(dlparts, run):
     )
     _, out, _ = dlparts("evaluate", made(run), "--json", "--split", "validation")
     assert json.loads(out).keys() == {"accuracy", "loss"}
+    page = Path(made(run), "report.html").read_text("utf-8")
+    for wanted in ("Test accuracy", ">Evaluation</h2>", "weights of epoch 1"):
+        assert wanted in page
+
+
+def test_evaluate_where_the_run_cannot_be_written_to(dlparts, run, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr("keras_dlparts.training.evaluation.write_json", refuse)
+    code, out, err = dlparts("evaluate", made(run))
+    assert (code, "accuracy" in out) == (0, True)
+    assert "not noted in the run: read-only file system" in err
 
 
 def test_evaluate_of_a_split_that_the_data_lacks(dlparts, run, tmp_path):
@@ -346,7 +360,14 @@ def test_a_backend_that_does_not_start_is_told():
     assert "Traceback" not in done.stderr
 
 
-QUICK = ["--help", "list", "list layers", "show RandomDropout", "show Dense"]
+QUICK = [
+    "--help",
+    "--version",
+    "list",
+    "list layers",
+    "show RandomDropout",
+    "show Dense",
+]
 
 
 @pytest.mark.parametrize("arguments", QUICK)

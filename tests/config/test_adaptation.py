@@ -137,3 +137,18 @@ def test_what_cannot_be_learnt_is_an_error_with_its_place(tmp_path):
     config = {"data": data, "model": ["MinMaxNormalization", HEAD], "loss": "mse"}
     with pytest.raises(ValueError, match=r"^model\n  does not fit the data: .* finite"):
         assemble(load(config))
+
+
+def test_an_rbm_adapts_if_it_is_asked_to():
+    values = {
+        "data": {"use": "digits", "binarize": "anew"},
+        "model": [{"use": "RBM", "units": 3, "data_init": True}],
+        "optimizer": "SGD",
+    }
+    made = assemble(load(values))
+    p = made.data.train.still().arrays()[0].mean(0, dtype="float64").clip(0.5 / 1350)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(made.model.layers[-1].visible_bias),
+        np.log(p / (1 - p)),
+        rtol=1e-4,
+    )

@@ -116,7 +116,7 @@ loss: {use: SparseCategoricalCrossentropy, from_logits: true}
         "data: digits\nmodel: [Flatten]\n",
     ),
     "no file of data": (
-        {"1:7  data": "/no.npz, which is not there"},
+        {"1:24  data.path": "/no.npz, which is not there"},
         "data: {use: npz, path: no.npz}\nmodel: [Flatten]\nloss: mse\n",
     ),
     "neither data nor Input": (

@@ -365,8 +365,8 @@ def test_dict_holds_plain_values_only(value):
 
 def test_an_object_that_cannot_be_copied_is_told_as_others_are():
     rows = (row for row in [1])  # as little as a tf.data.Dataset, it can be copied
-    with pytest.raises(ConfigError, match=r"^data\n  a config holds numbers, text"):
-        load({"data": rows, "model": ["Flatten"], "loss": "mse"})
+    with pytest.raises(ConfigError, match=r"^data\n  generator: Data is read anew"):
+        keras_dlparts.build({"data": rows, "model": ["Flatten"], "loss": "mse"})
 
 
 def test_dict_that_holds_itself():

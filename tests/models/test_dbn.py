@@ -122,11 +122,11 @@ def test_a_config_pretrains_and_resumes_with_the_layers_it_has(tmp_path, monkeyp
 
     learn, learnt = pretraining._learn, []
 
-    def stopped(model, rows, *args):
-        learnt.append(rows.shape[1])
+    def stopped(model, batches, *args):
+        learnt.append(batches.x.shape[1])
         if learnt == [64, 12]:
             raise KeyboardInterrupt
-        return learn(model, rows, *args)
+        return learn(model, batches, *args)
 
     monkeypatch.setattr(pretraining, "_learn", stopped)
     with pytest.raises(KeyboardInterrupt):
@@ -136,6 +136,45 @@ def test_a_config_pretrains_and_resumes_with_the_layers_it_has(tmp_path, monkeyp
     assert len([*(tmp_path / "cut").iterdir()]) == 1
     for ours, theirs in zip(resumed.model.weights, whole.model.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_all_samples_pretrain_and_a_labelled_share_is_fine_tuned(tmp_path, monkeypatch):
+    """1500 digits, of which 100 are taken; 10 of them validate."""
+    learn, learnt = pretraining._learn, []
+
+    def watched(model, batches, *args):
+        learnt.append(batches)
+        return learn(model, batches, *args)
+
+    monkeypatch.setattr(pretraining, "_learn", watched)
+    data = CONFIG["data"] | {"samples": 100, "balanced": True, "binarize": "anew"}
+    some = {"epochs": 1, "data_init": True}
+    run = train(CONFIG | {"data": data, "pretrain": some}, out=tmp_path)
+    assert [len(batches.rows) for batches in learnt] == [90, 90]
+    # The first machine sees binary values, the second probabilities.
+    first, second = learnt
+    (one,), (again,) = first[0], first[0]
+    assert {*np.unique(one)} == {0, 1}
+    np.testing.assert_array_equal(one, again)
+    assert len(np.unique(second[0][0])) > 2
+    learnt.clear()
+    everything = {"data": data, "pretrain": some | {"samples": "all"}}
+    run = train(CONFIG | everything, out=tmp_path)
+    assert [len(batches.rows) for batches in learnt] == [1490, 1490]
+    assert run.history["epoch"] == [1]
+
+
+def test_each_machine_starts_from_the_rates_of_what_it_learns_on():
+    x = np.repeat([[1.0, 0.0, 0.25]], 100, axis=0).astype("float32")
+    seen = []
+
+    def fit(model, h, epochs, batch_size, number):
+        bias = model.layers[-1].visible_bias.numpy()
+        seen.append((h.mean(0), 1 / (1 + np.exp(-bias))))
+
+    DBN([4, 3], input_shape=(3,), seed=0).pretrain(x, fit=fit, data_init=True)
+    np.testing.assert_allclose(seen[0][1], [0.995, 0.005, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(seen[1][0], seen[1][1], rtol=1e-5)
 
 
 def test_pretraining_of_a_model_that_has_none(tmp_path):

@@ -7,17 +7,18 @@ import json
 import math
 import re
 import shutil
-import subprocess
 import sys
 from html.parser import HTMLParser
 
 import keras
 import numpy as np
 import pytest
+from helpers.browser import browse, on_a_phone
 from matplotlib.figure import Figure
 
 from keras_dlparts import report
 from keras_dlparts.report import curves, html, model_graph
+from keras_dlparts.report.style import HUES
 from keras_dlparts.runs import Run
 
 ENVIRONMENT = {
@@ -251,9 +252,10 @@ def _contrast(a, b):
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_contrast_in_light_and_dark(page, scheme):
     css = page.source.split("prefers-color-scheme")[scheme]
-    colours = dict(re.findall(r"--(\w+): (#\w{6});", css))
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6});", css))
     for ground in ("paper", "card"):
-        for ink in ("ink", "muted", "train", "val", "good", "warn", "bad"):
+        hues = [f"hue-{i}" for i in range(HUES)]
+        for ink in ("ink", "muted", "train", "val", "good", "warn", "bad", *hues):
             assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
 
 
@@ -361,6 +363,33 @@ def test_the_message_stands_out(tmp_path, state):
     assert len(notices) == 1
     assert ("role" in notices[0]) == (state == "failed")
     assert "nan in `dense/kernel`" in page.text
+
+
+def test_an_evaluation_says_whose_weights_it_is_of(tmp_path):
+    history = {"epoch": [0, 1], "loss": [3.0, 2.0], "val_loss": [2.0, 1.0]}
+    run = make(tmp_path / "run", history)
+    row = {"metrics": {"accuracy": 0.975}, "epoch": 2}
+    (run.path / "evaluation.json").write_text(json.dumps({"test": row}))
+    page = Page(report.write(Run(run.path)))
+    assert "Test accuracy0.975weights of epoch 2" in page.text
+    assert "Evaluation" in page.headings
+    (run.path / "evaluation.json").write_text(json.dumps({"test": row | {"epoch": 1}}))
+    page = Page(report.write(Run(run.path)))
+    assert "weights of epoch 1, not those kept now" in page.text
+
+
+def test_the_state_of_the_code_is_told(tmp_path):
+    run = make(tmp_path / "run", {})
+    git = {"commit": "0123456789abcdef", "branch": "trunk", "changed": True}
+    for more, said in (
+        ({}, "commit 0123456789ab on trunk, with uncommitted changes"),
+        ({"diff": "a.diff"}, "with uncommitted changes (in a.diff)"),
+        ({"changed": False, "branch": None}, "0123456789ab, no uncommitted changes"),
+    ):
+        environment = ENVIRONMENT | {"git": git | more}
+        (run.path / "environment.json").write_text(json.dumps(environment))
+        page = Page(report.write(Run(run.path)))
+        assert said in page.text
 
 
 def test_before_the_first_epoch(tmp_path):
@@ -522,27 +551,6 @@ def test_number():
     assert html.number(math.nan) == html.number(None) == "–"
 
 
-def browse(address, profile, scheme="light"):
-    """What Chromium makes of a page, as text; it may not complain of anything."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs chromium")
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    flags += " --disable-background-networking --disable-component-update"
-    flags += " --disable-sync --enable-logging=stderr --v=0 --dump-dom"
-    if scheme == "dark":
-        flags += " --blink-settings=preferredColorScheme=0"
-    shown = subprocess.run(
-        [browser, *flags.split(), f"--user-data-dir={profile}", address],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    # A console line is a blocked fetch, a script error, a bad style or bad SVG.
-    assert "CONSOLE" not in shown.stderr
-    return shown.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_in_a_browser(trained, tmp_path, scheme):
@@ -557,38 +565,25 @@ def test_in_a_browser(trained, tmp_path, scheme):
     assert shown.count('class="tip"') == 5  # the page's script ran
 
 
-# In a frame as wide as a phone: move the pointer over the first curve, and measure.
-PROBE = """
-<script>
-onload = () => {
-  const frame = document.querySelector("iframe"), inner = frame.contentDocument;
-  const whole = inner.documentElement;
-  const svg = inner.querySelector("svg[data-curve]"), at = svg.getBoundingClientRect();
-  svg.dispatchEvent(new frame.contentWindow.PointerEvent("pointermove",
-    {clientX: at.left + 0.3 * at.width, clientY: at.top + 0.5 * at.height}));
-  const cut = [...inner.querySelectorAll("td, th, .tip, svg[data-curve], figure")]
-    .filter(one => one.getBoundingClientRect().right > whole.clientWidth);
-  const small = [...inner.querySelectorAll("figure svg text")]
-    .map(one => one.getBoundingClientRect()).filter(box => box.width && box.height < 9);
-  const said = [...inner.querySelector(".tip").childNodes].map(one => one.textContent);
-  document.title = [said.join(" | "),
-    whole.scrollWidth - whole.clientWidth, cut.length, small.length].join("; ");
-};
-</script>
-"""
-
-
 @pytest.mark.slow
 def test_at_the_width_of_a_phone(trained, tmp_path):
     """Nothing is cut, letters can be read, and values show under the pointer."""
-    page = report.write(trained).read_text("utf-8")
-    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-    frame = '<iframe style="width:390px;height:800px;border:0" srcdoc="'
-    frame += html.text(page) + '"></iframe>' + PROBE
-    (tmp_path / "frame.html").write_text(f"<!doctype html><title></title>{frame}")
-    shown = browse((tmp_path / "frame.html").as_uri(), tmp_path / "profile")
-    tip, beyond, cut, small = re.search("<title>(.*?)</title>", shown)[1].split("; ")
+    found = on_a_phone(report.write(trained), tmp_path)
     history = trained.history
     train, val = (float(f"{history[c][1]:.5g}") for c in ("loss", "val_loss"))
-    assert tip.split(" | ") == ["epoch 2", f"train {train}", f"val {val}"]
-    assert (int(beyond), int(cut), int(small)) == (0, 0, 0)
+    assert found.pop("tip") == ["epoch 2", f"train {train}", f"val {val}"]
+    assert found == {"beyond": 0, "cut": 0, "small": 0}
+
+
+@pytest.mark.slow
+def test_a_comparison_in_a_browser(trained, tmp_path):
+    other = shutil.copytree(trained.path, tmp_path / "another")
+    with (other / "resolved.yaml").open("w") as file:
+        json.dump({"dlparts": 1, "name": "digits", "seed": 3}, file)
+    page = trained.compare(other).write(tmp_path / "page.html")
+    shown = browse(page.as_uri(), tmp_path / "browser")
+    assert ">What differs</h2>" in shown
+    assert shown.count('class="tip"') == 4  # loss and mae, training and validation
+    found = on_a_phone(page, tmp_path)
+    assert found.pop("tip")[0] == "epoch 2"
+    assert found == {"beyond": 0, "cut": 0, "small": 0}

@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 import yaml
+from helpers.browser import on_a_phone
 
 import keras_dlparts
 from keras_dlparts import ConfigError, SearchFailed, search, train
@@ -107,6 +109,41 @@ def test_tensorboard_reads_its_hparams(found):
         assert rate == pytest.approx(trial.values["optimizer.learning_rate"])
         assert metadata.SESSION_END_INFO_TAG in session
         assert "val_loss" in scalars
+
+
+@pytest.mark.slow
+def test_the_report_on_a_phone(found, tmp_path):
+    seen = on_a_phone(found.path / "report.html", tmp_path)
+    assert seen.pop("tip")[0].startswith("trial ")
+    assert seen == {"beyond": 0, "cut": 0, "small": 0}
+
+
+def test_trials_as_records_and_as_a_data_frame(found):
+    rows = found.records()
+    assert [row["trial"] for row in rows] == [t.trial_id for t in found.trials]
+    best = min(rows, key=lambda row: row[found.objective])
+    if found.maximise:
+        best = max(rows, key=lambda row: row[found.objective])
+    assert best["trial"] == found.best.trial_id
+    assert best["state"] == "done"
+    frame = found.trials_dataframe()
+    assert len(frame) == 10
+    assert {space.name for space in found.spaces} <= {*frame.columns}
+
+
+def test_the_best_model_is_that_of_the_best_trial(found):
+    weights = found.best.model.get_weights()
+    again = Run(found.best.path).model.get_weights()
+    for one, other in zip(weights, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found.best.model is found.best.model
+
+
+def test_a_notebook_shows_a_search(found):
+    shown = found._repr_html_()
+    assert "Best val_" in shown
+    assert "10 curves" in shown
+    assert "<script" not in shown
 
 
 def test_the_report(found):

@@ -13,6 +13,7 @@ import keras_dlparts
 from keras_dlparts import distribute
 from keras_dlparts.searching import search
 from keras_dlparts.support import progress
+from keras_dlparts.training.progress import Progress as Training
 
 
 @pytest.fixture
@@ -68,6 +69,86 @@ def test_a_bar_is_taken_away_when_its_work_fails(terminal, monkeypatch):
     with pytest.raises(KeyError), progress.bar("work", 2):
         raise KeyError
     assert len(stopped) == 1
+
+
+class Notebook:
+    """The outputs of a notebook's cell, in place of the display of IPython."""
+
+    def __init__(self):
+        self.outputs = []
+
+    def display(self, bundle, raw, display_id):
+        assert raw
+        assert display_id
+        self.outputs.append([bundle])
+        return Shown(self.outputs[-1])
+
+
+class Shown:
+    """The handle of one output; `update` draws in its place."""
+
+    def __init__(self, drawn):
+        self.drawn = drawn
+
+    def update(self, bundle, raw):
+        self.drawn.append(bundle)
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    import IPython.display
+
+    notebook = Notebook()
+    monkeypatch.setattr(IPython.display, "display", notebook.display)
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    monkeypatch.setattr(progress.Cell, "_SECONDS_BETWEEN_DRAWINGS", 0)
+    return notebook.outputs
+
+
+def test_a_process_that_is_no_kernel_is_no_notebook():
+    assert not progress.in_notebook()
+
+
+def test_a_bar_in_a_notebook_is_one_output_that_goes(notebook, capfd):
+    assert [*progress.tracked("abc", "letters")] == ["a", "b", "c"]
+    (drawn,) = notebook
+    assert "2/3" in drawn[1]["text/plain"]
+    assert "<pre" in drawn[1]["text/html"]
+    assert drawn[-1]["text/plain"] == ""
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_notebook_is_not_flooded(notebook, monkeypatch):
+    monkeypatch.setattr(progress.Cell, "_SECONDS_BETWEEN_DRAWINGS", 1000)
+    assert len([*progress.tracked(range(500), "steps")]) == 500
+    assert [len(drawn) for drawn in notebook] == [2]  # the first, and its end
+
+
+def test_training_in_a_notebook_is_one_output(notebook, capfd):
+    with Training() as bars:
+        net().fit(X, X[:, :1], epochs=12, verbose=0, callbacks=[bars])
+    (drawn,) = notebook
+    lines = drawn[-1]["text/plain"].splitlines()
+    assert lines[0] == "2 epochs before"
+    assert lines[1].startswith("epoch 3/12  loss ")
+    assert lines[-1].startswith("epoch 12/12  loss ")
+    assert len(lines) == 11  # and no bars any more
+    assert "step" in drawn[0]["text/plain"]
+    assert capfd.readouterr().err == ""
+
+
+def test_with_verbose_0_a_notebook_shows_nothing(notebook, tmp_path):
+    CALLS["train"](0, tmp_path)
+    CALLS["search"](0, tmp_path)
+    assert [*progress.tracked("abc", "letters", verbose=0)] == ["a", "b", "c"]
+    assert notebook == []
+
+
+def test_a_search_in_a_notebook_is_one_table(notebook, tmp_path):
+    CALLS["search"]("auto", tmp_path)
+    (drawn,) = notebook
+    assert "1 of 1 trials" in drawn[-1]["text/plain"]
+    assert "optimizer.learning_rate" in drawn[-1]["text/plain"]
 
 
 @pytest.mark.parametrize("verbose", [2, -1, "always", None])

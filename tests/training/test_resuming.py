@@ -101,6 +101,41 @@ def test_stopped_after_every_checkpoint_too(whole, tmp_path, stop):
     assert_same(whole, resumed)
 
 
+# 45 samples to train on: six steps an epoch.
+DRAWN = {
+    "data": {
+        "use": "digits",
+        "flatten": False,
+        "samples": 50,
+        "balanced": True,
+        "batch_size": 8,
+        "binarize": "anew",
+        "transform": [
+            {"use": "ZeroPadding2D", "padding": 1},
+            {"use": "RandomCrop", "height": 8, "width": 8},
+            {"use": "RandomFlip", "mode": "horizontal"},
+        ],
+    },
+    "model": ["Flatten", {"use": "Dense", "units": 10}],
+    "loss": CONFIG["loss"],
+    "fit": {"epochs": 2, "checkpoint_every": 4},
+}
+
+
+@pytest.mark.parametrize("steps", [1, "auto"])
+def test_drawn_data_is_drawn_again(tmp_path, stop, steps):
+    config = DRAWN | {"compile": {"steps_per_execution": steps}}
+    whole = train(config, out=tmp_path / "whole")
+    positions = stop(4)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, out=tmp_path / "b")
+    assert positions[-1] == (1, 4)
+    stop(None)
+    assert_same(whole, train(config, out=tmp_path / "b", resume=True))
+    # And the resolved config, which names the layers with all their arguments.
+    assert_same(whole, train(whole.path / "resolved.yaml", out=tmp_path / "c"))
+
+
 @pytest.mark.slow
 def test_callbacks_that_look_at_batches_go_on_too(tmp_path, stop):
     whole = train(LOOKING, out=tmp_path / "whole")

@@ -11,7 +11,7 @@ import pytest
 
 from keras_dlparts import ConfigError, NonFiniteError, Run, hypermodel, train
 from keras_dlparts.config import load
-from keras_dlparts.training import session
+from keras_dlparts.training import nonfinite, session
 from keras_dlparts.training.session import Session
 
 # With everything that is prepared: a layer that learns from the data, pre-training, and
@@ -84,7 +84,7 @@ def stopped_look(monkeypatch, error):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(session, "first_bad", fail)
+    monkeypatch.setattr(nonfinite, "first_bad", fail)
 
 
 @pytest.mark.parametrize(

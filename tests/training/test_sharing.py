@@ -71,6 +71,35 @@ def test_two_devices_train_as_one(out):
         np.testing.assert_allclose(losses(one, column), losses(two, column), rtol=1e-5)
 
 
+def test_drawn_data_is_that_of_one_device(out):
+    """Each batch is changed as a whole, and then shared."""
+    sections = {
+        "data": {
+            "use": "digits",
+            "flatten": False,
+            "samples": 80,
+            "batch_size": 20,
+            "validation_split": 0.25,
+            "transform": [{"use": "RandomFlip"}],
+            "binarize": "anew",
+        },
+        "model": ["Flatten", {"use": "Dense", "units": 10}],
+        "optimizer": {
+            "use": "SGD",
+            "learning_rate": {
+                "use": "CosineDecay",
+                "initial_learning_rate": 0.5,
+                "decay_steps": "run",
+            },
+        },
+    }
+    one = train({**CONFIG, **sections}, out=out)
+    two = train(changed(**sections), out=out)
+    for a, b in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert not np.isclose(*losses(one))  # it learns
+
+
 @pytest.mark.long
 def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out, said):
     """Of 255 samples in batches of 76 the last has 27; 45 validate in one odd batch."""

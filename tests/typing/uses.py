@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 import keras_dlparts
-from keras_dlparts import callbacks, layers, losses, models, optimizers
-from keras_dlparts.data import Csv, Digits, Spirals
+from keras_dlparts import Run, callbacks, layers, losses, models, optimizers
+from keras_dlparts.data import Arrays, Csv, Digits, Spirals
 from keras_dlparts.layers import LayerNormLSTM, RandomDropout, Residual
 from keras_dlparts.optimizers import Clipped, FixedNorm
 
@@ -78,8 +78,26 @@ def a_run(folder: Path) -> keras.Model:
     return keras_dlparts.fold(model)
 
 
+def a_model_of_ones_own(model: keras.Model, x: np.ndarray, y: np.ndarray) -> Run:
+    run = keras_dlparts.train(model=model, data=(x, y), epochs=3)
+    keras_dlparts.train(
+        {"seed": 1},
+        model=lambda: model,
+        data=Digits(),
+        callbacks=[keras.callbacks.EarlyStopping()],
+        class_weight={0: 1.0, 1: 2.0},
+        directory=run.path / "again",
+        resume=True,
+    )
+    keras_dlparts.build({"loss": "mse"}, model=model)
+    keras_dlparts.train(data=Arrays((x, y)), model=model, validation_data=(x, y))
+    return run
+
+
 def mistakes():
     """Each of these must be told."""
+    keras_dlparts.train(model=3)  # pyright: ignore[reportArgumentType]
+    keras_dlparts.train(epoch=3)  # pyright: ignore[reportCallIssue]
     RandomDropout("0.5")  # pyright: ignore[reportArgumentType]
     RandomDropout(0.5, per="element")  # pyright: ignore[reportArgumentType]
     layers.StochasticDepth("0.1")  # pyright: ignore[reportArgumentType]

@@ -21,6 +21,7 @@ Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
 
 import math
 
+import numpy as np
 from keras import ops
 
 VISIBLE = ("bernoulli", "gaussian")
@@ -118,3 +119,24 @@ def flip_difference(v, x, W, b, units, hidden):
 def pseudo_log_likelihood(difference, visible_units):
     """n log p(v_i given the others), from a unit's `flip_difference`; one a row."""
     return -visible_units * ops.softplus(-difference)
+
+
+def base_rates(total, count, visible):
+    """The visible biases of a machine without weights that is nearest to data.
+
+        Bernoulli    b = log(p / (1 - p)),  p kept between 1/(2n) and 1 - 1/(2n)
+        Gaussian     b = the mean
+
+    Args:
+        total: Array, the sum of the data's rows.
+        count: Integer n, how many rows there were.
+        visible: `"bernoulli"` or `"gaussian"`.
+
+    >>> base_rates(np.array([0.0, 25.0, 50.0]), 100, "bernoulli").tolist()
+    [-5.29330..., -1.0986..., 0.0]
+    """
+    mean = np.asarray(total, "float64") / count
+    if visible == "gaussian":
+        return mean.astype("float32")
+    p = mean.clip(0.5 / count, 1 - 0.5 / count)
+    return np.log(p / (1 - p)).astype("float32")

@@ -11,22 +11,28 @@ hidden unit's running mean activity q_j is pulled to it: the gradient with respe
 x_ij gains sparsity_cost (q_j - p) / batch.
 Shapes: v (batch, visible) -> (batch, units), or (batch,) for the free energy. Training
 adds the loss; inference gives the same output, without draws.
-What it can be asked besides: `boltzmann_machine.py`.
+What it can be asked besides: `bipartite.py`.
 Hinton 2002, "Training products of experts by minimizing contrastive divergence";
 Tieleman 2008, "Training RBMs using approximations to the likelihood gradient".
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.energy import boltzmann, rbm_figures
-from keras_dlparts.layers.energy.boltzmann_machine import BoltzmannMachine
+from keras_dlparts.layers.energy import boltzmann, particles, rbm_figures
+from keras_dlparts.layers.energy.bipartite import Bipartite
 from keras_dlparts.layers.energy.rbm_monitor import Monitor
-from keras_dlparts.support.checks import check_count, check_number, check_word
+from keras_dlparts.layers.preprocessing.adapting import batches
+from keras_dlparts.support.checks import (
+    check_count,
+    check_flag,
+    check_number,
+    check_word,
+)
 
 _ALONE = "the units are drawn at random in every step of learning"
 CASES = {
@@ -62,7 +68,7 @@ _DECAY = 0.9  # of the running mean activity
 
 
 @keras.saving.register_keras_serializable("dlparts")
-class RBM(BoltzmannMachine):
+class RBM(Bipartite):
     """Restricted Boltzmann machine; contrastive divergence by plain `fit`.
 
     The loss needs no targets: `model.compile(optimizer)` without a loss and
@@ -99,6 +105,10 @@ class RBM(BoltzmannMachine):
         kernel_regularizer: Of W.
         kernel_constraint: Of W.
         seed: Optional integer, for draws that repeat.
+        data_init: Whether `adapt(data)` sets b from the data: for Bernoulli units to
+            log(p / (1 - p)), where p is how often a unit is on, for Gaussian units to
+            the mean. Without it an RBM spends its first epochs on learning that. A run
+            of `dlparts train` calls `adapt` by itself; elsewhere call it before `fit`.
 
     Call arguments:
         inputs: Tensor of shape `(batch, visible)`.
@@ -139,6 +149,7 @@ class RBM(BoltzmannMachine):
         kernel_regularizer: str | keras.regularizers.Regularizer | None = None,
         kernel_constraint: str | keras.constraints.Constraint | None = None,
         seed: int | None = None,
+        data_init: bool = False,
         **kwargs,
     ):
         super().__init__(
@@ -165,6 +176,9 @@ class RBM(BoltzmannMachine):
         self.sparsity_cost = sparsity_cost
         self.output_kind = output
         self.monitor = monitor
+        check_flag("data_init", data_init)
+        self.data_init = data_init
+        self._waits_for_data = data_init
         self.monitored = None
         if monitor:
             self.sums = backend.RunningSums(5)
@@ -172,30 +186,33 @@ class RBM(BoltzmannMachine):
 
     def build(self, input_shape):
         super().build(input_shape)
-        common = {
-            "dtype": "float32",
-            "autocast": False,
-            "trainable": False,
-            "synchronization": "on_read",
-        }
         start = 0.0 if self.sparsity_target is None else self.sparsity_target
-        self.activity = keras.Variable(
-            keras.initializers.Constant(start),
-            (self.units,),
-            aggregation="mean",
-            name="activity",
-            **common,
+        self.activity = backend.running_variable(
+            (self.units,), "activity", keras.initializers.Constant(start)
         )
         if self.persistent:
-            # A replica writes its own rows and leaves the others zero, so that the
-            # sum over replicas is all of them; `share` tells its rows' scale.
-            common["aggregation"] = "sum"
-            self.particles = keras.Variable(
-                "zeros", (self.chains, self.units), name="particles", **common
-            )
-            self.share = keras.Variable(
-                "ones", (self.chains, 1), name="share", **common
-            )
+            self.particles, self.share = particles.variables(self.chains, self.units)
+
+    def adapt(self, data: Any):
+        """Set the visible biases from data; nothing happens unless `data_init` is set.
+
+        Args:
+            data: Rows of visible units: an array or tensor, a `tf.data.Dataset` or a
+                `keras.utils.PyDataset` of batches, or an iterable of batches.
+        """
+        if not self.data_init:
+            return
+        total, count = 0.0, 0
+        for v in batches(data):
+            total, count = total + v.sum(axis=0), count + len(v)
+        if not self.built:
+            self.build((None, len(total)))
+        self.visible_bias.assign(boltzmann.base_rates(total, count, self.visible))
+        self._waits_for_data = False
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._waits_for_data = False
 
     def call(self, inputs, training=False):
         v = self._states(inputs, self.compute_dtype)
@@ -216,10 +233,16 @@ class RBM(BoltzmannMachine):
 
     def _learn(self, v, W, b, c):
         """Add the contrastive loss, and step the chains on."""
+        if self._waits_for_data:
+            raise ValueError(
+                "An RBM with `data_init=True` learns after `adapt(data)` has set its "
+                "visible biases. Received: no such call. Call it with the training "
+                "data, or leave data_init out"
+            )
         seed = self.seed_generator.next()
         fixed = [*map(ops.stop_gradient, (W, b, c))]
         if self.persistent:
-            h = self._own_particles()
+            h = particles.own(self.particles, self.share)
         else:
             h = self._sample_hidden(boltzmann.to_hidden(v, fixed[0], fixed[2]), seed)
         v_k = self._walk(h, seed, *fixed)
@@ -234,7 +257,8 @@ class RBM(BoltzmannMachine):
         # A step that XLA compiles cannot raise an error: bad values make the loss NaN.
         loss += ops.where(self._fits(v), 0.0, np.nan)
         if self.persistent:
-            self._keep_particles(self._sample_hidden(x_k, seed, 2 * self.k))
+            h = self._sample_hidden(x_k, seed, 2 * self.k)
+            particles.keep(self.particles, self.share, h)
         mean = ops.mean(ops.stop_gradient(boltzmann.hidden_mean(x, self.hidden)), 0)
         activity = _DECAY * self.activity + (1 - _DECAY) * mean
         self.activity.assign(activity)
@@ -271,34 +295,6 @@ class RBM(BoltzmannMachine):
             h = ops.fori_loop(0, self.k - 1, body, h)
         return to_visible(h, self.k - 1)
 
-    def _own_rows(self):
-        """Where this replica's particles are: the first row, and how many."""
-        replica, count = backend.replica()
-        if self.chains % count:
-            raise ValueError(
-                f"`chains` must be divisible by the {count} replicas, which share the "
-                f"chains. Received: chains={self.chains}"
-            )
-        rows = self.chains // count
-        return replica * rows, rows
-
-    def _own_particles(self):
-        first, rows = self._own_rows()
-        h, share = map(ops.convert_to_tensor, (self.particles, self.share))
-        if rows == self.chains:
-            return h
-        h = ops.slice(h, (first, 0), (rows, self.units))
-        return h / ops.slice(share, (first, 0), (rows, 1))
-
-    def _keep_particles(self, h):
-        first, rows = self._own_rows()
-        if rows == self.chains:
-            self.particles.assign(h)
-            return
-        for variable, own in ((self.particles, h), (self.share, ops.ones((rows, 1)))):
-            others = ops.zeros(variable.shape)
-            variable.assign(ops.slice_update(others, (first, 0), own))
-
     def figures(self, run):
         """Filters, fantasies, activities and the free energy by epoch."""
         return rbm_figures.figures(self, run)
@@ -318,6 +314,7 @@ class RBM(BoltzmannMachine):
             "sparsity_cost": self.sparsity_cost,
             "output": self.output_kind,
             "monitor": self.monitor,
+            "data_init": self.data_init,
         }
 
 

@@ -376,6 +376,41 @@ def test_both_rules_learn_the_data(options):
     assert numpy(layer.log_likelihood(v)).mean() > -1.5
 
 
+@pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
+def test_the_visible_biases_start_from_the_data(visible):
+    """Without weights a machine with b then has the data's means."""
+    v = np.array([[0, 1, 0.5, 0], [0, 1, 0.5, 1], [0, 1, 0, 1], [0, 1, 0, 1]])
+    layer = RBM(3, visible=visible, data_init=True)
+    layer.adapt([(v[:3], None), (v[3:], None)])  # batch by batch
+    b = numpy(layer.visible_bias)
+    if visible == "gaussian":
+        np.testing.assert_allclose(b, [0, 1, 0.25, 0.75])
+    else:  # 0 and 1 are kept away from infinity, by half a sample
+        p = 1 / (1 + np.exp(-b))
+        np.testing.assert_allclose(p, [0.125, 0.875, 0.25, 0.75], rtol=1e-6)
+    plain = RBM(3)
+    plain.build((None, 4))
+    plain.adapt(v)
+    assert not numpy(plain.visible_bias).any()
+
+
+def test_learning_waits_for_adapt(tmp_path):
+    v = np.ones((8, 4), "float32")
+
+    def machine():
+        model = keras.Sequential([keras.Input((4,)), RBM(3, data_init=True)])
+        model.compile("sgd")
+        return model
+
+    with pytest.raises(ValueError, match=r"after `adapt\(data\)`"):
+        machine().fit(v, verbose=0)
+    model = machine()
+    model.layers[-1].adapt(v)
+    model.fit(v, verbose=0)
+    model.save(tmp_path / "m.keras")
+    keras.saving.load_model(tmp_path / "m.keras").fit(v, verbose=0)
+
+
 def test_sparsity_pulls_the_running_activity_to_its_target():
     v = np.random.default_rng(0).integers(0, 2, (60, 8))
     found = [
