@@ -22,6 +22,7 @@ from keras import ops
 from keras_dlparts import backend, graphs
 from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.measuring import Measuring
+from keras_dlparts.data.source import Source
 
 CASES = {
     "GradientFlow": (
@@ -50,7 +51,11 @@ class GradientFlow(Measuring):
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
-        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
+        data: What to measure on: a batch `(x, y)` or `(x, y, sample_weight)`; a
+            `tf.data.Dataset`, `DataLoader`, `PyDataset` or other iterable of batches,
+            or a function that makes one; a data source; or a split of the run's data
+            by name. None for the batch of the step, which `dlparts train` hands over
+            and a plain `fit` does not.
 
     Example:
 
@@ -63,7 +68,7 @@ class GradientFlow(Measuring):
     [0, 2, 4, 6]
     """
 
-    def __init__(self, every: int = 100, data: tuple[Any, ...] | None = None):
+    def __init__(self, every: int = 100, data: Source | str | Any | None = None):
         super().__init__(every, data)
         self._forget()
 
