@@ -17,7 +17,8 @@ from keras_dlparts.data.source import Source
 SPLITS = ("train", "validation", "test")
 _RULE = (
     "`data` must be a batch (x, y) or (x, y, sample_weight), a data source, an "
-    "iterable of batches or a function that makes one, or the name of a split of a run's data"
+    "iterable of batches or a function that makes one, or the name of a split of a "
+    "run's data"
 )
 
 

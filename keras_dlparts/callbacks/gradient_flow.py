@@ -47,7 +47,8 @@ class GradientFlow(Measuring):
     The notes are in `history`: `step`, and a list over the layers for each step in
     `gradient` and `activation`. The layers are those of the model with trainable
     weights, a block being one layer; their names are in `layers`. Activations are
-    noted for Sequential and Functional models only.
+    noted for Sequential and Functional models only. A run of `dlparts train` has the
+    notes as `gradient_flow.csv`.
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
@@ -93,6 +94,16 @@ class GradientFlow(Measuring):
         self.history["step"].append(self.past + batch)
         self.history["gradient"].append(gradients)
         self.history["activation"].append(activations)
+
+    def measurements(self):
+        """A row a step, which `dlparts train` writes as gradient_flow.csv."""
+        columns = {"step": self.history["step"]}
+        for kind in ("gradient", "activation"):
+            by_layer = zip(*self.history[kind], strict=True)
+            # Without activations, as of a subclassed model, there are no such columns.
+            for layer, values in zip(self.layers, by_layer, strict=False):
+                columns[f"{kind}:{layer}"] = values
+        return {"gradient_flow": columns}
 
     def figures(self, run):
         """The norms by layer and step, as pictures and as a table of the last ones."""

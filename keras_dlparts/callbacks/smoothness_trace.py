@@ -79,8 +79,9 @@ class SmoothnessTrace(Measuring):
     compiles it. It is made at the steps 0, 1, 2, 4, 8, ... and then each `every`. The
     training itself stays as it is, random draws and moving averages included.
 
-    The notes are in `history`: lists `step`, `gradient_norm` and `smoothness`. The
-    logs of each epoch get the means over its measurements.
+    The notes are in `history`: lists `step`, `gradient_norm` and `smoothness`; a run of
+    `dlparts train` has them as `smoothness.csv`. The logs of each epoch get the means
+    over its measurements.
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
@@ -197,6 +198,10 @@ class SmoothnessTrace(Measuring):
             if values and logs is not None:
                 logs[name] = float(np.mean(values))
         self.noted = len(self.history["step"])
+
+    def measurements(self):
+        """A row a measurement, which `dlparts train` writes as smoothness.csv."""
+        return {"smoothness": self.history}
 
     def figures(self, run):
         """Smoothness against gradient norm, and how the two are correlated."""
