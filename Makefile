@@ -41,7 +41,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.made
 	@echo "installing what the tests need (a few minutes, once)"
-	$(PIP) $(PACKAGE)'[cpu,tune,plot,tfds,dev]'
+	$(PIP) $(PACKAGE)'[cpu,tune,plot,tfds,export,dev]'
 	touch $(VENV)/.demo $@
 
 $(VENV)/.all: $(VENV)/.test

@@ -17,6 +17,7 @@ from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.runs import BrokenRunError, best_row
 from keras_dlparts.support.files import room, whole, write_json, write_text
 from keras_dlparts.training.feed import Waiting
+from keras_dlparts.training.measurements import write_measurements
 
 
 class NonFiniteError(RuntimeError):
@@ -138,6 +139,7 @@ class RunLog(keras.callbacks.Callback):
         row["memory_mb"] = round(peak_memory_mb(), 1)
         self.rows.append(row)
         self._write_history()
+        write_measurements(self.folder, self.callbacks)
         self._write_tensorboard(row)
         self._check_monitor()
         if self._is_best():
