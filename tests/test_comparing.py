@@ -125,6 +125,7 @@ def test_no_folder(tmp_path):
         ("process 99999999 on another-machine since now", "running"),
         ("", "running"),
     ],
+    ids=["none", "this process", "one that is gone", "elsewhere", "empty"],
 )
 def test_a_run_whose_process_is_gone_was_killed(tmp_path, owner, state):
     folder = make(tmp_path / "run", state="running")

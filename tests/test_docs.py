@@ -19,14 +19,36 @@ def blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_readmes_python_runs_as_printed(monkeypatch):
+def test_the_readmes_python_runs_as_printed(monkeypatch, tmp_path):
     (code,) = blocks(README, "python")
     assert len(code.strip().splitlines()) <= 10
     names = {}
     monkeypatch.setenv("CI", "true")
+    monkeypatch.chdir(tmp_path)  # it saves the model
     exec(compile(code, "README.md", "exec"), names)
     history = names["model"].history.history
     assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.long
+def test_the_first_steps_run_as_printed(monkeypatch, tmp_path):
+    """One after the other, with shorter trainings."""
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    text = (ROOT / "docs/start.md").read_text(encoding="utf-8")
+    code = "\n".join(blocks(text, "python"))
+    for longer, shorter in [
+        ("epochs=3", "epochs=1"),
+        ('"epochs": 5', '"epochs": 1'),
+        ("trials=4", "trials=1"),
+    ]:
+        assert longer in code
+        code = code.replace(longer, shorter)
+    exec(compile(code, "start.md", "exec"), names)
+    assert names["answer"].mean.shape == (1000, 10)
+    assert names["run"].status["state"] == "done"
+    assert names["found"].best is not None
 
 
 def test_the_readmes_config_trains(tmp_path):
@@ -51,7 +73,7 @@ def test_the_readmes_targets_are_in_the_makefile():
 
 
 def test_links_lead_somewhere():
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/parts/*.md")]
     for page in pages:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"

@@ -2,10 +2,13 @@
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jedi
 import pytest
@@ -156,3 +159,26 @@ print(sorted({{"keras", "numpy", "keras_tuner", "tensorflow"}} & {{*sys.modules}
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_what_is_tested_is_what_is_installed():
+    """Not the sources beside the tests, unless these are installed as editable."""
+    distribution = importlib.metadata.distribution("keras-dlparts")
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    editable = origin.get("dir_info", {}).get("editable")
+    home = Path(__file__).parents[1] if editable else distribution.locate_file("")
+    asked = "import keras_dlparts; print(keras_dlparts.__file__)"
+    process = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    )
+    wanted = Path(home, "keras_dlparts", "__init__.py").resolve()
+    for found in (keras_dlparts.__file__, process.stdout.strip()):
+        assert Path(found).resolve() == wanted
+
+
+def test_the_readme_has_whole_links_where_it_is_published():
+    text = importlib.metadata.metadata("keras-dlparts")["Description"]
+    text = text or importlib.metadata.metadata("keras-dlparts").get_payload()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) > 20
+    assert [link for link in links if not link.startswith("https://")] == []

@@ -31,7 +31,7 @@ def on_config(config):
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     parts = [
-        {_title(home): [{p.short_name: f"parts/{generate._file(p)}"} for p in parts]}
+        {_title(home): [{p.short_name: f"parts/{generate.file_of(p)}"} for p in parts]}
         for home, parts in generate.families().items()
     ]
     config.nav.append({"Parts": parts})

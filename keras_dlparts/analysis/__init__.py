@@ -1,7 +1,8 @@
 """A trained model and data -> what is going on in it.
 
 The surface, slopes and curvature of its loss, what its noise does to its answers, and
-what its noise amounts to in the input. Each function leaves the model as it was.
+what its noise amounts to in the input; how a machine's samples come to forget where
+they began. Each function leaves the model as it was.
 """
 
 from keras_dlparts.analysis.fisher import fisher_diagonal
@@ -10,15 +11,18 @@ from keras_dlparts.analysis.landscape import (
     filter_normalized,
     loss_landscape,
 )
+from keras_dlparts.analysis.markov import MarkovChain, gibbs_chain
 from keras_dlparts.analysis.projection import project_noise
 from keras_dlparts.analysis.sampling import monte_carlo
 from keras_dlparts.analysis.step import along_the_step
 
 __all__ = [
     "Landscape",
+    "MarkovChain",
     "along_the_step",
     "filter_normalized",
     "fisher_diagonal",
+    "gibbs_chain",
     "loss_landscape",
     "monte_carlo",
     "project_noise",

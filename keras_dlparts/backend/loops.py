@@ -55,12 +55,19 @@ def scan(step, carry, sequences, widths, reverse=False, unroll=1, ahead=None):
     def listed(sequence):
         if isinstance(sequence, tf.TensorArray):
             return sequence
-        length = tf.shape(sequence)[0]
+        # As a Python integer where it is known: tf2onnx makes the bound of a loop an
+        # int64, and with it whatever else in the loop is the same int32 tensor.
+        length = sequence.shape[0]
+        if length is None:
+            length = tf.shape(sequence)[0]
+        lengths.append(length)
         array = tf.TensorArray(sequence.dtype, length, clear_after_read=False)
         return array.unstack(sequence)
 
+    lengths = []
     given = [listed(sequence) for sequence in sequences]
-    length, batch = given[0].size(), given[0].element_shape[0]
+    length = lengths[0] if lengths else given[0].size()
+    batch = given[0].element_shape[0]
     arrays = [
         tf.TensorArray(
             tf.float32, length, element_shape=(batch, w), clear_after_read=False

@@ -166,9 +166,10 @@ class _Fused(_Products):
         gains = none if gain is None else self.split(gain)
         biases = none if bias is None else self.split(bias)
         norm = torch.native_layer_norm
+        # The widths as integers: a shape that is traced for ONNX holds tensors.
         return [
-            (a, norm(a, a.shape[-1:], g, b, self.epsilon))
-            for a, g, b in zip(groups, gains, biases, strict=True)
+            (a, norm(a, [width], g, b, self.epsilon))
+            for a, width, g, b in zip(groups, self.widths, gains, biases, strict=True)
         ]
 
     def gradient(self, dys, kept, gain, bias=True):

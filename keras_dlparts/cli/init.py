@@ -6,6 +6,7 @@ import keyword
 import math
 import os
 import re
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -123,30 +124,34 @@ def _of_table(table, target, folder):
         stop(2, f"{table} is no text in UTF-8")
     if len(rows) < 3:
         stop(2, f"{table} needs a line of names and some rows. Received: {len(rows)}")
-    names = rows[0]
+    names = [name.strip() for name in rows[0]]
     target = names[-1] if target is None else target
     if target not in names:
         stop(2, f"{table} has the columns {', '.join(names)}. Received: {target}")
-    values = {row[names.index(target)].strip() for row in rows[1:]}
-    if words := sorted(v for v in values if not _is_number(v)):
-        stop(
-            2,
-            f"{table}: the column {target!r} has cells that are no numbers, such as "
-            f"{words[0]!r}. Number the classes from 0",
-        )
-    # As the source reads them: whole numbers are the numbers of classes.
-    whole_numbers = all(re.fullmatch(r"\d+", value) for value in values)
-    classes = max(map(int, values)) + 1 if whole_numbers else 0
-    is_class = whole_numbers and (classes <= 20 or classes == len(values))
-    where = os.path.relpath(table, folder)
-    given = f"path: {_text(where)}, target: {_text(target)}, batch_size: 32"
+    columns = {
+        name: {cell.strip() for cell in cells}
+        for name, *cells in zip_longest(names, *rows[1:], fillvalue="")
+    }
+    words = [name for name, cells in columns.items() if not any(map(_is_number, cells))]
+    values = columns[target]
+    if target in words:
+        classes = len(values)
+    elif all(re.fullmatch(r"\d+", value) for value in values):
+        # Whole numbers are those of classes, unless they look like counts or years.
+        highest = max(map(int, values)) + 1
+        classes = highest if highest <= 20 or highest == len(values) else None
+    else:
+        classes = None
+    data = {"use": "csv", "path": os.path.relpath(table, folder), "target": target}
+    if one_hot := [name for name in words if name != target]:
+        data["one_hot"] = one_hot
     return {
         "data_words": f"# {len(rows) - 1} rows of a table; all its columns but the "
         "target are inputs.",
-        "data": f"{{use: csv, {given}}}",
-        "outputs_words": "One output a class." if is_class else "One number.",
-        "outputs": classes if is_class else 1,
-        "loss": CLASSES if is_class else NUMBER,
+        "data": _flow(data | {"batch_size": 32}),
+        "outputs_words": "One output a class." if classes else "One number.",
+        "outputs": classes or 1,
+        "loss": CLASSES if classes else NUMBER,
     }
 
 
@@ -157,10 +162,17 @@ def _is_number(value):
         return False
 
 
-def _text(value):
-    """A text as YAML takes it in a line of `{...}`."""
-    plain = re.fullmatch(r"[A-Za-z.][\w./-]*", value)
-    return value if plain else json.dumps(value, ensure_ascii=False)
+def _flow(value):
+    """A value as YAML in one line: `{use: csv, one_hot: [a, b]}`."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key}: {_flow(each)}" for key, each in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    plain = re.fullmatch(r"(\.\./)*[A-Za-z][\w./-]*|\d+", str(value))
+    if plain and str(value).lower() not in ("true", "false", "null"):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _init_plugin(vendor, folder):

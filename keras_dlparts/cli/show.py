@@ -1,6 +1,8 @@
 """`dlparts show`: what a part's source says of it, read without importing it."""
 
 import json
+import re
+import textwrap
 
 from rich.markup import escape
 from rich.table import Table
@@ -32,6 +34,7 @@ def show(name: PartName, as_json: AsJson = False):
     for part, about in found:
         out.print(f"[bold]{part.name}[/]  [dim]{part.kind}, {part.distribution}[/]\n")
         for text in filter(None, (about.module_doc, about.doc)):
+            text = fitted(text, out.width)
             out.print(f"{escape(text)}\n", highlight=False, soft_wrap=True)
         if about.arguments:
             table = Table("argument", "default", "type", box=None, pad_edge=False)
@@ -49,3 +52,63 @@ def _described(part):
             f"{part.name} is provided by {part.distribution}, whose source cannot be "
             f"read: {error}"
         ) from error
+
+
+def fitted(text, width):
+    r"""A docstring with its paragraphs in lines of a width.
+
+    Formulas in columns and examples stay as they are.
+
+    >>> print(fitted("Args:\n    a: A long\n        text.\n\n    y  = x  + 1", 14))
+    Args:
+        a: A long
+            text.
+    <BLANKLINE>
+        y  = x  + 1
+    """
+    lines = text.splitlines()
+    found = []
+    while lines:
+        block = [lines.pop(0)]
+        if block[0].lstrip().startswith(">>>"):  # up to the end of the example
+            while lines and lines[0].strip():
+                block.append(lines.pop(0))
+        if not _is_prose(block[0]):
+            found += block
+            continue
+        first = _indent(block[0])
+        # The lines of an argument's text after the first are indented more.
+        hanging = _indent(lines[0]) if lines and lines[0].strip() else first
+        hanging = max(first, hanging, key=len)
+        while lines and _goes_on(lines[0], hanging):
+            block.append(lines.pop(0))
+        if max(map(len, block)) > width:
+            block = textwrap.wrap(
+                " ".join(line.strip() for line in block),
+                width,
+                initial_indent=first,
+                subsequent_indent=hanging,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        found += block
+    return "\n".join(found)
+
+
+def _is_prose(line):
+    """Whether a line may be broken elsewhere: no code, columns, table or heading."""
+    text = line.strip()
+    code = text.startswith((">>>", "|", "```"))
+    columns = re.search(r"\S  +\S", text)
+    heading = re.fullmatch(r"[\w ]+:", text)
+    return bool(text) and not (code or columns or heading)
+
+
+def _goes_on(line, indent):
+    """Whether a line belongs to the paragraph before it, of that indentation."""
+    begins = re.match(r"\s*(\*{0,2}\w+: |[-*] )", line)
+    return _is_prose(line) and _indent(line) == indent and not begins
+
+
+def _indent(line):
+    return line[: len(line) - len(line.lstrip())]

@@ -9,7 +9,7 @@ from keras_dlparts.backend import keras_private
 from keras_dlparts.config import lengths
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.config.compiling import check_fit, compile_model
-from keras_dlparts.config.construct import construct, note
+from keras_dlparts.config.construct import construct, note_raised
 from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.config.experiment import raise_with_others
 from keras_dlparts.config.graph import build_model
@@ -100,7 +100,7 @@ def made_without_model(experiment, data=None, steps=len):
         try:
             spec, batch = data.element_spec[0], data.train[0]
         except Exception as error:
-            note(document, experiment.data, error)
+            note_raised(document, experiment.data, error)
     document.raise_problems()
     lengths.settle(experiment, None if data is None else lambda: steps(data.train))
     return data, callbacks, spec, batch

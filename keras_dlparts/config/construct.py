@@ -28,11 +28,11 @@ def construct(document, value):
     try:
         return value.target(**arguments)
     except Exception as error:
-        note(document, value, error)
+        note_raised(document, value, error)
     return None
 
 
-def note(document, call, error):
+def note_raised(document, call, error):
     """Note what a part has raised, at the argument that its message names."""
     name = _blamed(call, error)
     message = f"{call.part.name}: {own_words(error)}"

@@ -166,8 +166,7 @@ def raise_with_others(experiment, tried=()):
 
     They are constructed, and the data is read, but for those that were tried before.
     """
-    from keras_dlparts.config.construct import construct
-    from keras_dlparts.support.messages import own_words
+    from keras_dlparts.config.construct import construct, note_raised
 
     document = experiment.document
     for call in experiment.calls():
@@ -179,7 +178,7 @@ def raise_with_others(experiment, tried=()):
             try:
                 made.element_spec  # noqa: B018 - reads the data
             except Exception as error:
-                document.problem(("data",), f"{call.part.name}: {own_words(error)}")
+                note_raised(document, call, error)
     document.raise_problems()
 
 

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from keras_dlparts.backend import keras_private
-from keras_dlparts.distribute.chief import place
+from keras_dlparts.distribute.messages import place
 
 if TYPE_CHECKING:
     from keras_dlparts.data import Batches

@@ -4,6 +4,9 @@ from keras_dlparts.layers.dropout.feature_space_augmentation import (
     FeatureSpaceAugmentation,
 )
 from keras_dlparts.layers.dropout.random_dropout import RandomDropout
+from keras_dlparts.layers.energy.boltzmann_machine import BoltzmannMachine
+from keras_dlparts.layers.energy.hopfield import Hopfield
+from keras_dlparts.layers.energy.modern_hopfield import ModernHopfield
 from keras_dlparts.layers.energy.rbm import RBM
 from keras_dlparts.layers.normalization.noisy_batch_normalization import (
     NoisyBatchNormalization,
@@ -34,7 +37,9 @@ from keras_dlparts.layers.units.perceptron import Perceptron
 __all__ = [
     "RBM",
     "BayesianSparsityDropout",
+    "BoltzmannMachine",
     "FeatureSpaceAugmentation",
+    "Hopfield",
     "LayerNormGRU",
     "LayerNormGRUCell",
     "LayerNormLSTM",
@@ -43,6 +48,7 @@ __all__ = [
     "LayerNormSimpleRNNCell",
     "Maxout",
     "MinMaxNormalization",
+    "ModernHopfield",
     "NoisyBatchNormalization",
     "Perceptron",
     "RandomDropout",

@@ -27,6 +27,7 @@ from keras_dlparts import backend
 from keras_dlparts.backend import feeding
 from keras_dlparts.layers.energy.boltzmann import VISIBLE
 from keras_dlparts.layers.energy.rbm import RBM
+from keras_dlparts.support.quantization import MakesLayers
 
 CASES = {
     "DBN": (
@@ -50,7 +51,7 @@ CASES = {
 
 
 @keras.saving.register_keras_serializable("dlparts")
-class DBN(keras.Model):
+class DBN(MakesLayers, keras.Model):
     """Sigmoid layers that can be pre-trained as restricted Boltzmann machines.
 
     `pretrain(x)` learns the machines; then `compile` and `fit` fine-tune the net. A
@@ -145,6 +146,10 @@ class DBN(keras.Model):
                 self.decoder.append(self._dense(size, last, 300 + i))
                 self.decoder[-1].build((None, sizes[i + 1]))
         self.built = True
+        self.quantize_again()
+
+    def made(self):
+        return [*self.hidden, *([self.head] if self.head else []), *self.decoder]
 
     def call(self, inputs, training=None):
         h = self.flatten(inputs)

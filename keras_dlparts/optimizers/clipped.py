@@ -43,6 +43,24 @@ def _of_the_wrapped(name):
     return property(get, set)
 
 
+def named(identifier):
+    """The optimizer of Keras that a name, a config or an object means.
+
+    Keras' own `get` does not know all of its optimizers by their names, Lamb for one.
+
+    >>> named("lamb").__class__.__name__, named("adam").__class__.__name__
+    ('Lamb', 'Adam')
+    """
+    try:
+        return keras.optimizers.get(identifier)
+    except ValueError:
+        for name, each in vars(keras.optimizers).items():
+            plain = str(identifier).replace("_", "").lower()
+            if isinstance(each, type) and name.lower() == plain:
+                return each()
+        raise
+
+
 @keras.saving.register_keras_serializable("dlparts")
 class Clipped(keras.optimizers.Optimizer):
     """Makes any optimizer step by a gradient that a rule has clipped.
@@ -79,7 +97,7 @@ class Clipped(keras.optimizers.Optimizer):
         by: ClippingRule,
         name: str | None = None,
     ):
-        optimizer = keras.optimizers.get(optimizer)
+        optimizer = named(optimizer)
         if not isinstance(by, ClippingRule):
             raise TypeError(
                 "`by` must be a clipping rule, such as FixedNorm(1.0). "

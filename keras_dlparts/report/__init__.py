@@ -15,6 +15,9 @@ method raises, the section shows the error and the rest of the page stands. What
 callback adds to `logs` is in `run.history` later, and what it writes into
 `run.path` stays there, so figures made from these can be drawn again.
 Make a Figure by `matplotlib.figure.Figure()`: unlike pyplot it has no global state.
+Its black and white, matplotlib's defaults, become the ink and the ground of the
+reader's colour scheme; other colours stay, so choose such as can be seen on both.
+`figures(part, run)` gives the same to a notebook.
 """
 
 import os

@@ -1,6 +1,7 @@
-"""Stripping: a plain Keras model out of one whose layers learnt their sparsity.
+"""Stripping: a plain Keras model out of one whose layers' kernels are computed.
 
     BayesianSparsityDropout(layer)  ->  layer with the kernel E[W z], zeros in place
+    WeightNormalization(layer)      ->  layer with the kernel g v / ||v||
 
 The model's config is rewritten, so whatever a config describes is stripped: Sequential
 and Functional models, nested ones, and layers that hold layers.
@@ -9,24 +10,29 @@ and Functional models, nested ones, and layers that hold layers.
 import keras
 
 from keras_dlparts import graphs
+from keras_dlparts.layers.normalization.weight_normalization import (
+    WeightNormalization,
+)
 from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
     BayesianSparsityDropout,
 )
 
-_NAME = keras.saving.get_registered_name(BayesianSparsityDropout)
+_WRAPPERS = (BayesianSparsityDropout, WeightNormalization)
+_NAMES = [*map(keras.saving.get_registered_name, _WRAPPERS)]
 
 
 def strip(model: keras.Model) -> keras.Model:
     """The plain Keras model with the same outputs in inference, and the zeros in place.
 
     Args:
-        model: A built model with `layers.BayesianSparsityDropout` anywhere inside,
-            trained or loaded. It stays as it is. A subclassed model is stripped if its
+        model: A built model with `layers.BayesianSparsityDropout` or
+            `layers.WeightNormalization` anywhere inside, trained or loaded. It stays as
+            it is. A subclassed model is stripped if its
             `get_config` holds its layers.
 
     Returns:
         A new model of the same kind, not compiled, that needs no part of this library
-        for its sparsity. A stripped layer has the name of its wrapper.
+        for its kernels. A stripped layer has the name of its wrapper.
 
     Example:
 
@@ -60,13 +66,13 @@ def strip(model: keras.Model) -> keras.Model:
             "`model` must describe its layers in its config: only there can they be "
             f"replaced. Received: a {type(model).__name__}, where {what}. Give it a "
             "`get_config` that holds its layers, or rebuild it with the plain layers "
-            "and set their weights, `posterior_kernel()` for the kernel"
+            "and set their weights, `plain_weights()` of each wrapper"
         )
     wrappers = [layer for layer in layers if _is_wrapper(layer)]
     notes = {id(v) for wrapper in wrappers for v in wrapper.notes()}
-    kernels = {
-        id(wrapper.layer.weights[0]): wrapper.posterior_kernel() for wrapper in wrappers
-    }
+    kernels = {}
+    for wrapper in wrappers:
+        kernels |= wrapper.plain_weights()
     values = [
         keras.ops.convert_to_numpy(kernels.get(id(v), v))
         for v in model.weights
@@ -103,7 +109,7 @@ def _check_repeated(layers):
 
 
 def _is_wrapper(layer):
-    return isinstance(layer, BayesianSparsityDropout)
+    return isinstance(layer, _WRAPPERS)
 
 
 def _stripped(config):
@@ -112,7 +118,7 @@ def _stripped(config):
         return [_stripped(item) for item in config]
     if not isinstance(config, dict):
         return config
-    if config.get("registered_name") == _NAME:
+    if config.get("registered_name") in _NAMES:
         own, inner = config["config"], config["config"]["layer"]
         name = {"name": own["name"], "trainable": own["trainable"]}
         config = {**config, **inner, "config": {**inner["config"], **name}}

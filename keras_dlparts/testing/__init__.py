@@ -17,9 +17,11 @@ from keras_dlparts.registry import Part
 from keras_dlparts.testing import (
     compilation,
     data,
+    exporting,
     general,
     layers,
     processes,
+    quantizing,
     replication,
 )
 from keras_dlparts.testing.cases import Case, ContractError, cases
@@ -54,6 +56,8 @@ CASE_CHECKS = {
         compilation.compiles_for_a_tpu,
         replication.two_replicas_equal_one_device,
         replication.replicas_draw_differently,
+        *quantizing.CHECKS,
+        *exporting.CHECKS,
         layers.passes_the_layer_test_of_keras,
     ),
     "callbacks": (
@@ -71,6 +75,8 @@ CASE_CHECKS = {
         compilation.compiles_for_a_tpu,
         replication.two_replicas_equal_one_device,
         replication.replicas_draw_differently,
+        *quantizing.CHECKS,
+        *exporting.CHECKS,
     ),
     "data": (
         general.rejects_an_unknown_argument,
@@ -151,8 +157,15 @@ def checks(part: Part) -> list[Check]:
     about = [_check(function, part.name, found[0]) for function in asked]
     asked = CASE_CHECKS.get(part.kind, _OTHER_CASE_CHECKS)
     return about + [
-        _check(function, case, case, case.skip) for case in found for function in asked
+        _check(function, case, case, case.skip or _unasked(function))
+        for case in found
+        for function in asked
     ]
+
+
+def _unasked(function):
+    """Why a check is not asked of any part here, "" if it is."""
+    return getattr(function, "unasked", str)()
 
 
 def verify(part: Part) -> list[Result]:

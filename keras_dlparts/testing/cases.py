@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import keras
 import numpy as np
@@ -48,6 +48,9 @@ class Case:
             not on the whole, in words for the part's user. Such a part is compared on
             batches whose shares are equal.
         alone: Why replicas cannot equal one device at all, likewise.
+        not_exported: Dict of what cannot be exported and why, in words for the part's
+            user: `{"onnx": "..."}`, or `{"torch onnx": "..."}` on one backend only. It
+            must be exact: what is listed and can be exported fails the contract.
         number: Which of the part's cases it is, from 0.
     """
 
@@ -60,6 +63,7 @@ class Case:
     still: dict | None = None
     per_share: str = ""
     alone: str = ""
+    not_exported: dict = field(default_factory=dict)
     number: int = 0
 
     def make(self, **more):

@@ -86,8 +86,35 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
     return Example(model, x, _targets(model, x), callbacks)
 
 
+def alone(case: Case):
+    """The `Example` of a layer or model with nothing else around it, not compiled.
+
+    Its weights are moved away from those that it starts from.
+    """
+    if case.part.kind == "models":
+        model = case.make()
+        x = Case(case.part, None, {}, *_shape_of(model, case)).inputs()
+    else:
+        inputs, x = _inputs(case), case.inputs()
+        model = keras.Model(inputs, case.make()(inputs))
+    move(model.weights)
+    return Example(model, x, None, [])
+
+
+def move(variables):
+    """Add small numbers, the same ones every time, to variables of floats."""
+    random = np.random.default_rng(2)
+    for variable in variables:
+        if "float" in variable.dtype:  # upwards: a variance stays positive
+            variable.assign(variable + random.uniform(0.01, 0.1, variable.shape))
+
+
+def _inputs(case):
+    return case.map_inputs(lambda shape, dtype: keras.Input(shape[1:], dtype=dtype))
+
+
 def _around_layer(case):
-    inputs = case.map_inputs(lambda shape, dtype: keras.Input(shape[1:], dtype=dtype))
+    inputs = _inputs(case)
     front = keras.tree.map_structure(
         lambda x: (
             keras.layers.Dense(x.shape[-1], use_bias=False)(x)

@@ -130,7 +130,8 @@ class _Steps(keras.utils.PyDataset):
 
     def __init__(self, x, y):
         super().__init__()
-        self.batch = x, y
+        # TensorFlow's data sets take tuples for structures, and lists for tensors.
+        self.batch = tuple(x) if isinstance(x, list) else x, y
 
     def __len__(self):
         return _STEPS

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.distribute import chief, launched
+from keras_dlparts.distribute import launched, messages
 
 # The files that a run needs to go on; models and pictures are written anew.
 _SENT = ("*.json", "*.yaml", "*.toml", "*.csv", "checkpoints/*.npz")
@@ -25,7 +25,7 @@ def place(strategy, make):
         strategy: the run's strategy.
         make: makes or finds the run's folder; called on the chief.
     """
-    index, workers = chief.place(strategy)
+    index, workers = messages.place(strategy)
     if workers == 1:
         return make()
     runs = []
@@ -39,7 +39,7 @@ def place(strategy, make):
             for path in files
         }
 
-    name, files = chief.from_chief(strategy, sent)
+    name, files = messages.from_chief(strategy, sent)
     if index == 0:
         return runs[0]
     folder = tempfile.mkdtemp(prefix=f"worker-{index}-", dir=launched.folder())
@@ -53,4 +53,4 @@ def place(strategy, make):
 
 def leave(strategy):
     """Wait until all workers have done their work: one that ends aborts the others."""
-    chief.from_chief(strategy, lambda: None)
+    messages.from_chief(strategy, lambda: None)

@@ -12,18 +12,29 @@ from keras_dlparts.testing import replication
 from keras_dlparts.testing.cases import cases
 from keras_dlparts.testing.examples import example
 
+# All cases together take a minute or two for each.
+COSTLY = "exports", "quantizes"
+
+
+def marks(check, again):
+    """What is asked of a part's further cases, `again`, may wait where it is costly."""
+    costly = check.name.startswith(COSTLY)
+    if backend.name() == "jax":  # which compiles each step of each case anew
+        costly |= check.name.startswith("two replicas")
+        return [pytest.mark.study] if again and costly else []
+    # A SavedModel is traced as an ONNX file is, float8 and int4 are noted as int8 is.
+    seldom = check.name.endswith(("saved model", "float8", "int4"))
+    return [pytest.mark.long] if costly and (again or seldom) else []
+
 
 def asked():
-    """All that is asked of all parts. On JAX each pair of devices compiles anew, so
-    the further cases of a part are shared among two devices with the studies."""
+    """All that is asked of all parts."""
     seen = set()
     for part in registry.parts():
         for check in testing.checks(part):
             again = (part.name, check.name) in seen
             seen.add((part.name, check.name))
-            costly = backend.name() == "jax" and check.name.startswith("two replicas")
-            marks = [pytest.mark.study] if again and costly else []
-            yield pytest.param(check, id=str(check), marks=marks)
+            yield pytest.param(check, id=str(check), marks=marks(check, again))
 
 
 @pytest.mark.parametrize("check", [*asked()])

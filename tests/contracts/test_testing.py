@@ -3,6 +3,7 @@
 Each part is good source text, of the package or below, and one replacement.
 """
 
+import dataclasses
 import sys
 import types
 
@@ -12,6 +13,9 @@ import pytest
 from keras_dlparts import backend, registry, testing
 from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.dropout import random_dropout
+from keras_dlparts.layers.normalization import weight_normalization
+from keras_dlparts.testing import exporting, quantizing
+from keras_dlparts.testing.cases import cases
 
 with open(random_dropout.__file__, encoding="utf-8") as file:
     RANDOM_DROPOUT = file.read().replace('serializable("dlparts")', 'serializable("m")')
@@ -149,7 +153,8 @@ def part_from(monkeypatch):
 @pytest.mark.parametrize("name", [name for name in PARTS if name != "RandomDropout"])
 def test_good_part_keeps_everything(part_from, name):
     for check in testing.checks(part_from(name)):
-        check.run()
+        if not check.skip:
+            check.run()
 
 
 @pytest.mark.parametrize(
@@ -290,6 +295,15 @@ def test_good_part_keeps_everything(part_from, name):
             'self.start = start; "name" in kwargs or setattr(self, "new", True)',
             "passes the layer test of keras",
         ),
+        # Elsewhere
+        (
+            "Affine",
+            "        self.b = ",
+            "        self.d = keras.layers.Dense(3); self.d.build(input_shape)\n"
+            "        self.b = ",
+            "quantizes to int8",
+        ),
+        ("Affine", "return self.a", "return ops.erfinv(self.a)", "exports as onnx"),
         # Other kinds
         ("Squares", "**kwargs):", "**kwargs):\n        kwargs.pop('seed', 0)",
          "orders by seed and epoch"),
@@ -319,6 +333,24 @@ def test_broken_part_is_caught(part_from, name, old, new, caught_by):
         except Exception as error:
             failures.append(error)
     assert failures
+
+
+def test_what_is_listed_as_not_exported_must_fail():
+    if exporting.exports_as_onnx.unasked():
+        pytest.skip(exporting.exports_as_onnx.unasked())
+    (case, *_) = cases(registry.find("layers", "RandomDropout"))
+    listed = dataclasses.replace(case, not_exported={"onnx": "it draws"})
+    with pytest.raises(testing.ContractError, match=r"\(it draws\), and it can"):
+        exporting.exports_as_onnx(listed)
+
+
+def test_a_kernel_that_is_used_and_was_quantized_away_is_caught(monkeypatch):
+    """What WeightNormalization did before it kept its layer whole."""
+    monkeypatch.setattr(weight_normalization, "keep_whole", lambda *_: None)
+    monkeypatch.setattr(weight_normalization, "is_whole", lambda _: True)
+    (case, *_) = cases(registry.find("layers", "WeightNormalization"))
+    with pytest.raises(testing.ContractError, match="int8"):
+        quantizing.quantizes_to_int8(case)
 
 
 def test_training_that_is_traced_again_is_caught(part_from):

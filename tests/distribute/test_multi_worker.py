@@ -171,7 +171,7 @@ def masks():
     """What a random layer drops in a training step of each replica."""
     import keras
 
-    from keras_dlparts.distribute import chief
+    from keras_dlparts.distribute import messages
     from keras_dlparts.layers import RandomDropout
 
     strategy, scope = setting()
@@ -191,16 +191,16 @@ def masks():
                     strategy.experimental_local_results(strategy.run(step))[0]
                 )
             )
-        found["place"] = np.array(chief.place(strategy))
+        found["place"] = np.array(messages.place(strategy))
         arrays = {"x": np.arange(3.0), "raw": np.ones(2, "V2")}
-        sent = chief.from_chief(strategy, lambda: ({"a": [1, None]}, arrays))
+        sent = messages.from_chief(strategy, lambda: ({"a": [1, None]}, arrays))
         assert sent[0] == {"a": [1, None]}
         assert sent[1]["raw"].dtype == "V2"
         found["sent"] = sent[1]["x"]
-        assert chief.from_chief(strategy, lambda: None) is None
-        chief._WORDS_A_MESSAGE = 100  # many messages
+        assert messages.from_chief(strategy, lambda: None) is None
+        messages._WORDS_A_MESSAGE = 100  # many messages
         long = {"long": np.arange(1001, dtype="int16")}
-        sent = chief.from_chief(strategy, lambda: (None, long))
+        sent = messages.from_chief(strategy, lambda: (None, long))
         np.testing.assert_array_equal(sent[1]["long"], long["long"])
     weights = {f"weight_{i}": w for i, w in enumerate(made.get_weights())}
     return found | weights

@@ -1,10 +1,11 @@
-"""The study of restricted Boltzmann machines and the benchmark run."""
+"""The studies of energy models and the benchmark run."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,3 +46,19 @@ def test_the_benchmark_measures_both_sides():
         )
         scores.append(json.loads(found.stdout.splitlines()[-1])["pseudo_likelihood"])
     assert abs(scores[0] - scores[1]) < 2
+
+
+@pytest.mark.study
+def test_the_study_of_associative_memories_runs(tmp_path):
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, ROOT / "examples/hopfield.py", "--units", "100"]
+    command += ["--seeds", "0", "--dimensions", "10", "12", "--out", tmp_path]
+    subprocess.run([str(part) for part in command], check=True, timeout=600)
+    rows = json.loads((tmp_path / "benchmarks/results/hopfield.json").read_text())[
+        "rows"
+    ]
+    by_hebb = [np.mean(row["overlap"]) for row in rows if row["rule"] == "hebb"]
+    assert by_hebb[0] == 1 > by_hebb[-1] + 0.3
+    held = [row["held"][0] for row in rows if row["rule"] == "modern"]
+    assert held[1] > 2 * held[0]
+    assert (tmp_path / "docs/figures/hopfield.svg").stat().st_size > 1000

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_dlparts import backend
+from keras_dlparts import backend, registry
 from keras_dlparts.backend import keras_private
 from keras_dlparts.optimizers import (
     AdaptiveUnit,
@@ -372,6 +372,19 @@ def test_every_optimizer_of_keras_comes_back_from_a_file(name, tmp_path):
 def test_keras_has_the_optimizers_that_are_tried_here():
     assert {"Adam", "Lamb", "Muon", "SGD"} < {*KERAS_OPTIMIZERS}
     assert not {"LossScaleOptimizer", "MultiOptimizer"} & {*KERAS_OPTIMIZERS}
+
+
+def test_every_optimizer_of_keras_is_found_by_its_name():
+    """Also those that Keras' own `get` does not find, such as Lamb."""
+    for part in (registry.find("optimizers", n) for n in registry.names("optimizers")):
+        wraps = part.short_name in ("LossScaleOptimizer", "MultiOptimizer")
+        if part.vendor != "keras" or wraps:
+            continue
+        for name in (part.short_name, part.short_name.lower()):
+            made = Clipped(name, by=FixedNorm(1.0)).optimizer
+            assert type(made) is part.load(), name
+    with pytest.raises(ValueError, match="Could not interpret optimizer"):
+        Clipped("lam", by=FixedNorm(1.0))
 
 
 def test_settings_of_the_wrapped_optimizer_are_seen_and_set_from_outside():

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from keras_dlparts import report
 from keras_dlparts.report import curves, html, model_graph
+from keras_dlparts.report.style import HUES
 from keras_dlparts.runs import Run
 
 ENVIRONMENT = {
@@ -251,9 +252,10 @@ def _contrast(a, b):
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_contrast_in_light_and_dark(page, scheme):
     css = page.source.split("prefers-color-scheme")[scheme]
-    colours = dict(re.findall(r"--(\w+): (#\w{6});", css))
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6});", css))
     for ground in ("paper", "card"):
-        for ink in ("ink", "muted", "train", "val", "good", "warn", "bad"):
+        hues = [f"hue-{i}" for i in range(HUES)]
+        for ink in ("ink", "muted", "train", "val", "good", "warn", "bad", *hues):
             assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
 
 

@@ -8,7 +8,11 @@ from keras import ops
 
 import keras_dlparts
 from keras_dlparts import graphs
-from keras_dlparts.layers import BayesianSparsityDropout, Residual
+from keras_dlparts.layers import (
+    BayesianSparsityDropout,
+    Residual,
+    WeightNormalization,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -102,6 +106,26 @@ def nested():
 
 
 MODELS = [sequential, functional, summed, nested]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (kl.SeparableConv1D(4, 2), (6, 3)),
+        (kl.LSTM(3), (4, 2)),
+        (kl.Conv2DTranspose(3, 2), (3, 3, 2)),
+    ],
+    ids=lambda x: str(x)[:12],
+)
+def test_weight_normalization_strips_to_the_layer_with_its_kernels(layer, shape):
+    inner = Residual(WeightNormalization(layer, name="outer"), "none")
+    model = keras.Sequential([keras.Input(shape), inner])
+    for variable in model.weights:
+        variable.assign(variable + 0.1)
+    new = keras_dlparts.strip(model)
+    np.testing.assert_allclose(outputs(new), outputs(model), rtol=1e-5, atol=1e-6)
+    (plain,) = new.layers[0].body
+    assert (type(plain), plain.name) == (type(layer), "outer")
 
 
 @pytest.mark.parametrize("make", MODELS)

@@ -128,7 +128,7 @@ def annealed(W, b, c, draw_seed, steps, chains, visible, data=None):
     data = own if data is None else ops.convert_to_numpy(data)
     data = data[:: math.ceil(len(data) / _MOST_ROWS)]
     found, states = [], [data, own]
-    for a in (ops.convert_to_numpy(b), _base_rates(data, visible)):
+    for a in (ops.convert_to_numpy(b), base_rates(data, visible)):
         weights, ends = _anneal(
             *(W, b, c, ops.convert_to_tensor(a), draw_seed()),
             ops.cast(steps, "int32"),
@@ -142,7 +142,7 @@ def annealed(W, b, c, draw_seed, steps, chains, visible, data=None):
         v = walk(v, count)
         states.append(ops.convert_to_numpy(v))
     arrays = (ops.convert_to_numpy(a) for a in (W, b, c))
-    return _checked(max(found), floor(*arrays, np.concatenate(states), visible))
+    return checked(max(found), floor(*arrays, np.concatenate(states), visible))
 
 
 def _anywhere(W, b, seed, chains, visible):
@@ -158,7 +158,7 @@ def _anywhere(W, b, seed, chains, visible):
     return boltzmann.visible_sample(y, drawn, visible)
 
 
-def _base_rates(data, visible):
+def base_rates(data, visible):
     """The biases of the machine without weights that is nearest to the data."""
     rate = data.mean(axis=0, dtype="float64")
     if visible == "bernoulli":
@@ -169,12 +169,17 @@ def _base_rates(data, visible):
 
 def _estimate(a, hidden_units, weights, visible):
     """log Z from the log weights of chains that began at the biases a."""
+    y = np.asarray(a, "float64")
+    start = hidden_units * math.log(2) + _visible_terms(y, y, visible).sum()
+    return estimate(start, weights)
+
+
+def estimate(start, weights):
+    """log Z from that of the machine that chains began with, and their log weights."""
     weights = ops.convert_to_numpy(weights).astype("float64")
     highest = weights.max()
     w = np.exp(weights - highest)
     deviation = w.std(ddof=1) / w.mean() / math.sqrt(len(w))
-    y = np.asarray(a, "float64")
-    start = hidden_units * math.log(2) + _visible_terms(y, y, visible).sum()
     return LogPartition(float(start + highest + math.log(w.mean())), float(deviation))
 
 
@@ -194,7 +199,7 @@ def floor(W, b, c, v, visible):
     return max(float(np.logaddexp.reduce(terms)) for terms in sums)
 
 
-def _checked(found, least):
+def checked(found, least):
     """The estimate, or the floor where that is higher; a warning if it was beaten."""
     if least > found.value + 4 * found.deviation + 1e-3:
         warnings.warn(

@@ -11,7 +11,7 @@ hidden unit's running mean activity q_j is pulled to it: the gradient with respe
 x_ij gains sparsity_cost (q_j - p) / batch.
 Shapes: v (batch, visible) -> (batch, units), or (batch,) for the free energy. Training
 adds the loss; inference gives the same output, without draws.
-What it can be asked besides: `boltzmann_machine.py`.
+What it can be asked besides: `bipartite.py`.
 Hinton 2002, "Training products of experts by minimizing contrastive divergence";
 Tieleman 2008, "Training RBMs using approximations to the likelihood gradient".
 """
@@ -23,8 +23,8 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.energy import boltzmann, rbm_figures
-from keras_dlparts.layers.energy.boltzmann_machine import BoltzmannMachine
+from keras_dlparts.layers.energy import boltzmann, particles, rbm_figures
+from keras_dlparts.layers.energy.bipartite import Bipartite
 from keras_dlparts.layers.energy.rbm_monitor import Monitor
 from keras_dlparts.layers.preprocessing.adapting import batches
 from keras_dlparts.support.checks import (
@@ -68,7 +68,7 @@ _DECAY = 0.9  # of the running mean activity
 
 
 @keras.saving.register_keras_serializable("dlparts")
-class RBM(BoltzmannMachine):
+class RBM(Bipartite):
     """Restricted Boltzmann machine; contrastive divergence by plain `fit`.
 
     The loss needs no targets: `model.compile(optimizer)` without a loss and
@@ -186,30 +186,12 @@ class RBM(BoltzmannMachine):
 
     def build(self, input_shape):
         super().build(input_shape)
-        common = {
-            "dtype": "float32",
-            "autocast": False,
-            "trainable": False,
-            "synchronization": "on_read",
-        }
         start = 0.0 if self.sparsity_target is None else self.sparsity_target
-        self.activity = keras.Variable(
-            keras.initializers.Constant(start),
-            (self.units,),
-            aggregation="mean",
-            name="activity",
-            **common,
+        self.activity = backend.running_variable(
+            (self.units,), "activity", keras.initializers.Constant(start)
         )
         if self.persistent:
-            # A replica writes its own rows and leaves the others zero, so that the
-            # sum over replicas is all of them; `share` tells its rows' scale.
-            common["aggregation"] = "sum"
-            self.particles = keras.Variable(
-                "zeros", (self.chains, self.units), name="particles", **common
-            )
-            self.share = keras.Variable(
-                "ones", (self.chains, 1), name="share", **common
-            )
+            self.particles, self.share = particles.variables(self.chains, self.units)
 
     def adapt(self, data: Any):
         """Set the visible biases from data; nothing happens unless `data_init` is set.
@@ -260,7 +242,7 @@ class RBM(BoltzmannMachine):
         seed = self.seed_generator.next()
         fixed = [*map(ops.stop_gradient, (W, b, c))]
         if self.persistent:
-            h = self._own_particles()
+            h = particles.own(self.particles, self.share)
         else:
             h = self._sample_hidden(boltzmann.to_hidden(v, fixed[0], fixed[2]), seed)
         v_k = self._walk(h, seed, *fixed)
@@ -275,7 +257,8 @@ class RBM(BoltzmannMachine):
         # A step that XLA compiles cannot raise an error: bad values make the loss NaN.
         loss += ops.where(self._fits(v), 0.0, np.nan)
         if self.persistent:
-            self._keep_particles(self._sample_hidden(x_k, seed, 2 * self.k))
+            h = self._sample_hidden(x_k, seed, 2 * self.k)
+            particles.keep(self.particles, self.share, h)
         mean = ops.mean(ops.stop_gradient(boltzmann.hidden_mean(x, self.hidden)), 0)
         activity = _DECAY * self.activity + (1 - _DECAY) * mean
         self.activity.assign(activity)
@@ -311,34 +294,6 @@ class RBM(BoltzmannMachine):
         if self.k > 1:
             h = ops.fori_loop(0, self.k - 1, body, h)
         return to_visible(h, self.k - 1)
-
-    def _own_rows(self):
-        """Where this replica's particles are: the first row, and how many."""
-        replica, count = backend.replica()
-        if self.chains % count:
-            raise ValueError(
-                f"`chains` must be divisible by the {count} replicas, which share the "
-                f"chains. Received: chains={self.chains}"
-            )
-        rows = self.chains // count
-        return replica * rows, rows
-
-    def _own_particles(self):
-        first, rows = self._own_rows()
-        h, share = map(ops.convert_to_tensor, (self.particles, self.share))
-        if rows == self.chains:
-            return h
-        h = ops.slice(h, (first, 0), (rows, self.units))
-        return h / ops.slice(share, (first, 0), (rows, 1))
-
-    def _keep_particles(self, h):
-        first, rows = self._own_rows()
-        if rows == self.chains:
-            self.particles.assign(h)
-            return
-        for variable, own in ((self.particles, h), (self.share, ops.ones((rows, 1)))):
-            others = ops.zeros(variable.shape)
-            variable.assign(ops.slice_update(others, (first, 0), own))
 
     def figures(self, run):
         """Filters, fantasies, activities and the free energy by epoch."""

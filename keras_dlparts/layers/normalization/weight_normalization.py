@@ -19,6 +19,7 @@ from keras import ops
 
 from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.preprocessing.adapting import Moments, batches
+from keras_dlparts.support.quantization import is_whole, keep_whole
 
 CASES = {
     "WeightNormalization": (
@@ -73,6 +74,8 @@ class WeightNormalization(keras.layers.Wrapper):
     kinds, and recurrent layers, where both kernels are normalised, once a call and
     not once a time step. The wrapped layer's own kernel is the direction v, so its
     `kernel_regularizer` and `kernel_constraint` act on v. The bias stays as it is.
+    `keras_dlparts.strip` makes a model of the plain layers with the same outputs.
+    `model.quantize` leaves the wrapped layer as it is, with a warning: strip before.
 
     Args:
         layer: The layer to wrap, with a kernel of its own.
@@ -112,11 +115,22 @@ class WeightNormalization(keras.layers.Wrapper):
                 "leave it False"
             )
         self.data_init = data_init
+        keep_whole(
+            layer,
+            "WeightNormalization computes with its kernel as it is. Quantize what "
+            "`keras_dlparts.strip(model)` gives",
+        )
         self.supports_masking = layer.supports_masking
         self.autocast = False  # norms are taken in float32; the layer casts by itself
 
     def build(self, input_shape):
         super().build(input_shape)
+        if not is_whole(self.layer):
+            raise ValueError(
+                "`layer` must have its own weights in full. Received: "
+                f"{self.layer.name!r}, which is quantized or has LoRA weights; do that "
+                "after `keras_dlparts.strip`"
+            )
         holder = getattr(self.layer, "cell", self.layer)
         own = keras_private.own_variables(holder)
         self.directions = [v for v in own if v.name in _KERNELS]
@@ -143,13 +157,21 @@ class WeightNormalization(keras.layers.Wrapper):
             trainable=v.trainable,
         )
 
-    def call(self, inputs, **kwargs):
-        kernels = {
+    def notes(self):
+        """The variables that a plain layer does without."""
+        return self.lengths
+
+    def plain_weights(self):
+        """{id of a variable: its value in a plain layer with the same outputs}."""
+        return {
             id(v): normalized(ops.convert_to_tensor(v), ops.convert_to_tensor(g), axes)
             for v, g, axes in zip(
                 self.directions, self.lengths, self._axes, strict=True
             )
         }
+
+    def call(self, inputs, **kwargs):
+        kernels = self.plain_weights()
         # All of the layer's variables, also those that stay as they are: inside a
         # StatelessScope the values of a scope around it are not seen.
         before = [

@@ -124,11 +124,14 @@ class Whitening(AdaptingLayer):
         mean = self._place(self.mean)
         if not self.invert:
             x = x - mean
-        last = [*range(-len(self._kept), 0)]
-        moved = ops.moveaxis(x, self._kept, last)
+        # Counted from the front: ONNX has no negative axes to move.
+        rank = len(x.shape)
+        kept = [axis % rank for axis in self._kept]
+        last = [*range(rank - len(kept), rank)]
+        moved = ops.moveaxis(x, kept, last)
         rows = ops.reshape(moved, (-1, self.matrix.shape[0]))
         y = ops.reshape(ops.matmul(rows, self.matrix), ops.shape(moved))
-        y = ops.moveaxis(y, last, self._kept)
+        y = ops.moveaxis(y, last, kept)
         return y + mean if self.invert else y
 
     def get_config(self):

@@ -134,11 +134,11 @@ class LayerNormGRUCell(NormalisedCell, keras.layers.GRUCell):
         from_x = normalise(ops.matmul(x, self.kernel), epsilon, 2 * H, H)
         from_x = self.kernel_gain * from_x + b_x
         kernel, gain = self.recurrent_kernel, self.recurrent_gain
-        gates = normalise(ops.matmul(dropped, kernel[:, : 2 * H]), epsilon)
+        gates = normalise(ops.matmul(dropped, kernel[:, : 2 * H]), epsilon, 2 * H)
         gates = from_x[:, : 2 * H] + gain[: 2 * H] * gates + b_h[: 2 * H]
         z, r = ops.split(self.recurrent_activation(gates), 2, axis=-1)
         old = dropped if self.reset_after else r * dropped
-        u = normalise(ops.matmul(old, kernel[:, 2 * H :]), epsilon)
+        u = normalise(ops.matmul(old, kernel[:, 2 * H :]), epsilon, H)
         u = gain[2 * H :] * u + b_h[2 * H :]
         g = self.activation(from_x[:, 2 * H :] + (r * u if self.reset_after else u))
         new = zone_out(z * h + (1 - z) * g, h, noise, self.zoneout, training)

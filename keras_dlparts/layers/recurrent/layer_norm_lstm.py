@@ -130,18 +130,20 @@ class LayerNormLSTMCell(NormalisedCell, keras.layers.LSTMCell):
         inputs, noise = self.split_noise(inputs)
         h, c = states
         x, dropped = self.drop(inputs, h, training)
-        z = self.kernel_gain * normalise(ops.matmul(x, self.kernel), self.epsilon)
+        H, epsilon = self.units, self.epsilon
+        z = self.kernel_gain * normalise(ops.matmul(x, self.kernel), epsilon, 4 * H)
         product = ops.matmul(dropped, self.recurrent_kernel)
-        z = z + self.recurrent_gain * normalise(product, self.epsilon)
+        z = z + self.recurrent_gain * normalise(product, epsilon, 4 * H)
         if self.use_bias:
             z = z + self.bias
         i, f, g, o = ops.split(z, 4, axis=-1)
         i, f, o = map(self.recurrent_activation, (i, f, o))
         new_c = f * c + i * self.activation(g)
-        y = self.state_gain * normalise(new_c, self.epsilon) + self.state_bias
+        y = self.state_gain * normalise(new_c, epsilon, H) + self.state_bias
         new_h = o * self.activation(y)
         if self.zoneout:
-            parts = (None, None) if noise is None else ops.split(noise, 2, axis=-1)
+            # In inference the noise is not touched: an exported graph would hold it.
+            parts = (None, None) if not training else ops.split(noise, 2, axis=-1)
             new_h = zone_out(new_h, h, parts[0], self.zoneout, training)
             new_c = zone_out(new_c, c, parts[1], self.zoneout, training)
         return new_h, [new_h, new_c]

@@ -50,8 +50,9 @@ cell_case = (
 
 
 def normalise(a, epsilon, *widths):
-    """LN without gain and bias, group by group, its statistics in float32."""
-    norm = backend.row_norm(epsilon, *widths or (a.shape[-1],), centred=False)
+    """LN without gain and bias, its statistics in float32; `widths` has the number of
+    columns of each group."""
+    norm = backend.row_norm(epsilon, *widths, centred=False)
     return ops.cast(norm.differentiable(ops.cast(a, "float32")), a.dtype)
 
 

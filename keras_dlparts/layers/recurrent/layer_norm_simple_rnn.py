@@ -97,7 +97,7 @@ class LayerNormSimpleRNNCell(NormalisedCell, keras.layers.SimpleRNNCell):
         (h,) = keras.tree.flatten(states)
         x, dropped = self.drop(sequence, h, training)
         y = ops.matmul(x, self.kernel) + ops.matmul(dropped, self.recurrent_kernel)
-        y = self.gain * normalise(y, self.epsilon)
+        y = self.gain * normalise(y, self.epsilon, self.units)
         if self.use_bias:
             y = y + self.bias
         new = zone_out(self.activation(y), h, noise, self.zoneout, training)

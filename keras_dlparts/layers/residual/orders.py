@@ -9,6 +9,7 @@ import keras
 from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.residual.remat import recomputed
 from keras_dlparts.layers.residual.residual import Residual, build_all, output_shape
+from keras_dlparts.support.quantization import MakesLayers
 
 ORDERS = (
     "original",
@@ -84,7 +85,7 @@ def arranged(block, linears, changes, project, norm, drop=None):
     return [*before, residual, *after]
 
 
-class Chain(keras.layers.Layer):
+class Chain(MakesLayers, keras.layers.Layer):
     """Layers in a row that are made in `build`, when the input's shape is known.
 
     A subclass has `make(input_shape)`, which returns them.
@@ -96,6 +97,10 @@ class Chain(keras.layers.Layer):
     def build(self, input_shape):
         self.layers = self.make(input_shape)
         build_all(self.layers, input_shape)
+        self.quantize_again()
+
+    def made(self):
+        return self.layers
 
     def call(self, inputs, training=None):
         def run(x):

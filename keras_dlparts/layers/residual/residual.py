@@ -36,6 +36,7 @@ from keras_dlparts.layers.residual.shortcuts import (
 )
 from keras_dlparts.layers.residual.stochastic_depth import StochasticDepth
 from keras_dlparts.support.checks import check_flag, check_number, check_rate
+from keras_dlparts.support.quantization import MakesLayers
 
 SHORTCUTS = ("identity", "scale", "gate", "projection", "dropout", "pad", "none")
 
@@ -118,7 +119,7 @@ def zero_last(layers):
 
 
 @keras.saving.register_keras_serializable("dlparts")
-class Residual(keras.layers.Layer):
+class Residual(MakesLayers, keras.layers.Layer):
     """Any layers as a branch, and a shortcut around them: `y = s(x) + F(x)`.
 
     Args:
@@ -258,6 +259,12 @@ class Residual(keras.layers.Layer):
                 shape=(),
                 initializer=keras.initializers.Constant(self.learn_scale),
             )
+        self.quantize_again()
+
+    def made(self):
+        """The layers that are made here: of the gate, and of a shortcut by name."""
+        shortcut = [] if self.shortcut == "layers" else self.shortcut_layers
+        return [*shortcut, *([self.gate] if self.gate else [])]
 
     def _check(self, shape, new_shape):
         if reachable(shape, new_shape, self.shortcut):
@@ -302,9 +309,7 @@ class Residual(keras.layers.Layer):
 
     def own(self):
         """The weights that are neither the body's nor of a shortcut given as layers."""
-        made = [] if self.shortcut == "layers" else self.shortcut_layers
-        layers = [*made, *([self.gate] if self.gate else [])]
-        weights = [weight for layer in layers for weight in layer.weights]
+        weights = [weight for layer in self.made() for weight in layer.weights]
         return [*weights, *([] if self.scale is None else [self.scale])]
 
     def compute_output_shape(self, input_shape):

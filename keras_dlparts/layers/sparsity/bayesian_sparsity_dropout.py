@@ -56,6 +56,7 @@ from keras_dlparts import backend
 from keras_dlparts.layers.sparsity.sparsity_figures import figures_of
 from keras_dlparts.layers.sparsity.weights_left import WeightsLeft
 from keras_dlparts.support.checks import check_count, check_number
+from keras_dlparts.support.quantization import is_whole, keep_whole
 
 
 class Window(typing.NamedTuple):
@@ -202,7 +203,7 @@ def check_kind(layer):
 
 def check_own_weights(layer):
     """Raise unless a layer computes with the very weights that its optimizer writes."""
-    if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", 0):
+    if not is_whole(layer):
         raise ValueError(
             "`layer` must have its own weights in full. Received: "
             f"{layer.name!r}, which is quantized or has LoRA weights; do that after "
@@ -224,7 +225,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
     The fraction of weights left is a metric of the model, `<name>_left`, so `evaluate`
     gives it too; `callbacks.SparsityLog` logs that of the whole model.
     `keras_dlparts.strip` makes a plain model of the result, `keras_dlparts.compact` a
-    smaller one.
+    smaller one. `model.quantize` leaves the wrapped layer as it is: strip before.
 
     Five numbers a weight are kept besides the weight and the optimizer's own. The
     optimizer's variable is the weight without the prior's pull, so leave out weight
@@ -289,6 +290,11 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         check_kind(layer)
         kwargs.setdefault("name", f"sparse_{layer.name}")
         super().__init__(layer, **kwargs)
+        keep_whole(
+            layer,
+            "BayesianSparsityDropout computes with its weights as they are. Quantize "
+            "what `keras_dlparts.strip(model)` gives",
+        )
         if prior not in PRIORS:
             raise ValueError(
                 f"`prior` must be 'jeffreys' or 'laplace'. Received: prior={prior!r}"
@@ -467,6 +473,10 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         """The variables that a plain layer does without."""
         inner = {id(weight) for weight in self.layer.weights}
         return [weight for weight in self.weights if id(weight) not in inner]
+
+    def plain_weights(self):
+        """{id of a variable: its value in a plain layer with the same outputs}."""
+        return {id(self._written()): self.posterior_kernel()}
 
     def compute_mask(self, inputs, previous_mask=None):
         return self.layer.compute_mask(inputs, previous_mask)

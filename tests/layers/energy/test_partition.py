@@ -61,11 +61,11 @@ def test_the_visible_biases_alone_miss_what_the_data_show():
     assert found.value == pytest.approx(log_z(-12.0), abs=4 * found.deviation + 1e-3)
 
 
-def test_base_rates_alone_miss_what_the_biases_show():
+def testbase_rates_alone_miss_what_the_biases_show():
     """Machine 2: -19 in the data's mode (several k near 20 add up), 5 in the other."""
     layer = machine(-17.0)
     found = layer.log_partition("ais", steps=500, data=ON)
-    assert alone(layer, partition._base_rates(ON, "bernoulli")) < -18 < 5 < log_z(-17.0)
+    assert alone(layer, partition.base_rates(ON, "bernoulli")) < -18 < 5 < log_z(-17.0)
     assert found.value == pytest.approx(log_z(-17.0), abs=4 * found.deviation + 1e-3)
 
 
@@ -81,9 +81,9 @@ def test_an_estimate_that_a_state_beats_is_not_given():
 def test_few_chains_that_carry_all_are_told():
     loose, fine = (partition.LogPartition(10.0, d) for d in (0.6, 0.4))
     with pytest.warns(UserWarning, match="Few chains carry the estimate"):
-        assert partition._checked(loose, 9.0) == loose
-    assert partition._checked(fine, 9.0) == fine
-    assert partition._checked(fine, 11.5) == (11.5, 0.4)  # within four deviations
+        assert partition.checked(loose, 9.0) == loose
+    assert partition.checked(fine, 9.0) == fine
+    assert partition.checked(fine, 11.5) == (11.5, 0.4)  # within four deviations
 
 
 def test_the_floor_is_the_sum_over_the_states_it_is_given():
@@ -114,7 +114,7 @@ def test_gaussian_units_begin_at_the_means_of_the_data():
     exact = layer.log_partition().value
     found = layer.log_partition("ais", steps=400, data=data)
     assert abs(found.value - exact) < 4 * found.deviation + 1e-3
-    start = partition._base_rates(data, "gaussian")
+    start = partition.base_rates(data, "gaussian")
     np.testing.assert_allclose(start, data.mean(0), rtol=1e-6)
 
 
