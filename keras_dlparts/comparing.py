@@ -21,7 +21,7 @@ _NOT_COMPARED = ("dlparts", "name", "versions")
 _DEPTH = 3  # how many folders deep runs are looked for: searches/<name>/trial_<n>
 
 
-class Runs(list):
+class Runs(list[Run]):
     """The runs under a folder, the oldest first.
 
     A list of `Run`, found up to three folders deep, so that a search's trials are

@@ -81,7 +81,6 @@ def changes(comparison):
     if not comparison.changed:
         return "<p>The configs are the same.</p>"
     names = comparison.names
-    many = len(names) + 1 > MANY
     rows = []
     for path, values in comparison.changed.items():
         row = f'<th scope="row">{text(path)}</th>'
@@ -95,7 +94,8 @@ def changes(comparison):
     caption = (
         "Marked: what is not as in the first run; – where a config has no such key"
     )
-    return framed_table(caption, head, "".join(rows), many=many)
+    # The names of runs are long: on a phone two columns of them have no room.
+    return framed_table(caption, head, "".join(rows), many=True)
 
 
 def learning(comparison):
@@ -153,7 +153,7 @@ def _environments(comparison):
         values = [facts.get(label) for facts in found]
         if len({*map(str, values)}) > 1:
             cells = "".join(
-                f'<td data-label="{text(name)}">{text(shown(value))}</td>'
+                f'<td class="wrap" data-label="{text(name)}">{text(shown(value))}</td>'
                 for name, value in zip(comparison.names, values, strict=True)
             )
             rows.append(f'<tr><th scope="row">{text(label)}</th>{cells}</tr>\n')
@@ -162,5 +162,4 @@ def _environments(comparison):
     head = "".join(
         f'<th scope="col">{text(name)}</th>' for name in ("Fact", *comparison.names)
     )
-    many = len(comparison.names) + 1 > MANY
-    return framed_table("What is not the same", head, "".join(rows), many=many)
+    return framed_table("What is not the same", head, "".join(rows), many=True)

@@ -65,7 +65,11 @@ for (const svg of document.querySelectorAll("svg[data-curve]")) {
     const room = around.width - tip.offsetWidth - 4;
     const left_of = to + 12 > room ? to - tip.offsetWidth - 12 : to + 12;
     tip.style.left = `${Math.max(4, Math.min(left_of, room))}px`;
-    tip.style.top = `${frame.top - around.top}px`;
+    // Above the curves where they are low here, and below where they are high.
+    const mean = seen.reduce((sum, one) => sum + down(one[1][index]), 0) / seen.length;
+    const foot = (top + height) * frame.width / svg.viewBox.baseVal.width;
+    const below = mean < top + height / 2 ? foot - tip.offsetHeight - 4 : 0;
+    tip.style.top = `${frame.top - around.top + below}px`;
   };
   const nearest = event => {
     const frame = svg.getBoundingClientRect();

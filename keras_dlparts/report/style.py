@@ -90,6 +90,7 @@ caption { padding: .6rem .9rem; color: var(--muted); text-align: left;
 th, td { padding: .4rem .9rem; border-top: 1px solid var(--rule); text-align: left;
   vertical-align: baseline; white-space: nowrap; }
 th { font-weight: 600; }
+.wrap { white-space: normal; overflow-wrap: anywhere; }
 thead th { color: var(--muted); font-size: .8rem; }
 tfoot td, tfoot th { border-top: 2px solid var(--rule); font-weight: 600; }
 .n { text-align: right; }

@@ -1,6 +1,7 @@
 """Bad configs: files that cannot be read, and texts that are no plain data."""
 
 import os
+import sys
 
 import pytest
 
@@ -163,7 +164,8 @@ JSON = {
     ),
     "an open quote": ({"1:13": "is a quote not closed?"}, '{"data":"dig\n"}'),
     "a last comma": (
-        {"1:22": "nothing follows a last comma"},
+        # From Python 3.13 on, its parser points to the comma itself.
+        {f"1:{21 + (sys.version_info < (3, 13))}": "nothing follows a last comma"},
         '{"model": ["Flatten",]}',
     ),
     "a comment": ({"1:1": "JSON has no comments"}, '// mine\n{"data": "digits"}'),

@@ -13,7 +13,7 @@ import keras_dlparts
 from keras_dlparts import ConfigError, SearchFailed, search, train
 from keras_dlparts.data import Spirals
 from keras_dlparts.runs import Run
-from keras_dlparts.searching import hypermodel, report
+from keras_dlparts.searching import hypermodel, pictures, report
 from keras_dlparts.searching.fork import beside
 
 
@@ -109,6 +109,14 @@ def test_tensorboard_reads_its_hparams(found):
         assert rate == pytest.approx(trial.values["optimizer.learning_rate"])
         assert metadata.SESSION_END_INFO_TAG in session
         assert "val_loss" in scalars
+
+
+def test_of_very_many_trials_the_best_and_some_others_are_drawn(found, monkeypatch):
+    monkeypatch.setattr(pictures, "_ALL_CURVES", 5)
+    svg = pictures.learning(found)
+    for trial in found.ranked()[:2]:
+        assert f"trial {trial.trial_id}" in svg
+    assert re.search(r"val_loss by epoch, (\d+) curves", svg)[1] in ("5", "6")
 
 
 @pytest.mark.slow
