@@ -41,7 +41,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.made
 	@echo "installing what the tests need (a few minutes, once)"
-	$(PIP) $(PACKAGE)'[cpu,tune,plot,tfds,dev]'
+	$(PIP) $(PACKAGE)'[cpu,tune,plot,tfds,export,dev]'
 	touch $(VENV)/.demo $@
 
 $(VENV)/.all: $(VENV)/.test
@@ -106,7 +106,7 @@ docs: $(VENV)/.test
 
 # The site in build/site; it opens from there, without a server or a network.
 site: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --quiet --strict
 	@echo "open build/site/index.html"
 $(VENV)/.docs: pyproject.toml docs/site/package-lock.json | $(VENV)/.test
 	$(PIP) $(PACKAGE)'[docs]'
@@ -122,6 +122,7 @@ checked-dist: $(VENV)/.made
 	$(PIP) build twine
 	rm -rf dist
 	$(BIN)/python -m build
+	rm -rf *.egg-info
 	$(BIN)/python -m twine check --strict dist/*
 	tar -tzf dist/*.tar.gz | cut -d/ -f2- | sort > dist/files.txt
 	# A link (mode 120000) is there as the files that it leads to.

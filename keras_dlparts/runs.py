@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from keras_dlparts.support.locks import owner_is_gone
 
@@ -42,6 +42,10 @@ _HIGHER = (
     "r2",
     "similarity",
 )
+
+
+class BrokenRunError(ValueError):
+    """A file of a run's folder that does not hold what a training writes there."""
 
 
 def higher_is_better(column: str) -> bool:
@@ -243,7 +247,10 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return {}
-        text = path.read_text("utf-8")
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise self._broken("history.csv", "it is text in UTF-8") from None
         lines = text.splitlines()
         header, *rows = [*csv.reader(lines)] or [[]]
         if rows and len(rows[-1]) != len(header) and not text.endswith("\n"):
@@ -281,6 +288,35 @@ class Run:
             "No epoch was finished; train with --resume.",
         )
 
+    def predict(self, data: Any, batch_size: int = 256) -> Any:
+        """The outputs of the model in inference, as `dlparts predict` writes them.
+
+        Args:
+            data: Arrays of inputs; the path of a `.csv`, `.npz` or `.npy` file; or a
+                split of the run's data, `"train"`, `"validation"` or `"test"`.
+            batch_size: Integer, `>= 1`. How many samples are computed at once.
+        """
+        from keras_dlparts.training import predicting
+
+        return predicting.predict(self.model, data, self.config, batch_size)
+
+    def export(
+        self,
+        path: str | os.PathLike,
+        format: Literal["saved_model", "onnx", "litert"] = "saved_model",
+    ) -> Path:
+        """Write the model so that it runs without Keras; returns the path.
+
+        Args:
+            path: A file, or a folder for `"saved_model"`.
+            format: What runs it: `"saved_model"` TensorFlow and its Serving, `"onnx"`
+                ONNX Runtime, `"litert"` LiteRT.
+        """
+        model = self.model  # names the backend, which comes first
+        from keras_dlparts.backend import exports
+
+        return exports.export(model, path, format)
+
     def _json(self, name, kind):
         path = self.path / name
         if not path.is_file():
@@ -299,7 +335,7 @@ class Run:
 
     def _broken(self, name, rule, received=None):
         seen = "" if received is None else f" Received: {received!r}."
-        return ValueError(
+        return BrokenRunError(
             f"{str(self.path / name)!r} is broken: {rule}.{seen} "
             "Restore the file from a copy, or train again."
         )

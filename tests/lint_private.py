@@ -53,7 +53,7 @@ KINDS = {
     "initializers": (),
     "data": (),
     "models": ("layers",),
-    "callbacks": ("layers", "optimizers"),
+    "callbacks": ("layers", "optimizers", "data"),
 }
 _MODULES = (
     "keras.src",

@@ -126,7 +126,8 @@ def _call_once(model):
             f"`model` must be built. Received: {model.name!r}; call it on data first"
         )
     if getattr(model, "inputs", None):
-        model(model.input)
+        # A Sequential model that was never called has inputs and no `input`.
+        model(model.inputs[0] if isinstance(model, keras.Sequential) else model.input)
         return
     shape = (model.get_build_config() or {}).get("input_shape")
     if shape is None:

@@ -22,6 +22,7 @@ from keras import ops
 from keras_dlparts import backend, graphs
 from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.measuring import Measuring
+from keras_dlparts.data.source import Source
 
 CASES = {
     "GradientFlow": (
@@ -46,11 +47,16 @@ class GradientFlow(Measuring):
     The notes are in `history`: `step`, and a list over the layers for each step in
     `gradient` and `activation`. The layers are those of the model with trainable
     weights, a block being one layer; their names are in `layers`. Activations are
-    noted for Sequential and Functional models only.
+    noted for Sequential and Functional models only. A run of `dlparts train` has the
+    notes as `gradient_flow.csv`.
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
-        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
+        data: What to measure on: a batch `(x, y)` or `(x, y, sample_weight)`; a
+            `tf.data.Dataset`, `DataLoader`, `PyDataset` or other iterable of batches,
+            or a function that makes one; a data source; or a split of the run's data
+            by name. None for the batch of the step, which `dlparts train` hands over
+            and a plain `fit` does not.
 
     Example:
 
@@ -63,7 +69,7 @@ class GradientFlow(Measuring):
     [0, 2, 4, 6]
     """
 
-    def __init__(self, every: int = 100, data: tuple[Any, ...] | None = None):
+    def __init__(self, every: int = 100, data: Source | str | Any | None = None):
         super().__init__(every, data)
         self._forget()
 
@@ -88,6 +94,16 @@ class GradientFlow(Measuring):
         self.history["step"].append(self.past + batch)
         self.history["gradient"].append(gradients)
         self.history["activation"].append(activations)
+
+    def measurements(self):
+        """A row a step, which `dlparts train` writes as gradient_flow.csv."""
+        columns = {"step": self.history["step"]}
+        for kind in ("gradient", "activation"):
+            by_layer = zip(*self.history[kind], strict=True)
+            # Without activations, as of a subclassed model, there are no such columns.
+            for layer, values in zip(self.layers, by_layer, strict=False):
+                columns[f"{kind}:{layer}"] = values
+        return {"gradient_flow": columns}
 
     def figures(self, run):
         """The norms by layer and step, as pictures and as a table of the last ones."""

@@ -18,6 +18,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.callbacks.measuring import Measuring
+from keras_dlparts.data.source import Source
 from keras_dlparts.support.checks import check_count
 
 CASES = {
@@ -57,7 +58,11 @@ class HutchinsonCurvature(Measuring):
         every: Integer, `>= 1`. Estimate at each `every`-th step; and before the first
             one, if the optimizer has no estimate yet.
         draws: Integer, `>= 1`. How many draws of v an estimate is the mean of.
-        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
+        data: What to measure on: a batch `(x, y)` or `(x, y, sample_weight)`; a
+            `tf.data.Dataset`, `DataLoader`, `PyDataset` or other iterable of batches,
+            or a function that makes one; a data source; or a split of the run's data
+            by name. None for the batch of the step, which `dlparts train` hands over
+            and a plain `fit` does not.
         seed: Integer, `>= 0`.
 
     Example:
@@ -77,7 +82,7 @@ class HutchinsonCurvature(Measuring):
         self,
         every: int = 10,
         draws: int = 1,
-        data: tuple[Any, ...] | None = None,
+        data: Source | str | Any | None = None,
         seed: int = 0,
     ):
         super().__init__(every, data)

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_dlparts.callbacks.given_batches import SPLITS, batches_of, check_given
+from keras_dlparts.data.source import Source
 from keras_dlparts.support.checks import check_count
 
 
@@ -11,26 +13,20 @@ class Measuring(keras.callbacks.Callback):
     """Base of callbacks that measure. It counts steps and finds the batch.
 
     `due(batch)` says whether this step is to be measured, `data_of(batch)` gives the
-    batch to do it on: the one given, or that of the step at hand, which
+    batch to do it on: of the data given, or that of the step at hand, which
     `dlparts train` hands over through `set_data`. Keras shows callbacks none.
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
-        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
+        data: What to measure on: see `given_batches.py`. None for the step's own batch.
     """
 
-    columns = ()  # what it adds to the logs of an epoch
-
-    def __init__(self, every: int, data: tuple[Any, ...] | None = None):
+    def __init__(self, every: int, data: Any = None):
         super().__init__()
         self.every = check_count("every", every)
-        if data is not None and not (isinstance(data, tuple | list) and len(data) > 1):
-            raise TypeError(
-                "`data` must be a batch (x, y) or (x, y, sample_weight). "
-                f"Received: data of type {type(data).__name__}"
-            )
-        self._batch = None if data is None else tuple(data)
-        self._batches = None
+        check_given(data)
+        self.data = data
+        self._batches = self._splits = self._given = None
         # Steps of the epochs before this one, and the step to measure at next.
         self.past = self.next = self.last = 0
 
@@ -38,13 +34,37 @@ class Measuring(keras.callbacks.Callback):
         """The training data, a `keras.utils.PyDataset`; called before training."""
         self._batches = batches
 
+    def set_splits(self, source: Source):
+        """The run's data with all its splits; called before training."""
+        self._splits = source
+
     def on_train_begin(self, logs=None):
-        if self._batch is None and self._batches is None:
+        self._given = None if self.data is None else batches_of(self._found())
+        if self._given is None and self._batches is None:
             raise ValueError(
                 f"{type(self).__name__} needs a batch to measure on, and Keras shows "
-                "callbacks none. Give `data=(x, y)`. Received: data=None"
+                "callbacks none. Give `data=(x, y)`, or what you give to `fit`: a "
+                "tf.data.Dataset, a DataLoader, a PyDataset. Received: data=None"
             )
         self.past = self.next = self.last = 0
+
+    def _found(self):
+        """The data, where it is a split by name that split."""
+        if not isinstance(self.data, str):
+            return self.data
+        if self._splits is None:
+            raise ValueError(
+                f"A split is of the data of `dlparts train`. Received: data="
+                f"{self.data!r} in a plain `fit`; give a batch `(x, y)` or an iterable"
+            )
+        split = getattr(self._splits, self.data)
+        if split is None:
+            there = [name for name in SPLITS if getattr(self._splits, name) is not None]
+            raise ValueError(
+                f"`data` must be a split that the run's data has: {', '.join(there)}. "
+                f"Received: data={self.data!r}"
+            )
+        return split.still()
 
     def due(self, batch):
         """Whether the step of this batch is to be measured; then it is noted so."""
@@ -60,7 +80,9 @@ class Measuring(keras.callbacks.Callback):
 
     def data_of(self, batch):
         """The batch to measure on, `(x, y)` or `(x, y, sample_weight)`."""
-        return self._batch or self._batches[batch]
+        if self._given is not None:
+            return self._given(self.past + batch)
+        return self._batches[batch]
 
     def on_train_batch_end(self, batch, logs=None):
         self.last = batch

@@ -24,6 +24,7 @@ import numpy as np
 from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
+from keras_dlparts.data.source import Source
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
 from keras_dlparts.support.checks import check_count, check_number
 
@@ -117,8 +118,11 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
             since they are estimates; smaller steps further. docs/clipping.md compares
             1, 3 and 10.
         deltas: Floats greater than 0: where on a step the gradient is compared.
-        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
-            `dlparts train` hands over that of the step; a plain `fit` does not.
+        data: What to measure on: a batch `(x, y)` or `(x, y, sample_weight)`; a
+            `tf.data.Dataset`, `DataLoader`, `PyDataset` or other iterable of batches,
+            or a function that makes one; a data source; or a split of the run's data
+            by name. None for the batch of the step, which `dlparts train` hands over
+            and a plain `fit` does not.
 
     Example:
 
@@ -145,7 +149,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
         adapt_learning_rate: bool = False,
         safety: float = 3.0,
         deltas: Sequence[float] = (0.5, 1.0),
-        data: tuple[Any, ...] | None = None,
+        data: Source | str | Any | None = None,
     ):
         super().__init__(every, deltas, data)
         if check_count("window", window) < _FEWEST:

@@ -22,6 +22,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.callbacks.measuring import Measuring
+from keras_dlparts.data.source import Source
 
 CASES = {
     "SmoothnessTrace": (
@@ -78,14 +79,18 @@ class SmoothnessTrace(Measuring):
     compiles it. It is made at the steps 0, 1, 2, 4, 8, ... and then each `every`. The
     training itself stays as it is, random draws and moving averages included.
 
-    The notes are in `history`: lists `step`, `gradient_norm` and `smoothness`. The
-    logs of each epoch get the means over its measurements.
+    The notes are in `history`: lists `step`, `gradient_norm` and `smoothness`; a run of
+    `dlparts train` has them as `smoothness.csv`. The logs of each epoch get the means
+    over its measurements.
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
         deltas: Floats greater than 0: where on the step the gradient is compared.
-        data: Optional batch `(x, y)` or `(x, y, sample_weight)` to measure on.
-            `dlparts train` hands over that of the step; a plain `fit` does not.
+        data: What to measure on: a batch `(x, y)` or `(x, y, sample_weight)`; a
+            `tf.data.Dataset`, `DataLoader`, `PyDataset` or other iterable of batches,
+            or a function that makes one; a data source; or a split of the run's data
+            by name. None for the batch of the step, which `dlparts train` hands over
+            and a plain `fit` does not.
 
     Example:
 
@@ -107,7 +112,7 @@ class SmoothnessTrace(Measuring):
         self,
         every: int = 50,
         deltas: Sequence[float] = (0.5, 1.0),
-        data: tuple[Any, ...] | None = None,
+        data: Source | str | Any | None = None,
     ):
         super().__init__(every, data)
         self.deltas = [*deltas] if isinstance(deltas, tuple | list) else []
@@ -193,6 +198,10 @@ class SmoothnessTrace(Measuring):
             if values and logs is not None:
                 logs[name] = float(np.mean(values))
         self.noted = len(self.history["step"])
+
+    def measurements(self):
+        """A row a measurement, which `dlparts train` writes as smoothness.csv."""
+        return {"smoothness": self.history}
 
     def figures(self, run):
         """Smoothness against gradient norm, and how the two are correlated."""

@@ -28,7 +28,8 @@ def _run():
         stop(1, str(error))
     except ValueError as error:
         from keras_dlparts.config.errors import ConfigError
+        from keras_dlparts.runs import BrokenRunError
 
-        if not isinstance(error, ConfigError):
+        if not isinstance(error, ConfigError | BrokenRunError):
             raise
         stop(2, str(error))

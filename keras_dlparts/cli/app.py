@@ -10,9 +10,11 @@ import keras_dlparts
 from keras_dlparts.cli.check import check
 from keras_dlparts.cli.compare import compare
 from keras_dlparts.cli.evaluate import evaluate
+from keras_dlparts.cli.export import export
 from keras_dlparts.cli.init import init
 from keras_dlparts.cli.list_parts import list_parts
 from keras_dlparts.cli.plan import plan
+from keras_dlparts.cli.predict import predict
 from keras_dlparts.cli.report import report
 from keras_dlparts.cli.runs import runs
 from keras_dlparts.cli.schema import schema
@@ -33,6 +35,8 @@ COMMANDS = {
     "runs": runs,
     "compare": compare,
     "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
     "report": report,
     "verify": verify,
 }

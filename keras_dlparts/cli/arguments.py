@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from keras_dlparts import registry
+from keras_dlparts.cli.console import stop
 
 
 def part_names(incomplete: str) -> list[str]:
@@ -71,3 +72,25 @@ Sets = Annotated[
     typer.Option("--set", help="Override one value.", metavar="path=value"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelPath = Annotated[
+    Path,
+    typer.Argument(
+        help="A run directory, or a .keras file.",
+        metavar="MODEL",
+        autocompletion=run_folders,
+    ),
+]
+
+
+def opened(path):
+    """(the model at a path, the config of its run or None), on the run's backend."""
+    from keras_dlparts.cli.starting import start_backend
+    from keras_dlparts.runs import Run
+    from keras_dlparts.saving import load_model
+
+    run = None if path.suffix == ".keras" else Run(path)
+    start_backend(None if run is None else path / "resolved.yaml")
+    try:
+        return (load_model(path), None) if run is None else (run.model, run.config)
+    except ValueError as error:
+        stop(2, str(error))

@@ -10,6 +10,7 @@ from rich.table import Table
 from keras_dlparts.cli.arguments import AsJson, RunPath
 from keras_dlparts.cli.console import err, out, stop
 from keras_dlparts.cli.starting import start_backend
+from keras_dlparts.runs import BrokenRunError
 
 
 def evaluate(
@@ -33,7 +34,7 @@ def evaluate(
         stop(2, str(error))
     try:
         record(run, split, results)
-    except OSError as error:  # the figures are there all the same
+    except (OSError, BrokenRunError) as error:  # the figures are there all the same
         err.print(f"not noted in the run: {escape(str(error))}", soft_wrap=True)
     if as_json:
         print(json.dumps(results))

@@ -108,6 +108,8 @@ def hand_over(document, made, scope=contextlib.nullcontext, leave_out=()):
                 callback.set_model(made.model)
             if callable(getattr(callback, "set_data", None)):  # no data in Keras' API
                 callback.set_data(made.data.train)
+            if callable(getattr(callback, "set_splits", None)):
+                callback.set_splits(made.data)
         except Exception as error:
             _note(document, i, callback, error)
     document.raise_problems()

@@ -73,7 +73,7 @@ class Batches(keras.utils.PyDataset):
         change: What to do to each batch, a function `(x, y, epoch, index)` that
             returns x and y, or None.
         sample_weight: How much each sample counts in the loss, an array or arrays as
-            `y` has them; None where all count the same. Not together with `change`.
+            `y` has them; None where all count the same. `change` leaves it as it is.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `PyDataset`.
 
     Attributes:
@@ -127,9 +127,10 @@ class Batches(keras.utils.PyDataset):
         # The replicas of one process read their parts of a batch one after the other.
         which, batch = self._changed
         if which != (epoch, index):
-            x, y = (*self._samples(rows), None)[:2]
+            x, *more = self._samples(rows)
+            y = more[0] if more else None
             x, y = self.change(x, x if self.y is self.x else y, epoch, index)
-            batch = (x,) if y is None else (x, y)
+            batch = (x, y, *more[1:]) if more else (x,)
             self._changed = ((epoch, index), batch)
         return batch
 
@@ -144,12 +145,11 @@ class Batches(keras.utils.PyDataset):
         for within in np.split(places, ends):  # the places in one batch, of many
             index = int(within[0]) // size if len(within) else 0
             batch = self._batch(epoch, rows, index)
-            parts.append(
-                keras.tree.map_structure(lambda a, at=within % size: a[at], batch)
-            )
-        if len(parts) == 1:
-            return parts[0]
-        return keras.tree.map_structure(lambda *a: np.concatenate(a), *parts)
+            parts.append([a if a is None else a[within % size] for a in batch])
+        return tuple(
+            part[0] if len(part) == 1 or part[0] is None else np.concatenate(part)
+            for part in zip(*parts, strict=True)
+        )
 
     def _order(self):
         """(the epoch, its rows in order)."""
@@ -186,7 +186,8 @@ class Batches(keras.utils.PyDataset):
 
     def still(self) -> "Batches":
         """The same samples in the order of the data, with nothing drawn."""
-        return Batches(self.x, self.y, self.batch_size, rows=self.rows)
+        given = {"rows": self.rows, "sample_weight": self.sample_weight}
+        return Batches(self.x, self.y, self.batch_size, **given)
 
     def to_tf_data(self, drop_remainder: bool = False):
         """The same batches as a `tf.data.Dataset`, for a `tf.distribute` strategy.

@@ -171,14 +171,16 @@ class Source(abc.ABC):
         if self._validation == "test":
             splits = _validated_by_test(splits)
         if self.targets == "inputs":
-            splits = Splits(*(pair and (pair[0], pair[0]) for pair in splits))
+            splits = Splits(
+                *(pair and (pair[0], pair[0], *pair[2:]) for pair in splits)
+            )
         return splits
 
     def _binary(self, splits):
         """The splits, those drawn that are not drawn anew in each epoch."""
         kept = 1 if self._binarize == "anew" else 0
         drawn = [
-            pair and (changes.binary(pair[0], self._draws(number)), pair[1])
+            pair and (changes.binary(pair[0], self._draws(number)), *pair[1:])
             for number, pair in enumerate(splits[kept:], kept)
         ]
         return Splits(*splits[:kept], *drawn)
@@ -218,7 +220,9 @@ class Source(abc.ABC):
     def _layers(self):
         if not self._transform:
             return []
-        return changes.built(self._transform, self.seed, *_first(self._splits.train))
+        return changes.built(
+            self._transform, self.seed, *_taken(self._splits.train, slice(2))[:2]
+        )
 
     def _batches(self, pair, rows=None, training=False):
         change, anew = None, self._binarize == "anew"
@@ -248,10 +252,9 @@ class Source(abc.ABC):
         if rows is None:
             return None
         if self._binarize == "anew":
-            x, y = Batches(*splits.train, rows=rows).arrays()
+            x, y, *weight = _taken(splits.train, rows)
             drawn = changes.binary(x, self._draws(4))
-            same = splits.train[1] is splits.train[0]
-            return self._batches((drawn, drawn if same else y))
+            return self._batches((drawn, drawn if y is x else y, *weight))
         return self._batches(splits.train, rows)
 
     @functools.cached_property
@@ -264,11 +267,13 @@ class Source(abc.ABC):
         return specs_of(type(self).__name__, self._splits.train)
 
 
-def _first(pair):
-    """The first two samples of a pair `(x, y)`; a y that is x stays x."""
-    rows = slice(2)
-    x, y = (None if a is None else map_arrays(lambda b: b[rows], a) for a in pair)
-    return x, x if pair[1] is pair[0] else y
+def _taken(pair, rows):
+    """The samples at some rows of what `Splits` has; a y that is x stays x."""
+    x, y, *weight = (
+        None if part is None else map_arrays(lambda array: array[rows], part)
+        for part in pair
+    )
+    return x, x if pair[1] is pair[0] else y, *weight
 
 
 def _validated_by_test(splits):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from keras_dlparts.searching.errors import refuse
+from keras_dlparts.searching.errors import refuse, told_if_damaged
 from keras_dlparts.support.files import write_json
 
 # Of the settings, what may change when a search goes on.
@@ -102,7 +102,10 @@ def read(path):
             "a search is a folder that `dlparts search` or `search()` wrote. "
             f"Received: {str(path.parent)!r}, which has no search.json"
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    with told_if_damaged(path):
+        asked = json.loads(path.read_text(encoding="utf-8"))
+        asked["config"].items(), asked["settings"].items()  # else it is another's
+    return asked
 
 
 def _asked_text(config, settings):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from keras_dlparts.runs import higher_is_better
 from keras_dlparts.searching import kerastuner, median_rule
+from keras_dlparts.searching.errors import told_if_damaged
 from keras_dlparts.searching.space import declare
 from keras_dlparts.support.files import write_json
 
@@ -105,9 +106,12 @@ class _Oracle(kerastuner.SavesTrials):
 
     def reload(self):
         for path in sorted(self.folder.glob("trial_*/trial.json")):
-            trial = kerastuner.trial_class().load(str(path))
+            with told_if_damaged(path):
+                trial = kerastuner.trial_class().load(str(path))
             self.trials[trial.trial_id] = trial
-        self.set_state(json.loads((self.folder / "oracle.json").read_text()))
+        path = self.folder / "oracle.json"
+        with told_if_damaged(path):
+            self.set_state(json.loads(path.read_text(encoding="utf-8")))
 
     def _repair(self):
         """Mend what a kill between two files left behind."""

@@ -12,6 +12,7 @@ from keras_dlparts.comparing import dataframe
 from keras_dlparts.config.document import Document
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.runs import Run, higher_is_better
+from keras_dlparts.searching.errors import told_if_damaged
 from keras_dlparts.searching.folder import read
 from keras_dlparts.searching.space import shown_value
 
@@ -113,8 +114,9 @@ class Search:
         notes = {}
         oracle = self.path / "oracle.json"
         if oracle.exists():
-            state = json.loads(oracle.read_text(encoding="utf-8"))
-            notes = state.get("dlparts", {}).get("notes", {})
+            with told_if_damaged(oracle):
+                state = json.loads(oracle.read_text(encoding="utf-8"))
+                notes = state.get("dlparts", {}).get("notes", {})
         specs = {space.name: space.spec for space in self.spaces}
         return [
             _trial(path, specs, notes, self.objective)
@@ -185,6 +187,11 @@ def _number(path):
 
 
 def _trial(path, specs, notes, objective):
+    with told_if_damaged(path):
+        return _read_trial(path, specs, notes, objective)
+
+
+def _read_trial(path, specs, notes, objective):
     state = json.loads(path.read_text(encoding="utf-8"))
     values = {
         name: shown_value(specs[name], value) if name in specs else value

@@ -14,9 +14,10 @@ import keras
 
 from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
-from keras_dlparts.runs import best_row
+from keras_dlparts.runs import BrokenRunError, best_row
 from keras_dlparts.support.files import room, whole, write_json, write_text
 from keras_dlparts.training.feed import Waiting
+from keras_dlparts.training.measurements import write_measurements
 
 
 class NonFiniteError(RuntimeError):
@@ -138,6 +139,7 @@ class RunLog(keras.callbacks.Callback):
         row["memory_mb"] = round(peak_memory_mb(), 1)
         self.rows.append(row)
         self._write_history()
+        write_measurements(self.folder, self.callbacks)
         self._write_tensorboard(row)
         self._check_monitor()
         if self._is_best():
@@ -214,12 +216,19 @@ class RunLog(keras.callbacks.Callback):
 def _read_rows(path):
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        {k: int(v) if k == "epoch" else float(v) for k, v in row.items() if v != ""}
-        for row in rows
-    ]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            {"epoch": int(row["epoch"])}
+            | {k: float(v) for k, v in row.items() if v != "" and k != "epoch"}
+            for row in rows
+        ]
+    except (ValueError, TypeError, KeyError, csv.Error):
+        raise BrokenRunError(
+            f"{str(path)!r} is broken: it is a table of numbers with a column `epoch`. "
+            "Restore the file from a copy, or train anew without --resume."
+        ) from None
 
 
 def save_model(model, path):

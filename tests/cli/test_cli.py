@@ -4,6 +4,7 @@ codes. Fast tests call it in this process; slow ones start it."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -51,6 +52,14 @@ def test_list_says_what_there_is(dlparts):
     assert names == [part.name for part in registry.parts() if part.vendor == "dlparts"]
     assert "Dropout whose rate is itself random" in out
     assert "keras.Dense" not in out
+
+
+def test_a_part_has_two_lines_at_most_in_80_columns(dlparts):
+    _, out, _ = dlparts("list", width=80)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    names = [line for line in lines if line.startswith("dlparts.")]
+    assert len(lines) <= 2 * len(names) + 3 * len(registry.KINDS)
 
 
 def test_list_of_one_kind_adds_those_of_keras(dlparts):
@@ -175,6 +184,16 @@ def test_search_ends_by_naming_the_best_and_the_report(dlparts, run, tmp_path):
     (tmp_path / "s/report.html").unlink()
     code, out, _ = dlparts("report", tmp_path / "s")
     assert (code, out) == (0, f"{tmp_path}/s/report.html\n")
+    again = (*arguments, "--algorithm", "grid", "--resume")
+    for name in ("search.json", "oracle.json", "trial_0/trial.json"):
+        path = tmp_path / "s" / name
+        kept = path.read_bytes()
+        for damaged in (b"", b"\xff", b"[1]"):
+            path.write_bytes(damaged)
+            for command in [("report", tmp_path / "s"), again]:
+                code, _, err = dlparts(*command, width=400)
+                assert (code, f"'{path}' is broken: " in err) == (2, True)
+        path.write_bytes(kept)
 
 
 @pytest.mark.long
@@ -259,6 +278,7 @@ def test_evaluate_of_a_split_that_the_data_lacks(dlparts, run, tmp_path):
     code, out, err = dlparts("evaluate", folder, "--split", "validation")
     assert (code, out) == (2, "")
     assert "has no split 'validation'" in err
+    assert "The splits of this data are: train, test" in " ".join(err.split())
 
 
 def test_evaluate_of_a_run_whose_model_is_damaged(dlparts, run, tmp_path):
@@ -268,6 +288,21 @@ def test_evaluate_of_a_run_whose_model_is_damaged(dlparts, run, tmp_path):
     code, out, err = dlparts("evaluate", folder, width=400)
     assert (code, out) == (2, "")
     assert "best.keras" in err
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[1]\n2\n"])
+def test_a_run_whose_history_is_damaged(dlparts, run, tmp_path, content):
+    copy = tmp_path / os.path.basename(made(run))
+    shutil.copytree(made(run), copy)
+    (copy / "history.csv").write_bytes(content)
+    code, out, err = dlparts("evaluate", copy, "--json", width=400)
+    assert (code, json.loads(out).keys()) == (0, {"accuracy", "loss"})
+    assert err.startswith("not noted in the run: ")
+    again = ("train", run[0], "--set", "optimizer=sgd", "--out", tmp_path, "--resume")
+    for command in [("report", copy), (*again, "--epochs", 9)]:
+        code, out, err = dlparts(*command, width=400)
+        assert (code, out) == (2, "")
+        assert f"'{copy}/history.csv' is broken: " in err
 
 
 def test_report_is_written_again(dlparts, run):

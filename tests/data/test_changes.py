@@ -128,6 +128,21 @@ def test_whole_numbers_stay_so():
         np.testing.assert_array_equal(x.sum((1, 2)), images[y].sum((1, 2)))
 
 
+@pytest.mark.parametrize("more", [{}, {"targets": "inputs"}])
+@pytest.mark.parametrize("binarize", ["once", "anew"])
+def test_weights_of_samples_stay_theirs(binarize, more):
+    sample_weight = np.arange(20)
+    arguments = {"train": (X, Y, sample_weight), "binarize": binarize} | more
+    source = given(kl.RandomFlip(), **arguments)
+    seen = []
+    for batches in (source.train, source.validation):
+        weights = [w for _, _, w in read(batches, 0)]
+        seen += np.concatenate(weights).tolist()
+        joined = JoinedBatches(batches, 2)[0]
+        np.testing.assert_array_equal(joined[2], np.concatenate(weights[:2]))
+    assert sorted(seen) == sample_weight.tolist()
+
+
 class Unseeded(kl.Layer):
     def call(self, x):
         return x + float(np.random.default_rng().random())
