@@ -125,7 +125,8 @@ checked-dist: $(VENV)/.made
 	rm -rf *.egg-info
 	$(BIN)/python -m twine check --strict dist/*
 	tar -tzf dist/*.tar.gz | cut -d/ -f2- | sort > dist/files.txt
-	! git ls-files | sort | comm -23 - dist/files.txt | grep .
+	# A link (mode 120000) is there as the files that it leads to.
+	! git ls-files -s | grep -v ^120000 | cut -f2 | sort | comm -23 - dist/files.txt | grep .
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build dist *.egg-info docs/site/node_modules
