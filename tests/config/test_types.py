@@ -268,7 +268,7 @@ def test_rates_of_a_plugins_optimizer(plugin):
 
 def test_the_json_schema_has_types_and_descriptions(plugin):
     schema = json_schema()
-    told, _ = schema["$defs"]["layers.part"]["allOf"]
+    told, common = schema["$defs"]["layers.part"]["allOf"]
     (typed,) = [
         each["then"]["properties"]
         for each in told["then"]["allOf"]
