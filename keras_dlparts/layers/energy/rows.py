@@ -7,5 +7,6 @@ def width(layer, input_shape):
         return input_shape[-1]
     raise ValueError(
         f"{type(layer).__name__} takes rows of units, (batch, units), of a known "
-        f"number. Received: an input of shape {tuple(input_shape)}. Put a Flatten before it"
+        f"number. Received: an input of shape {tuple(input_shape)}. "
+        "Put a Flatten before it"
     )
