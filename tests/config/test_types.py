@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 
 import jsonschema
 import pytest
