@@ -106,7 +106,7 @@ docs: $(VENV)/.test
 
 # The site in build/site; it opens from there, without a server or a network.
 site: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -P -m mkdocs build --quiet --strict
 	@echo "open build/site/index.html"
 $(VENV)/.docs: pyproject.toml docs/site/package-lock.json | $(VENV)/.test
 	$(PIP) $(PACKAGE)'[docs]'
@@ -122,9 +122,11 @@ checked-dist: $(VENV)/.made
 	$(PIP) build twine
 	rm -rf dist
 	$(BIN)/python -m build
+	rm -rf *.egg-info
 	$(BIN)/python -m twine check --strict dist/*
 	tar -tzf dist/*.tar.gz | cut -d/ -f2- | sort > dist/files.txt
-	! git ls-files | sort | comm -23 - dist/files.txt | grep .
+	# A link (mode 120000) is there as the files that it leads to.
+	! git ls-files -s | grep -v ^120000 | cut -f2 | sort | comm -23 - dist/files.txt | grep .
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build dist *.egg-info docs/site/node_modules

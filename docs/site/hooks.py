@@ -65,8 +65,18 @@ def on_files(files, config):
     return files
 
 
-def on_page_markdown(markdown, page, **_):
-    """Lead links to files that are no page of the site to the repository."""
+def on_page_markdown(markdown, page, files, **_):
+    """Link `layers.X` to its page, and files outside docs to the repository."""
+    if "/" not in page.file.src_uri:
+        markdown = re.sub(
+            r"(?<!\[)`(\w+\.\w+)`",
+            lambda match: (
+                f"[{match[0]}](parts/{match[1]}.md)"
+                if files.get_file_from_path(f"parts/{match[1]}.md")
+                else match[0]
+            ),
+            markdown,
+        )
     folder = posixpath.dirname(posixpath.join("docs", page.file.src_uri))
     repository = PROJECT["urls"]["Repository"] + "/blob/main/"
 

@@ -5,8 +5,6 @@ import signal
 import sys
 import tempfile
 
-from keras_dlparts.config.backends import choose_backend
-
 # TensorFlow's C++ libraries write these at every start, and no setting silences them.
 _REMARKS = ("absl::InitializeLog", "oneDNN")
 
@@ -24,6 +22,9 @@ def start_backend(config=None, sets=None):
         sets: what overrides it.
     """
     if config is not None:
+        # Here, since it reads configs: `dlparts list` need not wait for that.
+        from keras_dlparts.config.backends import choose_backend
+
         choose_backend(config, sets or ())
     kept = os.dup(2)
     with tempfile.TemporaryFile("w+", errors="replace") as remarks:

@@ -3,6 +3,7 @@
 import warnings
 
 import keras
+import numpy as np
 
 from keras_dlparts.config.construct import construct, shapes_of
 from keras_dlparts.config.errors import ConfigError
@@ -84,6 +85,7 @@ def check_fit(experiment, model, batch):
     x, y, weight = keras.utils.unpack_x_y_sample_weight(
         keras.tree.map_structure(lambda a: a[:2], batch)
     )
+    y, weight = keras.tree.map_structure(_as_tensor, (y, weight))  # as `fit` gives them
     if weight is not None and experiment.settings.fit.class_weight:
         message = "the data has sample weights, and Keras takes one of the two. Leave "
         message += "it out, or multiply the sample weights by it"
@@ -121,6 +123,12 @@ def check_fit(experiment, model, batch):
         document.problem(path, f"does not fit the data{shapes}: {own_words(error)}")
     document.raise_problems()
     return prediction
+
+
+def _as_tensor(array):
+    if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
+        return keras.ops.convert_to_tensor(array)
+    return array
 
 
 def _check_own_labels(document, model, batch, prediction):

@@ -210,7 +210,8 @@ class Source(abc.ABC):
                 "Lower it, or set it to 0"
             )
         if self._balanced:
-            order = pool[::-1]  # its end is as balanced as its beginning
+            # The end is as balanced as the beginning, with which more samples begin.
+            order = pool[::-1]
         else:
             order = self.generator(0).permutation(count)
             order = order if pool is None else pool[order]

@@ -311,8 +311,10 @@ def _shape(shape):
 def _config(run):
     said = (
         '<p class="quiet">The resolved config has every default written out. Training '
-        "from it on the same machine and versions repeats the run.</p>"
+        "from it on the same machine and versions repeats the run"
     )
+    given = "object" in (run.config.get("data") or {})
+    said += ", with the data given to it again.</p>" if given else ".</p>"
     for path in [*sorted(run.path.glob("config.*")), run.path / "resolved.yaml"]:
         if path.is_file():
             given = path.read_text("utf-8", errors="replace")

@@ -155,7 +155,7 @@ def test_the_plugin_installs_verifies_trains_and_passes_its_tests(here):
     # A copy, since a build leaves files in its source.
     for name in ("keras_dlparts", "examples/plugin"):
         shutil.copytree(ROOT / name, here / "source" / name, symlinks=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, here / "source")
     call(*pip, sys.executable, "wheel", *here_built, "-w", here, here / "source")
     call(*pip, python, "install", *offline, *here.glob("keras_dlparts-*.whl"))

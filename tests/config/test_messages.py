@@ -65,7 +65,7 @@ loss: {type: mse}
     ),
     "what the constructors refuse, beside data that is not there": (
         {
-            "1:7  data": "which is not there",
+            "1:24  data.path": "which is not there",
             "2:29  model[0].units": "units=-3",
             "3:53  optimizer.momentum": "momentum",
         },
@@ -78,7 +78,7 @@ loss: mse
     ),
     "data that is not there, beside a typo": (
         {
-            "1:7  data": "which is not there",
+            "1:24  data.path": "which is not there",
             "2:15  model[0].use": "keras.Dense needs `units:`",
             "2:22  model[0].unit": "did you mean",
         },

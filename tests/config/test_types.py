@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 
 import jsonschema
 import pytest
@@ -267,13 +268,14 @@ def test_rates_of_a_plugins_optimizer(plugin):
 
 def test_the_json_schema_has_types_and_descriptions(plugin):
     schema = json_schema()
+    told, common = schema["$defs"]["layers.part"]["allOf"]
     (typed,) = [
-        variant["properties"]
-        for variant in schema["$defs"]["layers"]["anyOf"][1]["anyOf"]
-        if "testing.Typed" in variant["properties"]["use"].get("enum", ())
+        each["then"]["properties"]
+        for each in told["then"]["allOf"]
+        if re.search(each["if"]["properties"]["use"]["pattern"], "testing.Typed")
     ]
     assert list(typed)[:3] == ["use", "size", "rate"]
-    assert list(typed)[-1] == "from"  # Keras' common arguments come last
+    assert {"name", "from"} < {*common["properties"]}  # all layers take them
     assert typed["size"]["description"] == "How large it is."
     assert typed["per"]["default"] == "sample"
     layer = {"use": "testing.Typed", "per": "batch", "sizes": [1], "pair": [1, 0.5]}

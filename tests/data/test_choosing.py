@@ -66,6 +66,10 @@ def test_both_parts_of_a_balanced_choice_are_balanced():
     source = Given(samples=12, balanced=True, validation_split=0.25)
     assert counts(source.train) == [3, 3, 3]
     assert counts(source.validation) == [1, 1, 1]
+    few, more = (
+        Given(samples=n, balanced=True, validation_split=0.25) for n in (6, 15)
+    )
+    assert {*rows(few.train)} < {*rows(more.train)}
 
 
 def test_the_permutation_by_turns():

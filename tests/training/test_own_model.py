@@ -223,7 +223,9 @@ def check_resume(name, tmp_path, monkeypatch):
         )
 
     whole = go("whole")
-    stopped(monkeypatch, 4, lambda: go("stopped"))  # within the second epoch
+    # Within the third epoch; of a source the second, for then it stops early.
+    after = 6 if name in ("endless", "source") else 8
+    stopped(monkeypatch, after, lambda: go("stopped"))
     resumed = go("stopped", resume=True)
     assert history(resumed) == history(whole)
     assert_same_weights(resumed, whole)
@@ -376,6 +378,8 @@ def test_many_steps_a_call_and_the_model_is_given_back(tmp_path, monkeypatch):
     assert calls == [wanted]
     assert model.steps_per_execution == 1
     model.fit(X, Y, batch_size=10, verbose=0)  # as it was, with other batches
+    if keras.backend.backend() == "torch":
+        return  # it takes one step a call
     kept = make(steps_per_execution=2)
     train(model=kept, data=(X, Y), epochs=1, out=tmp_path)
     assert calls[1] == 2

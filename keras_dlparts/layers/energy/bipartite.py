@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.energy import boltzmann, partition
+from keras_dlparts.layers.energy import boltzmann, partition, rows
 from keras_dlparts.layers.energy.gibbs import gibbs
 from keras_dlparts.support.checks import check_count, check_word
 
@@ -65,14 +65,7 @@ class Bipartite(keras.layers.Layer):
         self.seed_generator = backend.SeedGenerator(seed)
 
     def build(self, input_shape):
-        if len(input_shape) != 2 or input_shape[-1] is None:
-            raise ValueError(
-                f"{type(self).__name__} takes rows of visible units, (batch, visible), "
-                "of a known number. "
-                f"Received: an input of shape {tuple(input_shape)}. "
-                "Put a Flatten before it"
-            )
-        visible = input_shape[-1]
+        visible = rows.width(self, input_shape)
         common = {"dtype": "float32", "autocast": False}
         kernel_initializer = self.kernel_initializer
         if kernel_initializer is None:

@@ -24,7 +24,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.energy import pairwise, pairwise_partition, particles
+from keras_dlparts.layers.energy import pairwise, pairwise_partition, particles, rows
 from keras_dlparts.layers.energy.partition import LogPartition
 from keras_dlparts.support.checks import check_count, check_word
 
@@ -145,13 +145,7 @@ class BoltzmannMachine(keras.layers.Layer):
         self.seed_generator = backend.SeedGenerator(seed)
 
     def build(self, input_shape):
-        if len(input_shape) != 2 or input_shape[-1] is None:
-            raise ValueError(
-                "BoltzmannMachine takes rows of visible units, (batch, visible), of a "
-                f"known number. Received: an input of shape {tuple(input_shape)}. "
-                "Put a Flatten before it"
-            )
-        self.visible = input_shape[-1]
+        self.visible = rows.width(self, input_shape)
         n = self.visible + self.units
         mask = _mask(self.connections, self.visible, self.units)
         blocks = sorted(pairwise.colored(mask), key=len)  # the largest is the last

@@ -18,7 +18,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.backend import feeding
-from keras_dlparts.layers.energy import associative
+from keras_dlparts.layers.energy import associative, rows
 from keras_dlparts.support.checks import check_count, check_word
 
 CASES = {
@@ -92,13 +92,7 @@ class Hopfield(keras.layers.Layer):
         self.order = order
 
     def build(self, input_shape):
-        if len(input_shape) != 2 or input_shape[-1] is None:
-            raise ValueError(
-                "Hopfield takes rows of units, (batch, n), of a known number. "
-                f"Received: an input of shape {tuple(input_shape)}. "
-                "Put a Flatten before it"
-            )
-        n = input_shape[-1]
+        n = rows.width(self, input_shape)
         self.kernel = self.add_weight(
             (n, n),
             "zeros",
