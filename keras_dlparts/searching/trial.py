@@ -19,7 +19,7 @@ from keras_dlparts.searching.oracles import direction_of
 from keras_dlparts.searching.space import chooser
 from keras_dlparts.support.files import write_json, write_text
 from keras_dlparts.training import folder as run_folder
-from keras_dlparts.training.log import NonFiniteError
+from keras_dlparts.training.errors import NonFiniteError
 from keras_dlparts.training.loop import carry_out
 
 _SECONDS_IDLE = 0.5  # before a worker without a trial asks again

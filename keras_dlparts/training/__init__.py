@@ -6,7 +6,7 @@ from keras_dlparts.runs import Run as Run
 from keras_dlparts.support import lazy
 
 if TYPE_CHECKING:
-    from keras_dlparts.training.log import NonFiniteError as NonFiniteError
+    from keras_dlparts.training.errors import NonFiniteError as NonFiniteError
     from keras_dlparts.training.look import evaluate as evaluate
     from keras_dlparts.training.look import write_report as write_report
     from keras_dlparts.training.loop import train as train
@@ -14,7 +14,7 @@ else:
     __getattr__, __dir__, __all__ = lazy.attach(
         __name__,
         {
-            "NonFiniteError": "log",
+            "NonFiniteError": "errors",
             "evaluate": "look",
             "train": "loop",
             "write_report": "look",

@@ -16,21 +16,9 @@ from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.runs import BrokenRunError, best_row
 from keras_dlparts.support.files import room, whole, write_json, write_text
+from keras_dlparts.training.errors import NonFiniteError
 from keras_dlparts.training.feed import Waiting
 from keras_dlparts.training.measurements import write_measurements
-
-
-class NonFiniteError(RuntimeError):
-    """Training met a NaN or an infinity; the message names where it began.
-
-    Args:
-        message: what was found.
-        step: the step of the epoch, from 0, in which it was noticed.
-    """
-
-    def __init__(self, message: str, step: int | None = None):
-        super().__init__(message)
-        self.step = step
 
 
 class RunLog(keras.callbacks.Callback):

@@ -34,8 +34,9 @@ from keras_dlparts.training import (
     same_data,
 )
 from keras_dlparts.training.checkpoint import Checkpoints, restore
+from keras_dlparts.training.errors import NonFiniteError
 from keras_dlparts.training.feed import Feed, Waiting
-from keras_dlparts.training.log import NonFiniteError, RunLog, save_model
+from keras_dlparts.training.log import RunLog, save_model
 from keras_dlparts.training.look import with_figures
 from keras_dlparts.training.progress import Progress
 from keras_dlparts.training.sharing import Sharing

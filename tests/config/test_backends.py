@@ -25,6 +25,7 @@ import sys, keras_dlparts as k
 from keras_dlparts import training as t, searching as s
 doors = k.build, k.plan, k.train, k.search, k.hypermodel, k.hyperparameters
 doors += t.evaluate, t.write_report, s.join_search, k.Run, k.Search
+doors += k.ConfigError, k.NonFiniteError, k.SearchFailed, k.load_model
 assert all(map(callable, doors)) and "keras" not in sys.modules
 print("none of them did")
 """
