@@ -51,6 +51,8 @@ class Case:
         not_exported: Dict of what cannot be exported and why, in words for the part's
             user: `{"onnx": "..."}`, or `{"torch onnx": "..."}` on one backend only. It
             must be exact: what is listed and can be exported fails the contract.
+            `{"torch onnx not asked": "..."}` where the inputs decide whether it is
+            right.
         number: Which of the part's cases it is, from 0.
     """
 
