@@ -123,6 +123,19 @@ def cond(condition: Any, yes: Callable, no: Callable) -> Any:
     return yes() if value else no()
 
 
+def recorded() -> bool:
+    """Whether PyTorch's exporter notes down what is computed.
+
+    It notes the rounds that a loop takes on its sample. A loop that ends when a value
+    says so must then be one of a fixed number of rounds.
+    """
+    if name() != "torch":
+        return False
+    import torch
+
+    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+
+
 def on_host() -> bool:
     """Whether variables have values here: not so while JAX traces a step."""
     return not keras_private.in_stateless_scope()

@@ -10,7 +10,7 @@ between:
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
     name, known, require, cond, traced      which backend runs; values while tracing
-    compiled, full_precision, on_host
+    compiled, full_precision, on_host, recorded
 
 All else serves the package itself and may change with any version, as may every module
 of this folder and whatever begins with an underscore.
@@ -29,6 +29,7 @@ from keras_dlparts.backend.basics import (
     make_deterministic,
     name,
     on_host,
+    recorded,
     require,
     traced,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "on_host",
     "own_draws",
     "pass_over",
+    "recorded",
     "replica",
     "require",
     "row_norm",

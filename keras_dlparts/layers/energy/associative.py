@@ -110,6 +110,9 @@ def settle(x, W, free, steps, *, order):
         return k + 1, update(x, W, free), x
 
     x = ops.transpose(x)
+    if backend.recorded():
+        x = ops.fori_loop(0, steps, lambda k, x: update(x, W, free), x)
+        return ops.transpose(x)
     state = ops.zeros((), "int32"), x, -x
     return ops.transpose(ops.while_loop(moves, step, state)[1])
 

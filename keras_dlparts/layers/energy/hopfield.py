@@ -34,10 +34,6 @@ CASES = {
         {
             "arguments": {"order": "synchronous", "steps": 3},
             "input_shape": (4, 6),
-            "not_exported": {
-                "torch onnx not asked": "its loop ends when the states rest, and "
-                "PyTorch's exporter writes down the rounds that its sample took"
-            },
         },
     )
 }

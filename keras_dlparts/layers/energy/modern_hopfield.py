@@ -77,6 +77,10 @@ def settle(xi, x, beta, present):
         after = update(xi, x, beta, present)
         return k + 1, after, ops.cast(ops.max(ops.abs(after - xi)), "float32")
 
+    if backend.recorded():
+        return ops.fori_loop(
+            0, _MOST_STEPS, lambda k, xi: update(xi, x, beta, present), xi
+        )
     state = ops.zeros((), "int32"), xi, ops.cast(np.inf, "float32")
     return ops.while_loop(moves, step, state)[1]
 

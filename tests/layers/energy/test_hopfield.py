@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.config.adaptation import adapt
 from keras_dlparts.data import Batches
 from keras_dlparts.layers import Hopfield
@@ -160,6 +161,25 @@ def test_a_gradient_passes_as_through_the_identity():
     model.fit(np.ones((1, 4)), np.zeros((1, 4)), verbose=0)
     # y_j = sum_i w_ij with inputs of 1: every weight falls by one.
     np.testing.assert_allclose(front.get_weights()[0], np.eye(4) - 1, atol=1e-6)
+
+
+@pytest.mark.skipif(
+    backend.name() != "torch", reason="PyTorch's exporter records loops"
+)
+@pytest.mark.filterwarnings("ignore")  # of the exporter, which names what it fixes
+@pytest.mark.parametrize("order", ["asynchronous", "synchronous"])
+def test_an_exported_layer_recalls_what_its_sample_did_not_need(order, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    x = patterns(4, 12)
+    layer = Hopfield("pseudo_inverse", steps=4, order=order)
+    layer.store(x)
+    model = keras.Sequential([keras.Input((12,)), layer])
+    model.predict(x, verbose=0)  # stored patterns rest after one round
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    others = patterns(50, 12, seed=1).astype("float32")
+    (found,) = session.run(None, {session.get_inputs()[0].name: others})
+    np.testing.assert_array_equal(found, model.predict(others, verbose=0))
 
 
 def test_what_is_no_pattern_is_refused():
