@@ -69,6 +69,10 @@ def test_a_source_takes_the_arguments_of_its_base():
         "validation_split": "0.1",
         "seed": "0",
         "targets": "None",
+        "balanced": "False",
+        "transform": "None",
+        "binarize": "None",
+        "validation": "None",
     }
 
 

@@ -138,6 +138,7 @@ def test_a_config_pretrains_and_resumes_with_the_layers_it_has(tmp_path, monkeyp
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.long
 def test_all_samples_pretrain_and_a_labelled_share_is_fine_tuned(tmp_path, monkeypatch):
     """1500 digits, of which 100 are taken; 10 of them validate."""
     learn, learnt = pretraining._learn, []

@@ -2,6 +2,8 @@
 
 import csv
 
+import pytest
+
 from keras_dlparts import train
 from keras_dlparts.training.measurements import write_measurements
 
@@ -11,6 +13,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_a_run_has_what_its_callbacks_measured(tmp_path):
     config = {
         "data": {"use": "spirals", "samples": 40, "batch_size": 18},

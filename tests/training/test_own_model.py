@@ -186,7 +186,16 @@ def test_what_a_resolved_config_only_notes_must_be_given_again(run):
         train(run.path / "resolved.yaml", data=(X, Y))
 
 
-@pytest.mark.parametrize("name", ["arrays", "PyDataset", "tf.data", "DataLoader"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "arrays",
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("PyDataset", "tf.data", "DataLoader")
+        ),
+    ],
+)
 def test_stopped_and_resumed_it_ends_as_if_never_stopped(name, tmp_path, monkeypatch):
     check_resume(name, tmp_path, monkeypatch)
 
@@ -260,6 +269,7 @@ def unnamed():
     return model
 
 
+@pytest.mark.long
 def test_a_directory_is_gone_on_with_by_the_same_alone(tmp_path, said):
     def go(model=None, data=(X, Y), **more):
         return train(model=model or make(), data=data, directory=tmp_path / "a", **more)
@@ -304,7 +314,16 @@ train(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["arrays", "PyDataset", "tf.data", "DataLoader"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "arrays",
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("PyDataset", "tf.data", "DataLoader")
+        ),
+    ],
+)
 def test_killed_it_ends_as_if_never_killed(name, tmp_path):
     """`kill -9` of a real process, in each of its epochs."""
     if name in ("tf.data", "DataLoader"):
@@ -362,6 +381,7 @@ def test_a_nan_in_data_that_is_passed_through_is_found(tmp_path):
         train(model=unnamed(), data=batches, out=tmp_path)
 
 
+@pytest.mark.long
 def test_many_steps_a_call_and_the_model_is_given_back(tmp_path, monkeypatch):
     calls = []
     model = make()

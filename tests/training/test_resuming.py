@@ -122,6 +122,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [1, "auto"])
 def test_drawn_data_is_drawn_again(tmp_path, stop, steps):
     config = DRAWN | {"compile": {"steps_per_execution": steps}}

@@ -71,6 +71,7 @@ def test_two_devices_train_as_one(out):
         np.testing.assert_allclose(losses(one, column), losses(two, column), rtol=1e-5)
 
 
+@pytest.mark.long
 def test_drawn_data_is_that_of_one_device(out):
     """Each batch is changed as a whole, and then shared."""
     sections = {

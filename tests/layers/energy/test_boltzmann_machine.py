@@ -203,6 +203,7 @@ def test_the_gradient_of_hidden_units_takes_their_means_given_the_data(inference
     np.testing.assert_allclose(change, np.outer(data[0], mu) - pairs, atol=0.03)
 
 
+@pytest.mark.long
 def test_plain_fit_learns_which_states_occur():
     x = np.tile([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], (50, 1))
     layer = BoltzmannMachine(3, k=5, seed=0)

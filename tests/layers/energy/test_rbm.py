@@ -243,6 +243,7 @@ def test_particles_are_saved_with_the_model(tmp_path):
     assert set(np.unique(numpy(layer.particles))) == {0, 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
 def test_ais_is_within_its_own_error_bars(visible):
     """Five nets at four deviations, and ever narrower with more temperatures."""

@@ -350,6 +350,7 @@ def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("policy", "optimizer"),
     [
