@@ -95,7 +95,14 @@ CHOSEN = "import keras_dlparts, os; print(os.environ.get('KERAS_BACKEND'))"
         ((), None, {"KERAS_BACKEND": ""}, "jax"),
     ],
 )
-def test_what_is_installed_is_chosen(fresh, hidden, keras_json, environment, chosen):
+def test_what_is_installed_is_chosen(
+    fresh, hidden, keras_json, environment, chosen, tmp_path
+):
+    modules = tmp_path / "modules"
+    for name in ("jax", "torch"):  # they are only looked for, so empty ones will do
+        (modules / name).mkdir(parents=True)
+        (modules / name / "__init__.py").touch()
+    environment = {"PYTHONPATH": str(modules), **environment}
     done = fresh("-c", CHOSEN, nor=hidden, keras_json=keras_json, **environment)
     assert said(done) == chosen
 

@@ -19,10 +19,10 @@ from keras_dlparts.training.progress import Progress as Training
 @pytest.fixture
 def terminal(monkeypatch):
     """A terminal of 80 columns in place of standard error; gives what it shows."""
+    monkeypatch.setenv("TERM", "xterm")  # before the console, which looks at it once
+    monkeypatch.delenv("CI", raising=False)
     screen = Console(force_terminal=True, width=80, file=io.StringIO())
     monkeypatch.setattr(progress, "console", lambda: screen)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("CI", raising=False)
     return lambda: screen.file.getvalue()
 
 
