@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # It runs in the folder of the tests, where Python sees the package as it is installed
 # and not the sources beside it.
-PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 -c ../pyproject.toml
+PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 --dist worksteal -c ../pyproject.toml
 EVERYWHERE = . --pyargs keras_dlparts
 # The tests that also run on JAX and PyTorch.
 ANYWHERE = contracts layers optimizers training test_backend.py test_keras_private.py

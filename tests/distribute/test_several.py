@@ -150,9 +150,8 @@ def wait_for_epochs(folder, count, process):
     until(are_done, 200)
 
 
-@pytest.mark.parametrize(
-    "backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.study)]
-)
+@pytest.mark.study  # minutes: five times two workers start
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_nothing_is_lost(backend, tmp_path):
     """One worker killed, the launcher stopped, all killed: each time at some moment."""
     epochs = 24

@@ -119,7 +119,9 @@ def small_disk(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("full", [no_large_files, small_disk])
+@pytest.mark.parametrize(
+    "full", [no_large_files, pytest.param(small_disk, marks=pytest.mark.study)]
+)
 def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint(tmp_path, full):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG))

@@ -319,7 +319,7 @@ train(
     [
         "arrays",
         *(
-            pytest.param(name, marks=pytest.mark.long)
+            pytest.param(name, marks=pytest.mark.study)
             for name in ("PyDataset", "tf.data", "DataLoader")
         ),
     ],

@@ -7,7 +7,7 @@ from helpers.runs import assert_same_weights, history
 from keras_dlparts import NonFiniteError, backend, train
 from keras_dlparts.config import load
 from keras_dlparts.data import Batches
-from keras_dlparts.training import resuming, session
+from keras_dlparts.training import nonfinite, resuming
 from keras_dlparts.training.checkpoint import Checkpoints
 
 # 270 samples to train on: nine steps an epoch, the last of them smaller.
@@ -257,13 +257,13 @@ def test_a_nan_is_explained_from_within_the_epoch(tmp_path, monkeypatch):
             },
         },
     }
-    restored, restore = [], session.restore
+    restored, restore = [], nonfinite.restore
 
     def restoring(saved, *args):
         restored.append(saved[0]["step"])
         restore(saved, *args)
 
-    monkeypatch.setattr(session, "restore", restoring)
+    monkeypatch.setattr(nonfinite, "restore", restoring)
     with pytest.raises(NonFiniteError, match=r"epoch 1, step [6-9]\. What first"):
         train(config, out=tmp_path)
     assert restored == [4]
