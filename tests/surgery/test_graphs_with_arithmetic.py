@@ -130,7 +130,7 @@ APPLICATIONS = {
     "VGG16": 32,
     "Xception": 71,
 }
-# These five cover the operations of all; the others are with the studies.
+# Three kinds of block; the others are with the studies.
 IN_CI = ("ConvNeXtTiny", "MobileNetV3Small", "ResNet50V2")
 LEFT = {
     "DenseNet121": "after a Concatenate",
