@@ -209,7 +209,9 @@ def test_of_other_data_it_does_so_too(name, tmp_path, monkeypatch):
 def check_resume(name, tmp_path, monkeypatch):
     def go(folder, **more):
         callbacks = [
-            keras.callbacks.EarlyStopping("loss", restore_best_weights=True),
+            keras.callbacks.EarlyStopping(
+                "loss", patience=2, restore_best_weights=True
+            ),
             keras.callbacks.ReduceLROnPlateau("loss", patience=0, min_delta=1.0),
         ]
         outputs = 3 if name == "source" else 2
@@ -232,7 +234,7 @@ def check_resume(name, tmp_path, monkeypatch):
         )
 
     whole = go("whole")
-    # Within the third epoch; of a source the second, for then it stops early.
+    # Within the third epoch.
     after = 6 if name in ("endless", "source") else 8
     stopped(monkeypatch, after, lambda: go("stopped"))
     resumed = go("stopped", resume=True)

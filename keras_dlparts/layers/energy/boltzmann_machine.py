@@ -214,8 +214,9 @@ class BoltzmannMachine(keras.layers.Layer):
         fixed = ops.stop_gradient(W), ops.stop_gradient(b)
         seed = self.seed_generator.next()
         if self.inference == "gibbs" and self.units:
-            noise = backend.draw("uniform", ops.shape(x), seed, -1)
+            noise = backend.draw("uniform", ops.shape(x), seed)
             x = ops.where(self._hidden, ops.cast(noise < x, "float32"), x)
+            seed = self.seed_generator.next()
             x = pairwise.gibbs(
                 *(x, *fixed, self._hidden, seed, self.inference_steps),
                 sizes=self._sizes,
