@@ -65,10 +65,10 @@ test: $(VENV)/.test
 test-all: test test-more test-studies
 
 # JAX' tests compile thousands of small steps: with fewer optimisations, and each equal
-# one once, since what was compiled is kept in a folder.
+# one once, since what was compiled is kept in a folder. Long ones are left to the others.
 test-more: $(VENV)/.all
 	cd tests && $(PYTEST) $(EVERYWHERE) -m "(slow or long) and not study"
-	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) $(ELSEWHERE)
+	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) $(FAST)
 	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) $(ELSEWHERE)
 
 # Each study of the examples once, as short as it can be, and tests that take minutes.

@@ -382,7 +382,7 @@ def test_every_optimizer_of_keras_is_found_by_its_name():
             continue
         for name in (part.short_name, part.short_name.lower()):
             made = Clipped(name, by=FixedNorm(1.0)).optimizer
-            assert type(made) is part.load(), name
+            assert isinstance(made, part.load()), name  # PyTorch's is a subclass
     with pytest.raises(ValueError, match="Could not interpret optimizer"):
         Clipped("lam", by=FixedNorm(1.0))
 

@@ -206,11 +206,11 @@ def test_the_gradient_of_hidden_units_takes_their_means_given_the_data(inference
 @pytest.mark.long
 def test_plain_fit_learns_which_states_occur():
     x = np.tile([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], (50, 1))
-    layer = BoltzmannMachine(3, k=5, seed=0)
+    layer = BoltzmannMachine(3, k=10, seed=0)
     model = keras.Sequential([keras.Input((6,)), layer])
-    model.compile(keras.optimizers.SGD(0.2))
+    model.compile(keras.optimizers.SGD(0.1))
     history = model.fit(
-        x, batch_size=100, epochs=80, validation_data=(x,), verbose=0
+        x, batch_size=100, epochs=120, validation_data=(x,), verbose=0
     ).history
     p = np.exp(numpy(layer.log_likelihood(x[:2])))
     assert (p > 0.2).all()  # of 64 states
