@@ -23,7 +23,7 @@ from typing import NamedTuple
 # fmt: off
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "eta", "theta", "lambda", "mu", "nu",
-    "pi", "rho", "sigma", "tau", "phi", "chi", "omega", "Sigma", "Delta", "Phi",
+    "xi", "pi", "rho", "sigma", "tau", "phi", "chi", "omega", "Sigma", "Delta", "Phi",
 }
 # fmt: on
 NATIVE = {"cos", "exp", "log", "max", "min", "sin", "tanh"}  # LaTeX has these

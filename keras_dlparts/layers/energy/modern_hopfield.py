@@ -1,10 +1,11 @@
 """The modern Hopfield network: an associative memory of real vectors.
 
     xi <- sum_i p_i x_i,  p = softmax(beta (x_1 xi, ..., x_N xi))
-    y  =  sum_i p_i v_i                     in the last update, where values are given
+    y = sum_i p_i v_i
     E(xi) = -log(sum_i exp(beta x_i xi)) / beta + xi xi / 2 + log(N) / beta + M^2 / 2
 
-M is the longest of the x_i. E never rises, and one update is attention with the keys
+The last update gives y, of the values v where these are given and of x where not. M is
+the longest of the x_i. E never rises, and one update is attention with the keys
 x_i. A state near x_i comes close to it in one update if x_i is well separated: if
 x_i x_i less the largest x_i x_j is large against log(N) / beta.
 Shapes: xi (batch, states, d), x (batch, N, d), v (batch, N, values) -> (batch, states,
