@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # It runs in the folder of the tests, where Python sees the package as it is installed
 # and not the sources beside it.
-PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 --dist worksteal -c ../pyproject.toml
+PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 -c ../pyproject.toml
 EVERYWHERE = . --pyargs keras_dlparts
 # The tests that also run on JAX and PyTorch.
 ANYWHERE = contracts layers optimizers training test_backend.py test_keras_private.py
@@ -66,8 +66,9 @@ test-all: test test-more test-studies
 
 # JAX' tests compile thousands of small steps: with fewer optimisations, and each equal
 # one once, since what was compiled is kept in a folder. Long ones are left to the others.
+# Slow tests differ much in time, so an idle worker takes over some of the other one.
 test-more: $(VENV)/.all
-	cd tests && $(PYTEST) $(EVERYWHERE) -m "(slow or long) and not study"
+	cd tests && $(PYTEST) --dist worksteal $(EVERYWHERE) -m "(slow or long) and not study"
 	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) $(FAST)
 	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) $(ELSEWHERE)
 
