@@ -19,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts.layers import RBM
+from keras_dlparts.layers.energy.rows import states
 from keras_dlparts.support.checks import check_count, check_number
 
 _SUMS = 1e-6  # how far from 1 the sum of a row may be, so that float32's will do
@@ -284,15 +285,9 @@ def gibbs_chain(machine: RBM) -> MarkovChain:
             f"At most {_MOST_UNITS} visible and hidden units have few enough states to "
             f"count. Received: {len(b)} visible and {len(c)} hidden units"
         )
-    v, h = _all_states(len(b)), _all_states(len(c))
+    v, h = states(len(b))[:, ::-1], states(len(c))  # the first of v counts most
     P = _chances(c + v @ W, h) @ _chances(b + h @ W.T, v)
     return MarkovChain(P, [tuple(row) for row in v.astype(int).tolist()])
-
-
-def _all_states(units):
-    """Every state of so many units, shape (2^units, units); the first counts most."""
-    numbers = np.arange(2**units)[:, None]
-    return (numbers >> np.arange(units)[::-1]) % 2.0
 
 
 def _chances(x, states):

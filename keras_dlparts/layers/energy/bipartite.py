@@ -121,7 +121,7 @@ class Bipartite(keras.layers.Layer):
 
     def visible_given(self, h):
         """E[v given h] of each row of h, shape `(batch, visible)`."""
-        self._must_be_built()
+        rows.must_be_built(self)
         W, b, _ = self._tensors()
         y = boltzmann.to_visible(ops.cast(h, "float32"), W, b)
         return boltzmann.visible_mean(y, self.visible)
@@ -162,7 +162,7 @@ class Bipartite(keras.layers.Layer):
         """
         check_count("n", n)
         check_count("steps", steps)
-        self._must_be_built()
+        rows.must_be_built(self)
         W, b, c = self._tensors()
         shape = (n, W.shape[0])
         if start is not None:
@@ -207,7 +207,7 @@ class Bipartite(keras.layers.Layer):
                 states of Gibbs chains serve, which may miss what the data would show;
                 give it wherever there is some.
         """
-        self._must_be_built()
+        rows.must_be_built(self)
         W, b, c = self._tensors()
         if method == "exact":
             arrays = map(ops.convert_to_numpy, (W, b, c))
@@ -239,13 +239,6 @@ class Bipartite(keras.layers.Layer):
         if log_partition is None:
             log_partition = self.log_partition().value
         return -self.free_energy(v) - log_partition
-
-    def _must_be_built(self):
-        if not self.built:
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r} has no weights yet. "
-                "Call it on data, or `build((None, visible))` it"
-            )
 
     def _outside(self, v):
         """v, x = c + v W and the weights, for use outside `call`."""

@@ -248,7 +248,7 @@ class BoltzmannMachine(keras.layers.Layer):
 
     def energy(self, x):
         """E of each row of x, an array `(rows, visible + units)`; shape `(rows,)`."""
-        self._must_be_built()
+        rows.must_be_built(self)
         x = self._rows("x", x, self.visible + self.units)
         v, h = x[:, : self.visible], x[:, self.visible :]
         return pairwise.energy(self._arranged(v, h), *self._machine())
@@ -279,8 +279,7 @@ class BoltzmannMachine(keras.layers.Layer):
                 f"{_MOST_HIDDEN}. Received: {self.units} hidden units. Use "
                 "`bound(v)`, which -F(v) is at least"
             )
-        numbers = np.arange(2**self.units)[:, None]
-        h = (numbers >> np.arange(self.units) & 1).astype("float32")
+        h = rows.states(self.units).astype("float32")
         among = pairwise.energy(ops.convert_to_tensor(h), W[n:, n:], 0 * b[n:])
         each = ops.matmul(drive, ops.convert_to_tensor(h.T)) - among
         return alone - ops.logsumexp(each, axis=-1)
@@ -312,7 +311,7 @@ class BoltzmannMachine(keras.layers.Layer):
         check_count("n", n)
         check_count("steps", steps)
         check_count("temperatures", temperatures)
-        self._must_be_built()
+        rows.must_be_built(self)
         W, b = self._machine()
         shape = (n, self.visible)
         noise = backend.draw("uniform", (n, len(self._order)), self._seed())
@@ -370,7 +369,7 @@ class BoltzmannMachine(keras.layers.Layer):
             data: Array `(rows, visible)` like what the machine learnt from, for
                 `"ais"`. Give it wherever there is some.
         """
-        self._must_be_built()
+        rows.must_be_built(self)
         W, b = self._machine()
         if method == "exact":
             arrays = map(ops.convert_to_numpy, (W, b))
@@ -404,13 +403,6 @@ class BoltzmannMachine(keras.layers.Layer):
     def _among_hidden(self):
         """Whether hidden units are connected with each other."""
         return self._above[self.visible :, self.visible :].any()
-
-    def _must_be_built(self):
-        if not self.built:
-            raise ValueError(
-                f"BoltzmannMachine {self.name!r} has no weights yet. "
-                "Call it on data, or `build((None, visible))` it"
-            )
 
     def _rows(self, name, x, width):
         """Rows of values in [0, 1] as a tensor, for use outside `call`."""

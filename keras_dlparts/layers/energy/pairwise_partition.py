@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.energy import pairwise
+from keras_dlparts.layers.energy import pairwise, rows
 from keras_dlparts.layers.energy.partition import (
     MOST_UNITS,
     LogPartition,
@@ -50,8 +50,7 @@ def exact(W, b, sizes):
         )
     total = -np.inf
     for first in range(0, 2**units, _BLOCK):
-        numbers = np.arange(first, min(first + _BLOCK, 2**units))
-        r = (numbers[:, None] >> np.arange(units) & 1).astype("float64")
+        r = rows.states(units, first, min(first + _BLOCK, 2**units))
         total = np.logaddexp(total, np.logaddexp.reduce(log_f(r, W, b)))
     return LogPartition(float(total), 0.0)
 

@@ -30,7 +30,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.energy import boltzmann
+from keras_dlparts.layers.energy import boltzmann, rows
 from keras_dlparts.layers.energy.gibbs import gibbs
 
 # 2^20 states take about a second for a hundred units on the other side.
@@ -77,8 +77,7 @@ def exact(W, b, c, visible, hidden):
         )
     total = -np.inf
     for first in range(0, 2**units, _BLOCK):
-        numbers = np.arange(first, min(first + _BLOCK, 2**units))
-        states = (numbers[:, None] >> np.arange(units) & 1).astype("float64")
+        states = rows.states(units, first, min(first + _BLOCK, 2**units))
         if over_visible:
             terms = states @ b + _hidden_terms(c + states @ W, hidden).sum(1)
         else:

@@ -1,4 +1,6 @@
-"""The inputs of machines: rows of units."""
+"""Rows of units: a machine's inputs, and all the states that it has."""
+
+import numpy as np
 
 
 def width(layer, input_shape):
@@ -10,3 +12,22 @@ def width(layer, input_shape):
         f"number. Received: an input of shape {tuple(input_shape)}. "
         "Put a Flatten before it"
     )
+
+
+def must_be_built(layer):
+    """Raise unless a machine has weights."""
+    if not layer.built:
+        raise ValueError(
+            f"{type(layer).__name__} {layer.name!r} has no weights yet. "
+            "Call it on data, or `build((None, visible))` it"
+        )
+
+
+def states(units, first=0, end=None):
+    """The states of so many units, from number `first` until before `end`, as rows.
+
+    >>> states(2).tolist()
+    [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    """
+    numbers = np.arange(first, 2**units if end is None else end)
+    return (numbers[:, None] >> np.arange(units) & 1).astype("float64")
