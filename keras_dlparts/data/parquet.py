@@ -5,7 +5,6 @@ Whole numbers and booleans as a target are classes, texts too. What x and y are:
 """
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,20 +55,6 @@ class Parquet(TableSource):
     >>> source.batch_size  # nothing is read before `source.train` is asked for
     16
     """
-
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        target: str | int | Sequence[str | int] | None,
-        features: str | int | Sequence[str | int] | None = None,
-        test_path: str | os.PathLike | None = None,
-        one_hot: str | int | Sequence[str | int] | None = None,
-        class_names: Sequence[str] | None = None,
-        **kwargs,
-    ):
-        super().__init__(
-            path, target, features, test_path, one_hot, class_names, **kwargs
-        )
 
     def read(self, path: str | os.PathLike) -> Table:
         """Read a file as a table of numbers and texts."""
