@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keras_dlparts import callbacks as callbacks
     from keras_dlparts import data as data
     from keras_dlparts import distribute as distribute
+    from keras_dlparts import initializers as initializers
     from keras_dlparts import layers as layers
     from keras_dlparts import losses as losses
     from keras_dlparts import models as models
@@ -61,6 +62,7 @@ else:
             "callbacks": "callbacks",
             "data": "data",
             "distribute": "distribute",
+            "initializers": "initializers",
             "layers": "layers",
             "losses": "losses",
             "models": "models",

@@ -12,6 +12,13 @@ from keras_dlparts.analysis.landscape import (
     loss_landscape,
 )
 from keras_dlparts.analysis.markov import MarkovChain, gibbs_chain
+from keras_dlparts.analysis.mean_field import (
+    MeanField,
+    PhaseDiagram,
+    mean_field,
+    phase_diagram,
+    through_layers,
+)
 from keras_dlparts.analysis.projection import project_noise
 from keras_dlparts.analysis.sampling import monte_carlo
 from keras_dlparts.analysis.step import along_the_step
@@ -19,13 +26,18 @@ from keras_dlparts.analysis.step import along_the_step
 __all__ = [
     "Landscape",
     "MarkovChain",
+    "MeanField",
+    "PhaseDiagram",
     "along_the_step",
     "filter_normalized",
     "fisher_diagonal",
     "gibbs_chain",
     "loss_landscape",
+    "mean_field",
     "monte_carlo",
+    "phase_diagram",
     "project_noise",
+    "through_layers",
 ]
 
 

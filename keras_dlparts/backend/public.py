@@ -9,6 +9,7 @@ between:
     with_gradient, before_step              gradients by hand, and before the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
+    pullback, pushforward, slope            of functions of tensors
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded
 
@@ -34,6 +35,7 @@ from keras_dlparts.backend.basics import (
     traced,
 )
 from keras_dlparts.backend.curvature import curvature_function
+from keras_dlparts.backend.derivatives import pullback, pushforward, slope
 from keras_dlparts.backend.gradients import (
     before_step,
     gradient,
@@ -92,6 +94,8 @@ __all__ = [
     "on_host",
     "own_draws",
     "pass_over",
+    "pullback",
+    "pushforward",
     "recorded",
     "replica",
     "require",
@@ -101,6 +105,7 @@ __all__ = [
     "scan",
     "seed_globals",
     "set_generators",
+    "slope",
     "stacked",
     "traced",
     "training_loss",
