@@ -6,6 +6,7 @@ they began. Each function leaves the model as it was.
 """
 
 from keras_dlparts.analysis.fisher import fisher_diagonal
+from keras_dlparts.analysis.jacobian import Jacobian, jacobian
 from keras_dlparts.analysis.landscape import (
     Landscape,
     filter_normalized,
@@ -21,22 +22,28 @@ from keras_dlparts.analysis.mean_field import (
 )
 from keras_dlparts.analysis.projection import project_noise
 from keras_dlparts.analysis.sampling import monte_carlo
+from keras_dlparts.analysis.signal_report import Signal, SignalReport, signal_report
 from keras_dlparts.analysis.step import along_the_step
 
 __all__ = [
+    "Jacobian",
     "Landscape",
     "MarkovChain",
     "MeanField",
     "PhaseDiagram",
+    "Signal",
+    "SignalReport",
     "along_the_step",
     "filter_normalized",
     "fisher_diagonal",
     "gibbs_chain",
+    "jacobian",
     "loss_landscape",
     "mean_field",
     "monte_carlo",
     "phase_diagram",
     "project_noise",
+    "signal_report",
     "through_layers",
 ]
 
