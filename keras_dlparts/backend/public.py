@@ -9,6 +9,8 @@ between:
     with_gradient, before_step              gradients by hand, and before the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
+    input_gradient, apart                   of what a layer is given, inside a loss
+    update_if, note_group                   updates in some steps only, by groups
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded
 
@@ -41,6 +43,7 @@ from keras_dlparts.backend.gradients import (
     training_loss,
     with_gradient,
 )
+from keras_dlparts.backend.inputs import apart, input_gradient
 from keras_dlparts.backend.keras_private import warn_if_untried
 from keras_dlparts.backend.loops import (
     can_run_chunks,
@@ -66,12 +69,14 @@ from keras_dlparts.backend.seeds import (
     seed_globals,
     set_generators,
 )
+from keras_dlparts.backend.updates import note_group, update_if
 
 __all__ = [
     "RunningSums",
     "SeedGenerator",
     "Seeded",
     "accelerators",
+    "apart",
     "assign",
     "before_step",
     "can_compile",
@@ -84,10 +89,12 @@ __all__ = [
     "generators",
     "gradient",
     "gradient_function",
+    "input_gradient",
     "intercepted",
     "known",
     "make_deterministic",
     "name",
+    "note_group",
     "number",
     "on_host",
     "own_draws",
@@ -106,6 +113,7 @@ __all__ = [
     "training_loss",
     "unmoved",
     "up_to_date",
+    "update_if",
     "with_gradient",
 ]
 

@@ -8,6 +8,7 @@ from keras_dlparts.optimizers.diagonal_newton import DiagonalNewton
 from keras_dlparts.optimizers.fixed_norm import FixedNorm
 from keras_dlparts.optimizers.normalized_sgd import NormalizedSGD
 from keras_dlparts.optimizers.percentile import Percentile
+from keras_dlparts.optimizers.phased import Phased
 from keras_dlparts.optimizers.relaxed_smoothness import RelaxedSmoothness
 from keras_dlparts.optimizers.z_score import ZScore
 
@@ -20,6 +21,7 @@ __all__ = [
     "FixedNorm",
     "NormalizedSGD",
     "Percentile",
+    "Phased",
     "RelaxedSmoothness",
     "ZScore",
 ]
