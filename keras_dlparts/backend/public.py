@@ -6,7 +6,7 @@ between:
     SeedGenerator, own_draws, draw          random numbers that differ by replica
     running_variable, RunningSums, number   state that is right over replicas
     replica                                 which replica this is
-    with_gradient, before_step              gradients by hand, and before the step
+    with_gradient, before_step, around_step gradients by hand, and around the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
     input_gradient, apart                   of what a layer is given, inside a loss
@@ -37,6 +37,7 @@ from keras_dlparts.backend.basics import (
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.gradients import (
+    around_step,
     before_step,
     gradient,
     gradient_function,
@@ -77,6 +78,7 @@ __all__ = [
     "Seeded",
     "accelerators",
     "apart",
+    "around_step",
     "assign",
     "before_step",
     "can_compile",
