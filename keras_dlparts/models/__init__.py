@@ -1,11 +1,13 @@
 """Whole architectures made of parts, one a file."""
 
+from keras_dlparts.models.dbm import DBM
 from keras_dlparts.models.dbn import DBN
 from keras_dlparts.models.mlp import MLP
 from keras_dlparts.models.plain_net import PlainNet
 from keras_dlparts.models.resnet import ResNet
 
 __all__ = [
+    "DBM",
     "DBN",
     "MLP",
     "PlainNet",
