@@ -9,6 +9,7 @@ between:
     with_gradient, before_step              gradients by hand, and before the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
+    vector_jacobian                         products with a Jacobian, inside a loss
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded
 
@@ -51,6 +52,7 @@ from keras_dlparts.backend.loops import (
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.products import vector_jacobian
 from keras_dlparts.backend.replication import (
     RunningSums,
     number,
@@ -106,6 +108,7 @@ __all__ = [
     "training_loss",
     "unmoved",
     "up_to_date",
+    "vector_jacobian",
     "with_gradient",
 ]
 

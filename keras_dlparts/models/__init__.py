@@ -1,5 +1,6 @@
 """Whole architectures made of parts, one a file."""
 
+from keras_dlparts.models.autoencoder import Autoencoder
 from keras_dlparts.models.dbn import DBN
 from keras_dlparts.models.mlp import MLP
 from keras_dlparts.models.plain_net import PlainNet
@@ -8,6 +9,7 @@ from keras_dlparts.models.resnet import ResNet
 __all__ = [
     "DBN",
     "MLP",
+    "Autoencoder",
     "PlainNet",
     "ResNet",
 ]
