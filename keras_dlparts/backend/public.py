@@ -11,6 +11,7 @@ between:
     training_loss, curvature_function
     input_gradient, apart                   of what a layer is given, inside a loss
     update_if, note_group                   updates in some steps only, by groups
+    vector_jacobian                         products with a Jacobian, inside a loss
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded
 
@@ -55,6 +56,7 @@ from keras_dlparts.backend.loops import (
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.products import vector_jacobian
 from keras_dlparts.backend.replication import (
     RunningSums,
     number,
@@ -116,6 +118,7 @@ __all__ = [
     "unmoved",
     "up_to_date",
     "update_if",
+    "vector_jacobian",
     "with_gradient",
 ]
 

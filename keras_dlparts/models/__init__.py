@@ -1,5 +1,6 @@
 """Whole architectures made of parts, one a file."""
 
+from keras_dlparts.models.autoencoder import Autoencoder
 from keras_dlparts.models.dbm import DBM
 from keras_dlparts.models.dbn import DBN
 from keras_dlparts.models.mlp import MLP
@@ -10,6 +11,7 @@ __all__ = [
     "DBM",
     "DBN",
     "MLP",
+    "Autoencoder",
     "PlainNet",
     "ResNet",
 ]
