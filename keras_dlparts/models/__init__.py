@@ -1,12 +1,14 @@
 """Whole architectures made of parts, one a file."""
 
 from keras_dlparts.models.dbn import DBN
+from keras_dlparts.models.gan import GAN
 from keras_dlparts.models.mlp import MLP
 from keras_dlparts.models.plain_net import PlainNet
 from keras_dlparts.models.resnet import ResNet
 
 __all__ = [
     "DBN",
+    "GAN",
     "MLP",
     "PlainNet",
     "ResNet",
