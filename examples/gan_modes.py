@@ -1,13 +1,12 @@
 """How many modes of a mixture adversarial nets find: four kinds, on a ring and a grid.
 
-    KERAS_BACKEND=jax python examples/gan_modes.py [--seeds 0 1 2 3 4] [--epochs 25]
+    KERAS_BACKEND=jax python examples/gan_modes.py [--seeds 0 1 2 3 4] [--epochs 16]
 
 Each net learns the mixtures of `data.Gaussians`: 8 modes on a ring, 25 on a grid. Then
-2500 samples are drawn; a mode counts if one of them is within three standard deviations
-of it, and such samples are of high quality. In the papers (Lin et al. 2018, PacGAN,
-tables 1 and 2) a GAN finds 6.3 and 17.3 modes, one packed by two 7.9 and 23.8. There the
-nets are larger, four layers of 400 units against three maxout layers, and learn for 400
-epochs.
+2500 samples are drawn; a mode counts if one of them is within three standard
+deviations of it, and such samples are of high quality. In the paper of packing (Lin et
+al. 2018, tables 1 and 2) a GAN finds 6.3 and 17.3 modes, one packed by two 7.9 and
+23.8. There the nets are larger, and learn for 400 epochs.
 Writes `benchmarks/results/gan_modes.json` after each net, goes on with what is there,
 and draws `docs/figures/gan_modes.svg`.
 """
@@ -83,9 +82,7 @@ def table(rows):
     for arrangement in MODES:
         for kind in KINDS:
             own = [
-                r
-                for r in rows
-                if (r["arrangement"], r["kind"]) == (arrangement, kind)
+                r for r in rows if (r["arrangement"], r["kind"]) == (arrangement, kind)
             ]
             if own:
                 found.setdefault(arrangement, {})[kind] = {
@@ -151,7 +148,7 @@ def study(seeds, epochs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=16)
     arguments = parser.parse_args()
     rows = study(arguments.seeds, arguments.epochs)
     for arrangement, kinds in table(rows).items():

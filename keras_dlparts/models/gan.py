@@ -272,16 +272,16 @@ class GAN(keras.Model):
         self.build((None, *self.sample_shape))
 
     def build(self, input_shape):
-        if tuple(input_shape[1:]) != self.sample_shape:
+        self.built = True  # both nets were built when they were made
+
+    def call(self, inputs, training=None):
+        if tuple(inputs.shape[1:]) != self.sample_shape:
             raise ValueError(
                 "The generator must make samples of the data's shape. Received: samples"
                 f" of shape {self.sample_shape}, and data of shape "
-                f"{tuple(input_shape[1:])}. Let the generator end in that shape, as by "
-                "a Reshape"
+                f"{tuple(inputs.shape[1:])}. Let the generator end in that shape, as "
+                "by a Reshape"
             )
-        self.built = True
-
-    def call(self, inputs, training=None):
         if not self.classes:
             return self.discriminator(self._shown(inputs, training), training=training)
         if training:  # the loss knows the labels, which come as y
@@ -306,17 +306,15 @@ class GAN(keras.Model):
     def _arranged(self, x, label=None):
         if label is not None:
             x = adversarial.with_label(x, label)
-        if self.packing > 1:
-            rows = x.shape[0]
-            rows = ops.shape(x)[0] if rows is None else rows
-            whole = ops.equal(ops.mod(ops.convert_to_tensor(rows), self.packing), 0)
-            if not isinstance(rows, int) or rows % self.packing:
-                backend.require(
-                    whole,
-                    f"Every batch must be a multiple of packing={self.packing}: choose "
-                    "`batch_size` so that it divides the samples, the last batch too",
-                    ops.convert_to_tensor([rows]),
-                )
+        rows, rule = ops.shape(x)[0], f"a multiple of packing={self.packing}"
+        rule = f"Every batch must be {rule}, the last one of an epoch too: choose "
+        rule += "another `batch_size`, or leave samples out"
+        if not isinstance(rows, int):  # TensorFlow's graphs learn it when they run
+            left = ops.mod(rows, self.packing)
+            backend.require(ops.equal(left, 0), rule, rows)
+            x = x[: rows - left]  # or the next line would fail before the check
+        elif rows % self.packing:
+            raise ValueError(f"{rule}. Received: a batch of {rows}")
         return adversarial.packed(x, self.packing)
 
     def _labels(self, y):
