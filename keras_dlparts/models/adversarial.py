@@ -80,8 +80,6 @@ def packed(x, m):
     >>> ops.convert_to_numpy(packed(ops.reshape(ops.arange(4), (4, 1)), 2)).tolist()
     [[0, 1], [2, 3]]
     """
-    if m == 1:
-        return x
     rank = len(x.shape)
     axis = channels(rank)
     x = ops.reshape(x, (-1, m, *x.shape[1:]))

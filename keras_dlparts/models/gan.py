@@ -306,6 +306,8 @@ class GAN(keras.Model):
     def _arranged(self, x, label=None):
         if label is not None:
             x = adversarial.with_label(x, label)
+        if self.packing == 1:
+            return x
         rows, rule = ops.shape(x)[0], f"a multiple of packing={self.packing}"
         rule = f"Every batch must be {rule}, the last one of an epoch too: choose "
         rule += "another `batch_size`, or leave samples out"
