@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_dlparts import distribute as distribute
     from keras_dlparts import layers as layers
     from keras_dlparts import losses as losses
+    from keras_dlparts import metrics as metrics
     from keras_dlparts import models as models
     from keras_dlparts import optimizers as optimizers
     from keras_dlparts import regularizers as regularizers
@@ -65,6 +66,7 @@ else:
             "distribute": "distribute",
             "layers": "layers",
             "losses": "losses",
+            "metrics": "metrics",
             "models": "models",
             "optimizers": "optimizers",
             "regularizers": "regularizers",

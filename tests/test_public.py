@@ -23,6 +23,7 @@ ROOMS = [
     "data",
     "layers",
     "losses",
+    "metrics",
     "models",
     "optimizers",
     "surgery",
