@@ -1,6 +1,7 @@
 """Whole architectures made of parts, one a file."""
 
 from keras_dlparts.models.dbn import DBN
+from keras_dlparts.models.encoder_decoder import EncoderDecoder
 from keras_dlparts.models.mlp import MLP
 from keras_dlparts.models.plain_net import PlainNet
 from keras_dlparts.models.resnet import ResNet
@@ -8,6 +9,7 @@ from keras_dlparts.models.resnet import ResNet
 __all__ = [
     "DBN",
     "MLP",
+    "EncoderDecoder",
     "PlainNet",
     "ResNet",
 ]
