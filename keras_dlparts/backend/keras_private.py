@@ -143,6 +143,17 @@ def history(tensor):
     return tensor._keras_history
 
 
+def set_mask(tensor, mask):
+    """Attach the mask that Keras' losses and metrics read off a tensor.
+
+    A layer with `compute_mask` does so for its outputs; on JAX `fit` hands the metrics
+    copies of them that have none. Since 3.0.
+    """
+    from keras.src.backend import set_keras_mask
+
+    set_keras_mask(tensor, mask)
+
+
 # Random seeds.
 
 

@@ -3,6 +3,7 @@
 from keras_dlparts.models.autoencoder import Autoencoder
 from keras_dlparts.models.dbm import DBM
 from keras_dlparts.models.dbn import DBN
+from keras_dlparts.models.encoder_decoder import EncoderDecoder
 from keras_dlparts.models.gan import GAN
 from keras_dlparts.models.mlp import MLP
 from keras_dlparts.models.plain_net import PlainNet
@@ -14,6 +15,7 @@ __all__ = [
     "GAN",
     "MLP",
     "Autoencoder",
+    "EncoderDecoder",
     "PlainNet",
     "ResNet",
 ]
