@@ -12,6 +12,7 @@ between:
     input_gradient, apart                   of what a layer is given, inside a loss
     update_if, note_group                   updates in some steps only, by groups
     vector_jacobian                         products with a Jacobian, inside a loss
+    pullback, pushforward, slope            of functions of tensors
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded
 
@@ -37,6 +38,7 @@ from keras_dlparts.backend.basics import (
     traced,
 )
 from keras_dlparts.backend.curvature import curvature_function
+from keras_dlparts.backend.derivatives import pullback, pushforward, slope
 from keras_dlparts.backend.gradients import (
     around_step,
     before_step,
@@ -103,6 +105,8 @@ __all__ = [
     "on_host",
     "own_draws",
     "pass_over",
+    "pullback",
+    "pushforward",
     "recorded",
     "replica",
     "require",
@@ -112,6 +116,7 @@ __all__ = [
     "scan",
     "seed_globals",
     "set_generators",
+    "slope",
     "stacked",
     "traced",
     "training_loss",
