@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from keras_dlparts import initializers as initializers
     from keras_dlparts import layers as layers
     from keras_dlparts import losses as losses
+    from keras_dlparts import metrics as metrics
     from keras_dlparts import models as models
     from keras_dlparts import optimizers as optimizers
+    from keras_dlparts import regularizers as regularizers
     from keras_dlparts import report as report
+    from keras_dlparts import schedules as schedules
     from keras_dlparts import searching as searching
     from keras_dlparts import sklearn as sklearn
     from keras_dlparts import surgery as surgery
@@ -67,9 +70,12 @@ else:
             "initializers": "initializers",
             "layers": "layers",
             "losses": "losses",
+            "metrics": "metrics",
             "models": "models",
             "optimizers": "optimizers",
+            "regularizers": "regularizers",
             "report": "report",
+            "schedules": "schedules",
             "searching": "searching",
             "sklearn": "sklearn",
             "surgery": "surgery",

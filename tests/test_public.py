@@ -24,6 +24,7 @@ ROOMS = [
     "initializers",
     "layers",
     "losses",
+    "metrics",
     "models",
     "optimizers",
     "surgery",

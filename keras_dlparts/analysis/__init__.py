@@ -1,11 +1,12 @@
 """A trained model and data -> what is going on in it.
 
 The surface, slopes and curvature of its loss, what its noise does to its answers, and
-what its noise amounts to in the input; how a machine's samples come to forget where
-they began. Each function leaves the model as it was.
+what its noise amounts to in the input; how two nets pull at each other; how a machine's
+samples come to forget where they began. Each function leaves the model as it was.
 """
 
 from keras_dlparts.analysis.fisher import fisher_diagonal
+from keras_dlparts.analysis.game import GameSpectrum, game_spectrum
 from keras_dlparts.analysis.jacobian import Jacobian, jacobian
 from keras_dlparts.analysis.landscape import (
     Landscape,
@@ -26,6 +27,7 @@ from keras_dlparts.analysis.signal_report import Signal, SignalReport, signal_re
 from keras_dlparts.analysis.step import along_the_step
 
 __all__ = [
+    "GameSpectrum",
     "Jacobian",
     "Landscape",
     "MarkovChain",
@@ -36,6 +38,7 @@ __all__ = [
     "along_the_step",
     "filter_normalized",
     "fisher_diagonal",
+    "game_spectrum",
     "gibbs_chain",
     "jacobian",
     "loss_landscape",
