@@ -98,6 +98,9 @@ def check_fit(experiment, model, batch):
         if own:
             _check_own_labels(document, model, batch, prediction)
             model.compute_loss(x, y, prediction, weight, training=False)
+        elif experiment.loss is None and _has_own_loss(model):
+            path = ("model",)
+            model.compute_loss(x, y, prediction, weight, training=False)
         elif experiment.loss is None and not model.losses:
             document.problem((), "`loss:` is missing, and no layer adds a loss")
             document.raise_problems()
@@ -123,6 +126,11 @@ def check_fit(experiment, model, batch):
         document.problem(path, f"does not fit the data{shapes}: {own_words(error)}")
     document.raise_problems()
     return prediction
+
+
+def _has_own_loss(model):
+    """Whether a model needs no loss to compare with targets, as an Autoencoder."""
+    return type(model).compute_loss is not keras.Model.compute_loss
 
 
 def _as_tensor(array):

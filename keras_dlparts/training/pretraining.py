@@ -21,7 +21,8 @@ def check(experiment, made):
     document = experiment.document
     if experiment.settings.pretrain.epochs:
         if not callable(getattr(made.model, "pretrain", None)):
-            message = "this model learns nothing layer by layer; models.DBN does"
+            message = "this model learns nothing layer by layer; models.DBN does, and "
+            message += "models.Autoencoder"
             document.problem(("pretrain",), message, key=True)
         elif isinstance(made.data.train.x, dict):
             message = "the data must have one input, not several"
@@ -57,7 +58,7 @@ def run(settings, made, path, say, share=lambda batches: batches):
             options = {"batch_size": batch_size, "seed": settings.seed}
             batches = Batches(x, shuffle=True, **options)
             if number == 0 and learnt.change is not None:
-                batches = _drawn_anew(learnt, **options)
+                batches = _drawn_anew(learnt, x.shape[1:], **options)
             history = _learn(model, batches, epochs, share)
             saved = _packed(model, history)
             if file:
@@ -90,12 +91,13 @@ def run(settings, made, path, say, share=lambda batches: batches):
     write_text(path / "pretraining.csv", text.getvalue())
 
 
-def _drawn_anew(batches, batch_size, seed):
-    """What the first machine sees, in each epoch drawn or augmented as for training."""
+def _drawn_anew(batches, shape, batch_size, seed):
+    """What the first machine sees, in each epoch drawn or augmented as for training,
+    in rows of the shape that the model gives it."""
 
     def change(x, y, epoch, index):
         x, _ = batches.change(x, None, epoch, index)
-        return x.reshape(len(x), -1).astype("float32"), None
+        return x.reshape(len(x), *shape).astype("float32"), None
 
     return Batches(batches.x, None, batch_size, True, seed, batches.rows, change)
 
@@ -108,7 +110,7 @@ def _learn(model, batches, epochs, share):
     if wrong:
         raise ValueError(
             f"Pre-training went bad: {wrong[0]} is not finite. Lower "
-            "pretrain.learning_rate, and see that the data suits the visible units"
+            "pretrain.learning_rate, and see that the data suits the model"
         )
     return history
 
