@@ -98,13 +98,13 @@ def check_fit(experiment, model, batch):
         if own:
             _check_own_labels(document, model, batch, prediction)
             model.compute_loss(x, y, prediction, weight, training=False)
-        elif experiment.loss is None and _has_own_loss(model):
-            path = ("model",)
-            model.compute_loss(x, y, prediction, weight, training=False)
-        elif experiment.loss is None and not model.losses:
+        elif experiment.loss is None and not (model.losses or has_own_loss(model)):
             document.problem((), "`loss:` is missing, and no layer adds a loss")
             document.raise_problems()
-        if experiment.loss is not None:
+        elif has_own_loss(model):
+            path = ("model",) if experiment.loss is None else ("loss",)
+            model.compute_loss(x, y, prediction, weight, training=False)
+        elif experiment.loss is not None:
             if y is None:
                 document.problem(path, "the data has no targets for a loss to compare")
                 document.raise_problems()
@@ -128,8 +128,8 @@ def check_fit(experiment, model, batch):
     return prediction
 
 
-def _has_own_loss(model):
-    """Whether a model needs no loss to compare with targets, as an Autoencoder."""
+def has_own_loss(model):
+    """Whether a model computes its loss itself, as an Autoencoder or a GAN does."""
     return type(model).compute_loss is not keras.Model.compute_loss
 
 

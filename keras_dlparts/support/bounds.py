@@ -7,3 +7,4 @@ from annotated_types import Ge, Gt, Lt
 Positive = Annotated[float, Gt(0)]
 Share = Annotated[float, Ge(0), Lt(1)]
 Count = Annotated[int, Ge(1)]
+NotNegative = Annotated[int, Ge(0)]

@@ -77,6 +77,8 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
             )
         if case.part.kind == "callbacks":
             callbacks = [part]
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        del compiled["loss"]  # the model has a loss of its own
     # PyTorch is not compiled, by Keras neither: it would need a C++ compiler.
     if jit_compile is None:
         jit_compile = backend.can_compile() and all(

@@ -90,4 +90,4 @@ def with_figures(model, callbacks):
     """Everything of a run that may offer `figures(run)`, wrapped layers included."""
     from keras_dlparts import graphs
 
-    return [*graphs.layers(model, itself=False), *callbacks]
+    return [*graphs.layers(model), *callbacks]
