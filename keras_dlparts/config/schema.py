@@ -78,6 +78,10 @@ class Fit(Section):
 class Pretrain(Section):
     """Learning layer by layer before `fit`, of a model that offers it (DBN, DBM)."""
 
+    """Greedy layer-wise learning before `fit`, of a model that has a `pretrain` (DBN,
+    Autoencoder). The other keys are options of that method."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
     epochs: int = Field(0, ge=0)
     """Of each layer; 0: no pre-training."""
     learning_rate: float = Field(0.1, gt=0)

@@ -24,6 +24,8 @@ def check(experiment, made):
         if not callable(getattr(made.model, "pretrain", None)):
             message = "this model learns nothing layer by layer; models.DBN does"
             message += ", and models.DBM"
+            message = "this model learns nothing layer by layer; models.DBN does, and "
+            message += "models.Autoencoder"
             document.problem(("pretrain",), message, key=True)
         elif isinstance(made.data.train.x, dict):
             message = "the data must have one input, not several"
@@ -69,6 +71,8 @@ def run(settings, made, path, say, share=lambda batches: batches):
             # What learns from the data itself is the first layer, and a machine of all.
             if x is seen[0] and learnt.change is not None:
                 batches = _drawn_anew(learnt, **options)
+            if number == 0 and learnt.change is not None:
+                batches = _drawn_anew(learnt, x.shape[1:], **options)
             history = _learn(model, batches, epochs, share)
             saved = _packed(model, history)
             if file:
@@ -104,9 +108,14 @@ def run(settings, made, path, say, share=lambda batches: batches):
 def _drawn_anew(batches, batch_size, seed):
     """What learns from the data sees: drawn or changed anew in each epoch."""
 
+
+def _drawn_anew(batches, shape, batch_size, seed):
+    """What the first machine sees, in each epoch drawn or augmented as for training,
+    in rows of the shape that the model gives it."""
+
     def change(x, y, epoch, index):
         x, _ = batches.change(x, None, epoch, index)
-        return x.reshape(len(x), -1).astype("float32"), None
+        return x.reshape(len(x), *shape).astype("float32"), None
 
     return Batches(batches.x, None, batch_size, True, seed, batches.rows, change)
 
@@ -119,7 +128,7 @@ def _learn(model, batches, epochs, share):
     if wrong:
         raise ValueError(
             f"Pre-training went bad: {wrong[0]} is not finite. Lower "
-            "pretrain.learning_rate, and see that the data suits the visible units"
+            "pretrain.learning_rate, and see that the data suits the model"
         )
     return history
 
