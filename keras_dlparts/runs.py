@@ -300,6 +300,16 @@ class Run:
 
         return predicting.predict(self.model, data, self.config, batch_size)
 
+    def data(self, split: str = "validation") -> tuple[Any, Any]:
+        """(x, y) of a split of the data that the run's config names, as arrays.
+
+        Args:
+            split: `"train"`, `"validation"` or `"test"`.
+        """
+        from keras_dlparts.training import predicting
+
+        return predicting.split_of(split, self.config)
+
     def export(
         self,
         path: str | os.PathLike,

@@ -253,6 +253,16 @@ def test_history_leads_to_the_call_that_made_a_tensor(graph):
     assert keras_private.inbound_nodes(keras_private.history(x).operation)[0].is_input
 
 
+def test_a_mask_is_seen_by_losses_and_metrics():
+    y = ops.convert_to_tensor([[1.0], [2.0]])
+    keras_private.set_mask(y, ops.convert_to_tensor([[True], [False]]))
+    metric = keras.metrics.MeanSquaredError()
+    metric.update_state(np.zeros((2, 1)), y)
+    assert ops.convert_to_numpy(metric.result()) == 1
+    loss = keras.losses.MeanAbsoluteError()(np.zeros((2, 1)), y)
+    assert ops.convert_to_numpy(loss) == 1
+
+
 def test_functional_models_are_told_from_others(graph):
     class Graph(keras.Model):
         def __init__(self):

@@ -21,6 +21,7 @@ ROOMS = [
     "analysis",
     "callbacks",
     "data",
+    "initializers",
     "layers",
     "losses",
     "metrics",

@@ -143,6 +143,17 @@ def history(tensor):
     return tensor._keras_history
 
 
+def set_mask(tensor, mask):
+    """Attach the mask that Keras' losses and metrics read off a tensor.
+
+    A layer with `compute_mask` does so for its outputs; on JAX `fit` hands the metrics
+    copies of them that have none. Since 3.0.
+    """
+    from keras.src.backend import set_keras_mask
+
+    set_keras_mask(tensor, mask)
+
+
 # Random seeds.
 
 
@@ -278,6 +289,15 @@ def update_all(optimizer):
 def set_update_all(optimizer, function):
     """Let an optimizer call another function for `update_all`."""
     _set(optimizer, "_backend_update_step", function)
+
+
+def set_update_step(optimizer, function):
+    """Let an optimizer call another function for the step of one variable.
+
+    `update_step` itself is public, for subclasses. TensorFlow and JAX go through it,
+    PyTorch's optimizers step many variables at once.
+    """
+    _set(optimizer, "update_step", function)
 
 
 def sum_over_replicas(optimizer):

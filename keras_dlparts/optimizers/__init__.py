@@ -6,6 +6,7 @@ from keras_dlparts.optimizers.clipped_sgd import ClippedSGD
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
 from keras_dlparts.optimizers.diagonal_newton import DiagonalNewton
 from keras_dlparts.optimizers.fixed_norm import FixedNorm
+from keras_dlparts.optimizers.lookahead import Lookahead
 from keras_dlparts.optimizers.normalized_sgd import NormalizedSGD
 from keras_dlparts.optimizers.percentile import Percentile
 from keras_dlparts.optimizers.phased import Phased
@@ -19,6 +20,7 @@ __all__ = [
     "ClippingRule",
     "DiagonalNewton",
     "FixedNorm",
+    "Lookahead",
     "NormalizedSGD",
     "Percentile",
     "Phased",

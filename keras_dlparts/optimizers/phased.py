@@ -21,8 +21,8 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
-from keras_dlparts.optimizers.clipped import named
 from keras_dlparts.optimizers.clipping_rule import global_norm
+from keras_dlparts.optimizers.wrapping import named
 from keras_dlparts.support.checks import check_count
 
 CASES = {

@@ -34,7 +34,7 @@ def predict(
         batch_size: Integer, `>= 1`. How many samples are computed at once.
     """
     if isinstance(data, str) and data in _SPLITS:
-        x = _split(data, config)
+        x = split_of(data, config)[0]
     elif isinstance(data, str | os.PathLike):
         x = _shaped(read(data, config, input_names(model)), model)
     else:
@@ -49,7 +49,8 @@ def input_names(model):
     return [one.name for one in inputs] if len(inputs) > 1 else []
 
 
-def _split(split, config):
+def split_of(split, config):
+    """(x, y) of a split of the data that a config names, as arrays."""
     if config is None:
         raise ValueError(
             f"A split is of a run's data. Received: {split!r} for a model without a "
@@ -67,7 +68,7 @@ def _split(split, config):
             f"The run's data must have the split. Received: {split!r}; there "
             f"{'is' if len(there) == 1 else 'are'} {', '.join(there)}"
         )
-    return batches.still().arrays()[0]
+    return batches.still().arrays()
 
 
 def read(path: str | os.PathLike, config: dict | None = None, names=()) -> Any:
