@@ -22,11 +22,10 @@ endif
 FLOORS = cli data layers/dropout layers/energy optimizers/test_clipping.py report \
 	test_keras_private.py test_registry.py test_saving.py test_sklearn.py
 FAST = -m "not slow and not study and not long"
-ELSEWHERE = -m "not slow and not study"
 # XLA's optimisations take longer than what they save in a test.
 QUICK_XLA = XLA_FLAGS=--xla_backend_optimization_level=0
 QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
-	JAX_COMPILATION_CACHE_DIR=$(abspath $(VENV))/jax \
+	JAX_COMPILATION_CACHE_DIR=$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keras_dlparts/jax \
 	JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
@@ -65,16 +64,19 @@ test: $(VENV)/.test
 test-all: test test-more test-studies
 
 # JAX' tests compile thousands of small steps: with fewer optimisations, and each equal
-# one once, since what was compiled is kept in a folder. Long ones are left to the others.
+# one once, since what was compiled is kept in a folder for this run and the next.
 # Slow tests differ much in time, so an idle worker takes over some of the other one.
 test-more: $(VENV)/.all
 	cd tests && $(PYTEST) --dist worksteal $(EVERYWHERE) -m "(slow or long) and not study"
 	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) $(FAST)
-	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) $(ELSEWHERE)
+	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) $(FAST)
 
-# Each study of the examples once, as short as it can be, and tests that take minutes.
+# What CI has no time for: each study of the examples once, as short as it can be, tests
+# that take minutes, and what the other backends are asked besides.
 test-studies: $(VENV)/.all
 	cd tests && $(PYTEST) $(EVERYWHERE) -m study
+	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) -m "study or long"
+	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) -m "study or long"
 
 # The fast tests against the newest nightly build of Keras, in an environment of its
 # own. Its files take the place of those of Keras, whose metadata stays: the package

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from keras_dlparts import callbacks as callbacks
     from keras_dlparts import data as data
     from keras_dlparts import distribute as distribute
+    from keras_dlparts import initializers as initializers
     from keras_dlparts import layers as layers
     from keras_dlparts import losses as losses
+    from keras_dlparts import metrics as metrics
     from keras_dlparts import models as models
     from keras_dlparts import optimizers as optimizers
+    from keras_dlparts import regularizers as regularizers
     from keras_dlparts import report as report
+    from keras_dlparts import schedules as schedules
     from keras_dlparts import searching as searching
     from keras_dlparts import sklearn as sklearn
     from keras_dlparts import surgery as surgery
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from keras_dlparts import training as training
     from keras_dlparts.analysis import monte_carlo as monte_carlo
     from keras_dlparts.analysis import project_noise as project_noise
+    from keras_dlparts.analysis import signal_report as signal_report
     from keras_dlparts.comparing import Comparison as Comparison
     from keras_dlparts.comparing import Runs as Runs
     from keras_dlparts.config import build as build
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
     from keras_dlparts.searching import search as search
     from keras_dlparts.surgery import compact as compact
     from keras_dlparts.surgery import fold as fold
+    from keras_dlparts.surgery import lsuv as lsuv
     from keras_dlparts.surgery import recalibrate as recalibrate
     from keras_dlparts.surgery import strip as strip
     from keras_dlparts.training import NonFiniteError as NonFiniteError
@@ -61,11 +67,15 @@ else:
             "callbacks": "callbacks",
             "data": "data",
             "distribute": "distribute",
+            "initializers": "initializers",
             "layers": "layers",
             "losses": "losses",
+            "metrics": "metrics",
             "models": "models",
             "optimizers": "optimizers",
+            "regularizers": "regularizers",
             "report": "report",
+            "schedules": "schedules",
             "searching": "searching",
             "sklearn": "sklearn",
             "surgery": "surgery",
@@ -86,12 +96,14 @@ else:
             "hypermodel": "searching",
             "hyperparameters": "searching",
             "load_model": "saving",
+            "lsuv": "surgery",
             "monte_carlo": "analysis",
             "newton": "optimizers.newton_cg",
             "plan": "config",
             "project_noise": "analysis",
             "recalibrate": "surgery",
             "search": "searching",
+            "signal_report": "analysis",
             "strip": "surgery",
             "train": "training",
         },

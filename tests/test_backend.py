@@ -153,6 +153,37 @@ def test_gradient_is_of_a_training_pass_and_steps_its_state_on():
     assert not np.array_equal(kernel, again)
 
 
+def test_products_with_a_jacobian_from_both_sides():
+    """Of y = (tanh(x A) z, 3 x), with a gradient written by hand inside."""
+
+    def backward(saved, upstream):
+        return (upstream[0] * (1 - ops.square(saved)),)
+
+    by_hand = backend.with_gradient(lambda x: ((ops.tanh(x),), ops.tanh(x)), backward)
+    random = np.random.default_rng(0)
+    a, x, z, v, u = (
+        random.normal(size=shape).astype("float32")
+        for shape in [(3, 4), (2, 3), (2, 4), (2, 3), (2, 4)]
+    )
+
+    def function(x, z, unused):
+        return [by_hand(ops.matmul(x, a))[0] * z, 3 * x]
+
+    inputs = [x, z, np.ones(2, "float32")]
+    _, pull = backend.pullback(function, inputs)
+    bend = (1 - np.tanh(x @ a) ** 2) * z
+    pulled = [ops.convert_to_numpy(g) for g in pull([u, v])]
+    np.testing.assert_allclose(pulled[0], (u * bend) @ a.T + 3 * v, rtol=1e-5)
+    np.testing.assert_allclose(pulled[1], u * np.tanh(x @ a), rtol=1e-5)
+    np.testing.assert_array_equal(pulled[2], [0, 0])
+    pushed = backend.pushforward(function, inputs, [v, u, np.ones(2, "float32")])
+    expected = [(v @ a) * bend + u * np.tanh(x @ a), 3 * v]
+    for found, wanted in zip(pushed, expected, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(found), wanted, rtol=1e-5)
+    slope = backend.slope(ops.tanh, x)
+    np.testing.assert_allclose(slope, 1 - np.tanh(x) ** 2, rtol=1e-5)
+
+
 def curved_model(regularizer=None):
     """Batch normalisation, drops and a convolution: all that a Hessian may cross."""
     keras.utils.set_random_seed(0)

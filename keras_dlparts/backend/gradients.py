@@ -135,6 +135,39 @@ def before_step(
     keras_private.set_update_all(optimizer, stepped)
 
 
+def around_step(
+    optimizer: keras.optimizers.Optimizer, begin: Callable, end: Callable
+) -> None:
+    """Put functions of a variable around an optimizer's step.
+
+        begin(variable), the step, end(variable)         for each variable
+
+    They assign by `optimizer.assign`. Weight decay comes before, the constraint and the
+    moving average of weights after.
+    """
+    if name() == "tensorflow":
+        one = optimizer.update_step
+
+        def update_step(gradient, variable, learning_rate):
+            begin(variable)
+            one(gradient, variable, learning_rate)
+            end(variable)
+
+        keras_private.set_update_step(optimizer, update_step)
+        return
+
+    step = keras_private.update_all(optimizer)
+
+    def update_all(gradients, variables, learning_rate):
+        for variable in variables:
+            begin(variable)
+        step(gradients, variables, learning_rate)
+        for variable in variables:
+            end(variable)
+
+    keras_private.set_update_all(optimizer, update_all)
+
+
 # Set while PyTorch differentiates twice, see `with_gradient`.
 TWICE = contextvars.ContextVar("twice", default=False)
 

@@ -291,6 +291,15 @@ def set_update_all(optimizer, function):
     _set(optimizer, "_backend_update_step", function)
 
 
+def set_update_step(optimizer, function):
+    """Let an optimizer call another function for the step of one variable.
+
+    `update_step` itself is public, for subclasses. TensorFlow and JAX go through it,
+    PyTorch's optimizers step many variables at once.
+    """
+    _set(optimizer, "update_step", function)
+
+
 def sum_over_replicas(optimizer):
     """TensorFlow: `(gradients, variables)` pairs -> the same, summed over replicas.
 

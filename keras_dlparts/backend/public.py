@@ -6,9 +6,13 @@ between:
     SeedGenerator, own_draws, draw          random numbers that differ by replica
     running_variable, RunningSums, number   state that is right over replicas
     replica                                 which replica this is
-    with_gradient, before_step              gradients by hand, and before the step
+    with_gradient, before_step, around_step gradients by hand, and around the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
+    input_gradient, apart                   of what a layer is given, inside a loss
+    update_if, note_group                   updates in some steps only, by groups
+    vector_jacobian                         products with a Jacobian, inside a loss
+    pullback, pushforward, slope            of functions of tensors
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded
 
@@ -34,13 +38,16 @@ from keras_dlparts.backend.basics import (
     traced,
 )
 from keras_dlparts.backend.curvature import curvature_function
+from keras_dlparts.backend.derivatives import pullback, pushforward, slope
 from keras_dlparts.backend.gradients import (
+    around_step,
     before_step,
     gradient,
     gradient_function,
     training_loss,
     with_gradient,
 )
+from keras_dlparts.backend.inputs import apart, input_gradient
 from keras_dlparts.backend.keras_private import warn_if_untried
 from keras_dlparts.backend.loops import (
     can_run_chunks,
@@ -51,6 +58,7 @@ from keras_dlparts.backend.loops import (
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.products import vector_jacobian
 from keras_dlparts.backend.replication import (
     RunningSums,
     number,
@@ -66,12 +74,15 @@ from keras_dlparts.backend.seeds import (
     seed_globals,
     set_generators,
 )
+from keras_dlparts.backend.updates import note_group, update_if
 
 __all__ = [
     "RunningSums",
     "SeedGenerator",
     "Seeded",
     "accelerators",
+    "apart",
+    "around_step",
     "assign",
     "before_step",
     "can_compile",
@@ -84,14 +95,18 @@ __all__ = [
     "generators",
     "gradient",
     "gradient_function",
+    "input_gradient",
     "intercepted",
     "known",
     "make_deterministic",
     "name",
+    "note_group",
     "number",
     "on_host",
     "own_draws",
     "pass_over",
+    "pullback",
+    "pushforward",
     "recorded",
     "replica",
     "require",
@@ -101,11 +116,14 @@ __all__ = [
     "scan",
     "seed_globals",
     "set_generators",
+    "slope",
     "stacked",
     "traced",
     "training_loss",
     "unmoved",
     "up_to_date",
+    "update_if",
+    "vector_jacobian",
     "with_gradient",
 ]
 

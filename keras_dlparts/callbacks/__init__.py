@@ -1,5 +1,6 @@
 """Callbacks, one a file."""
 
+from keras_dlparts.callbacks.generated_samples import GeneratedSamples
 from keras_dlparts.callbacks.gradient_flow import GradientFlow
 from keras_dlparts.callbacks.hutchinson_curvature import HutchinsonCurvature
 from keras_dlparts.callbacks.relaxed_smoothness_clipping import (
@@ -9,6 +10,7 @@ from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace
 from keras_dlparts.callbacks.sparsity_log import SparsityLog
 
 __all__ = [
+    "GeneratedSamples",
     "GradientFlow",
     "HutchinsonCurvature",
     "RelaxedSmoothnessClipping",

@@ -98,10 +98,13 @@ def check_fit(experiment, model, batch):
         if own:
             _check_own_labels(document, model, batch, prediction)
             model.compute_loss(x, y, prediction, weight, training=False)
-        elif experiment.loss is None and not model.losses:
+        elif experiment.loss is None and not (model.losses or has_own_loss(model)):
             document.problem((), "`loss:` is missing, and no layer adds a loss")
             document.raise_problems()
-        if experiment.loss is not None:
+        elif has_own_loss(model):
+            path = ("model",) if experiment.loss is None else ("loss",)
+            model.compute_loss(x, y, prediction, weight, training=False)
+        elif experiment.loss is not None:
             if y is None:
                 document.problem(path, "the data has no targets for a loss to compare")
                 document.raise_problems()
@@ -123,6 +126,11 @@ def check_fit(experiment, model, batch):
         document.problem(path, f"does not fit the data{shapes}: {own_words(error)}")
     document.raise_problems()
     return prediction
+
+
+def has_own_loss(model):
+    """Whether a model computes its loss itself, as an adversarial net does."""
+    return type(model).compute_loss is not keras.Model.compute_loss
 
 
 def _as_tensor(array):

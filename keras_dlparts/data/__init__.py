@@ -4,6 +4,7 @@ from keras_dlparts.data.adding import Adding
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.data.csv import Csv
 from keras_dlparts.data.digits import Digits
+from keras_dlparts.data.gaussians import Gaussians
 from keras_dlparts.data.idx import Idx
 from keras_dlparts.data.image_folder import ImageFolder
 from keras_dlparts.data.keras_dataset import KerasDataset
@@ -14,6 +15,7 @@ from keras_dlparts.data.parity import Parity
 from keras_dlparts.data.parquet import Parquet
 from keras_dlparts.data.source import Source, Spec, Splits
 from keras_dlparts.data.spirals import Spirals
+from keras_dlparts.data.stacked import Stacked
 from keras_dlparts.data.tfds import Tfds
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Batches",
     "Csv",
     "Digits",
+    "Gaussians",
     "Idx",
     "ImageFolder",
     "KerasDataset",
@@ -33,6 +36,7 @@ __all__ = [
     "Spec",
     "Spirals",
     "Splits",
+    "Stacked",
     "Tfds",
 ]
 

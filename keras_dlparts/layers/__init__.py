@@ -15,6 +15,13 @@ from keras_dlparts.layers.normalization.weight_normalization import WeightNormal
 from keras_dlparts.layers.preprocessing.min_max_normalization import MinMaxNormalization
 from keras_dlparts.layers.preprocessing.softmax_scaling import SoftmaxScaling
 from keras_dlparts.layers.preprocessing.whitening import Whitening
+from keras_dlparts.layers.reconstruction.gaussian_sampling import GaussianSampling
+from keras_dlparts.layers.reconstruction.k_sparse import KSparse
+from keras_dlparts.layers.reconstruction.masking_noise import MaskingNoise
+from keras_dlparts.layers.reconstruction.max_unpooling import MaxUnpooling
+from keras_dlparts.layers.reconstruction.salt_and_pepper import SaltAndPepper
+from keras_dlparts.layers.reconstruction.tied_conv import TiedConv
+from keras_dlparts.layers.reconstruction.tied_dense import TiedDense
 from keras_dlparts.layers.recurrent.layer_norm_gru import LayerNormGRU, LayerNormGRUCell
 from keras_dlparts.layers.recurrent.layer_norm_lstm import (
     LayerNormLSTM,
@@ -39,13 +46,17 @@ __all__ = [
     "BayesianSparsityDropout",
     "BoltzmannMachine",
     "FeatureSpaceAugmentation",
+    "GaussianSampling",
     "Hopfield",
+    "KSparse",
     "LayerNormGRU",
     "LayerNormGRUCell",
     "LayerNormLSTM",
     "LayerNormLSTMCell",
     "LayerNormSimpleRNN",
     "LayerNormSimpleRNNCell",
+    "MaskingNoise",
+    "MaxUnpooling",
     "Maxout",
     "MinMaxNormalization",
     "ModernHopfield",
@@ -55,8 +66,11 @@ __all__ = [
     "Residual",
     "ResidualBlock",
     "ResidualDenseBlock",
+    "SaltAndPepper",
     "SoftmaxScaling",
     "StochasticDepth",
+    "TiedConv",
+    "TiedDense",
     "WeightNormalization",
     "Whitening",
 ]

@@ -24,9 +24,9 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.backend import feeding
 from keras_dlparts.layers.energy.boltzmann import VISIBLE
 from keras_dlparts.layers.energy.rbm import RBM
+from keras_dlparts.models import greedy
 from keras_dlparts.support.quantization import MakesLayers
 
 CASES = {
@@ -165,20 +165,10 @@ class DBN(MakesLayers, keras.Model):
 
     def features(self, x: Any, batch_size: int = 1024) -> np.ndarray:
         """h_L of all rows of x, an array `(rows, units[-1])`."""
-        return self._through(self.hidden, self._flat(x), batch_size)
-
-    def _flat(self, x):
-        x = ops.convert_to_numpy(x)
-        return x.reshape(len(x), -1).astype("float32")
+        return self._through(self.hidden, greedy.flat(x), batch_size)
 
     def _through(self, layers, x, batch_size=1024):
-        if not layers:
-            return x
-        inputs = keras.Input((x.shape[1],))
-        h = inputs
-        for layer in layers:
-            h = layer(h)
-        return feeding.outputs(keras.Model(inputs, h), x, batch_size)
+        return greedy.through(layers, x, batch_size)
 
     def pretrain(
         self,
@@ -208,13 +198,9 @@ class DBN(MakesLayers, keras.Model):
         """
         if not self.built:
             self.build((None, *x.shape[1:]))
-        h, histories = self._flat(x), []
-        low, high = h.min(), h.max()
-        if self.visible == "bernoulli" and not (low >= 0 and high <= 1):
-            raise ValueError(
-                "Bernoulli visible units take values in [0, 1]: scale the data, or use "
-                f"visible='gaussian' on standardised data. Received: {low} to {high}"
-            )
+        h, histories = greedy.flat(x), []
+        if self.visible == "bernoulli":
+            greedy.check_chances(h)
         # All seeds are drawn before the first machine is learnt, so that they do not
         # depend on how many random numbers the learning takes.
         seeds = [random.randrange(2**31) for _ in self.hidden]
@@ -226,7 +212,7 @@ class DBN(MakesLayers, keras.Model):
             machine = keras.Sequential([keras.Input((h.shape[1],)), rbm])
             rbm.adapt(h)
             machine.compile(keras.optimizers.SGD(learning_rate, momentum))
-            histories.append((fit or _fit)(machine, h, epochs, batch_size, i))
+            histories.append((fit or greedy.fit)(machine, h, epochs, batch_size, i))
             self._take(i, rbm)
             if i + 1 < len(self.hidden):
                 h = self._through([layer], h)
@@ -255,14 +241,3 @@ class DBN(MakesLayers, keras.Model):
             "input_shape": self.given_shape,
             "seed": self.seed,
         }
-
-
-def _fit(model, x, epochs, batch_size, number):
-    """Keras' `fit`, with an order of each epoch that the machine's seed decides."""
-    random, history = np.random.default_rng(model.layers[-1].seed), {}
-    for _ in range(epochs):
-        rows = x[random.permutation(len(x))]
-        model.fit(rows, batch_size=batch_size, shuffle=False, verbose=0)
-        for name, values in model.history.history.items():
-            history.setdefault(name, []).extend(values)
-    return history

@@ -6,8 +6,10 @@ from keras_dlparts.optimizers.clipped_sgd import ClippedSGD
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
 from keras_dlparts.optimizers.diagonal_newton import DiagonalNewton
 from keras_dlparts.optimizers.fixed_norm import FixedNorm
+from keras_dlparts.optimizers.lookahead import Lookahead
 from keras_dlparts.optimizers.normalized_sgd import NormalizedSGD
 from keras_dlparts.optimizers.percentile import Percentile
+from keras_dlparts.optimizers.phased import Phased
 from keras_dlparts.optimizers.relaxed_smoothness import RelaxedSmoothness
 from keras_dlparts.optimizers.z_score import ZScore
 
@@ -18,8 +20,10 @@ __all__ = [
     "ClippingRule",
     "DiagonalNewton",
     "FixedNorm",
+    "Lookahead",
     "NormalizedSGD",
     "Percentile",
+    "Phased",
     "RelaxedSmoothness",
     "ZScore",
 ]

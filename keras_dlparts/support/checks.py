@@ -14,7 +14,7 @@ def check_count(name, value, least=1):
     return value
 
 
-def check_number(name, value, least=None, above=None, below=None):
+def check_number(name, value, least=None, above=None, below=None, most=None):
     """Raise unless `value` is a finite number in the range; else return it.
 
     Args:
@@ -23,8 +23,14 @@ def check_number(name, value, least=None, above=None, below=None):
         least: Optional number, the smallest there may be.
         above: Optional number that it must exceed.
         below: Optional number that it must stay under.
+        most: Optional number, the largest there may be.
     """
-    ends = (("at least", least), ("greater than", above), ("less than", below))
+    ends = (
+        ("at least", least),
+        ("greater than", above),
+        ("less than", below),
+        ("at most", most),
+    )
     limits = [f"{words} {end}" for words, end in ends if end is not None]
     rule = ", ".join([f"`{name}` must be a finite number", *limits])
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -34,6 +40,7 @@ def check_number(name, value, least=None, above=None, below=None):
         and (least is None or value >= least)
         and (above is None or value > above)
         and (below is None or value < below)
+        and (most is None or value <= most)
     )
     if not inside:
         raise ValueError(f"{rule}. Received: {name}={value}")

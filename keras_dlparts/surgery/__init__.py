@@ -1,11 +1,12 @@
-"""A trained model -> another one: folded, recalibrated, stripped, compacted."""
+"""A trained model -> another one: folded, recalibrated, sized, stripped."""
 
 from keras_dlparts.surgery.compacting import compact
 from keras_dlparts.surgery.folding import fold
+from keras_dlparts.surgery.lsuv import lsuv
 from keras_dlparts.surgery.population import recalibrate
 from keras_dlparts.surgery.stripping import strip
 
-__all__ = ["compact", "fold", "recalibrate", "strip"]
+__all__ = ["compact", "fold", "lsuv", "recalibrate", "strip"]
 
 
 def __dir__():

@@ -53,6 +53,8 @@ class Case:
             must be exact: what is listed and can be exported fails the contract.
             `{"torch onnx not asked": "..."}` where the inputs decide whether it is
             right.
+        slot: The argument of a Dense layer that takes a regularizer, initializer or
+            constraint; by default that of the kernel.
         number: Which of the part's cases it is, from 0.
     """
 
@@ -66,6 +68,7 @@ class Case:
     per_share: str = ""
     alone: str = ""
     not_exported: dict = field(default_factory=dict)
+    slot: str = ""
     number: int = 0
 
     def make(self, **more):

@@ -46,7 +46,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
     else:
         part = case.make()
         kernel = {
-            f"kernel_{name}": part
+            case.slot or f"kernel_{name}": part
             for kind, name in (
                 ("initializers", "initializer"),
                 ("regularizers", "regularizer"),
@@ -58,7 +58,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
         model = keras.Sequential(
             [
                 keras.Input((3,)),
-                keras.layers.Dense(4, activation="tanh", **kernel),
+                keras.layers.Dense(4, _activation(case), **kernel),
                 keras.layers.Dense(units, activation="sigmoid"),
                 *behind,
             ]
@@ -77,6 +77,8 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
             )
         if case.part.kind == "callbacks":
             callbacks = [part]
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        del compiled["loss"]  # the model has a loss of its own
     # PyTorch is not compiled, by Keras neither: it would need a C++ compiler.
     if jit_compile is None:
         jit_compile = backend.can_compile() and all(
@@ -84,6 +86,11 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
         )
     model.compile(**compiled, jit_compile=jit_compile)
     return Example(model, x, _targets(model, x), callbacks)
+
+
+def _activation(case):
+    """Of the layer that takes the part: activities may have to be chances."""
+    return "sigmoid" if case.slot == "activity_regularizer" else "tanh"
 
 
 def alone(case: Case):

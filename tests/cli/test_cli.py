@@ -420,12 +420,18 @@ def test_it_imports_no_backend(arguments):
     heavy = {"keras", "tensorflow", "jax", "torch", "numpy", "matplotlib"}
     assert not heavy & {name.partition(".")[0] for name in imported}
     assert not [name for name in imported if name.startswith("keras_dlparts.layers")]
+    # Python's own, typer's and rich's make some 400, in a third of a second.
+    assert len(imported) < 500
 
 
-@pytest.mark.slow
+@pytest.mark.study
+@pytest.mark.skipif(
+    not hasattr(os, "getloadavg") or os.getloadavg()[0] > 0.5,
+    reason="seconds say something of the command on an idle machine only",
+)
 @pytest.mark.parametrize("arguments", QUICK)
 def test_it_answers_in_under_half_a_second(arguments):
-    """The best of several: others use the machine too."""
+    """The best of several."""
     seconds = []
     for _ in range(5):
         start = time.perf_counter()

@@ -12,19 +12,20 @@ from keras_dlparts.testing import replication
 from keras_dlparts.testing.cases import cases
 from keras_dlparts.testing.examples import example
 
-# All cases together take a minute or two for each.
+# All cases together take minutes, so of these CI asks a part's first case only.
 COSTLY = "exports", "quantizes"
 
 
 def marks(check, again):
     """What is asked of a part's further cases, `again`, may wait where it is costly."""
     costly = check.name.startswith(COSTLY)
-    if backend.name() == "jax":  # which compiles each step of each case anew
-        costly |= check.name.startswith("two replicas")
-        return [pytest.mark.study] if again and costly else []
+    if backend.name() == "jax":  # which compiles each operation of each case anew
+        costly = check.name != "fits"
+    if costly and again:
+        return [pytest.mark.study]
     # A SavedModel is traced as an ONNX file is, float8 and int4 are noted as int8 is.
     seldom = check.name.endswith(("saved model", "float8", "int4"))
-    return [pytest.mark.long] if costly and (again or seldom) else []
+    return [pytest.mark.long] if seldom else []
 
 
 def asked():

@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
-from keras_dlparts.data import Adding, Digits, Mnist1d, Parity, Spirals
+from keras_dlparts.data import (
+    Adding,
+    Digits,
+    Gaussians,
+    Mnist1d,
+    Parity,
+    Spirals,
+    Stacked,
+)
 from keras_dlparts.data.mnist1d import TEMPLATES, signal, smooth
 
-MADE = [Parity, Spirals, Adding, Mnist1d]
+MADE = [Parity, Spirals, Adding, Mnist1d, Gaussians]
 
 
 @pytest.mark.parametrize("make", MADE)
@@ -130,3 +138,38 @@ def test_smoothed_noise_keeps_its_variance_and_is_correlated():
     neighbours = np.corrcoef(noise[:, 20], noise[:, 21])[0, 1]
     # Of Gaussians of width sigma = 2 at distance 1: exp(-1 / (4 sigma^2)).
     assert neighbours == pytest.approx(np.exp(-1 / 16), abs=0.02)
+
+
+def test_gaussians_have_the_means_and_deviations_of_the_literature():
+    for arrangement, modes, deviation in (("ring", 8, 0.01), ("grid", 25, 0.05)):
+        source = Gaussians(arrangement, samples=20000, validation_split=0)
+        x, y = source.train.arrays()
+        means = np.stack([x[y == c].mean(axis=0) for c in range(modes)])
+        np.testing.assert_allclose(means, source.means, atol=deviation / 5)
+        assert (x - source.means[y]).std() == pytest.approx(deviation, rel=0.02)
+    line = np.arange(-4, 5, 2)
+    np.testing.assert_array_equal(np.unique(source.means), line)
+    ring = Gaussians("ring", modes=3, deviation=1e-9, samples=60).train.arrays()[0]
+    np.testing.assert_allclose(np.hypot(*ring.T), 1, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"`arrangement` must be one of 'ring'"):
+        Gaussians("line")
+    with pytest.raises(ValueError, match=r"`deviation` must be a finite number"):
+        Gaussians(deviation=0.0)
+
+
+def test_stacked_images_are_those_of_the_source():
+    digits = Digits(flatten=False, validation_split=0)
+    x, y = Stacked(digits, samples=50, validation_split=0).train.arrays()
+    images, labels = digits.train.arrays()
+    known = {
+        image.tobytes(): label for image, label in zip(images, labels, strict=True)
+    }
+    for image, label in zip(x, y, strict=True):
+        found = [known[image[..., i].tobytes()] for i in range(3)]
+        assert label == found @ np.array([100, 10, 1])
+    whole = Stacked(digits, validation_split=0)
+    assert len(whole.train.arrays()[0]) == 1500
+    with pytest.raises(TypeError, match="`source` must be a source of images"):
+        Stacked("digits")
+    with pytest.raises(ValueError, match=r"one channel .* x of shape \(64,\)"):
+        Stacked(Digits()).train.arrays()

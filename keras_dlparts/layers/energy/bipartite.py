@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers.energy import boltzmann, partition, rows
-from keras_dlparts.layers.energy.gibbs import gibbs
+from keras_dlparts.layers.energy.gibbs import compiled_gibbs
 from keras_dlparts.support.checks import check_count, check_word
 
 _SLACK = 1e-5  # what rounding may put a value outside [0, 1]
@@ -175,7 +175,7 @@ class Bipartite(keras.layers.Layer):
         seed = self.seed_generator.next()
         count = ops.convert_to_tensor(steps, "int32")
         kinds = {"visible": self.visible, "hidden": self.hidden}
-        v, mean = gibbs(start, held, W, b, c, seed, count, **kinds)
+        v, mean = compiled_gibbs(start, held, W, b, c, seed, count, **kinds)
         return mean if means else v
 
     def log_partition(

@@ -11,7 +11,7 @@ from keras_dlparts import backend
 from keras_dlparts.layers.energy import boltzmann
 
 
-def _gibbs(start, held, W, b, c, seed, steps, *, visible, hidden):
+def gibbs(start, held, W, b, c, seed, steps, *, visible, hidden):
     """(v, E[v given h]) after `steps` Gibbs steps; NaN in `held` leaves a unit free."""
     free = ops.isnan(held)
     noises = (
@@ -39,4 +39,4 @@ def _gibbs(start, held, W, b, c, seed, steps, *, visible, hidden):
     return ops.fori_loop(0, steps, body, (start, start))
 
 
-gibbs = backend.compiled(_gibbs, ("visible", "hidden"))
+compiled_gibbs = backend.compiled(gibbs, ("visible", "hidden"))

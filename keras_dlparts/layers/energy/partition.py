@@ -31,7 +31,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers.energy import boltzmann, rows
-from keras_dlparts.layers.energy.gibbs import gibbs
+from keras_dlparts.layers.energy.gibbs import compiled_gibbs
 
 # 2^20 states take about a second for a hundred units on the other side.
 MOST_UNITS = 20
@@ -119,7 +119,7 @@ def annealed(W, b, c, draw_seed, steps, chains, visible, data=None):
 
     def walk(v, count):
         count = ops.cast(count, "int32")
-        v, _ = gibbs(v, free, W, b, c, draw_seed(), count, **kinds)
+        v, _ = compiled_gibbs(v, free, W, b, c, draw_seed(), count, **kinds)
         return v
 
     own = walk(_anywhere(W, b, draw_seed(), chains, visible), _LOOKED_AT[-1])

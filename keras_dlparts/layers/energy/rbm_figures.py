@@ -25,10 +25,10 @@ def figures(layer, run):
     found = {}
     with contextlib.suppress(ImportError):  # the table is left
         W = ops.convert_to_numpy(layer.kernel)
-        found["Filters"] = _tiles(W.T[:_SHOWN], centred=True)
-        found["Fantasies"] = _tiles(_fantasies(layer), centred=False)
+        found["Filters"] = tiles(W.T[:_SHOWN], centred=True)
+        found["Fantasies"] = tiles(_fantasies(layer), centred=False)
         found["Mean activity of the hidden units"] = _histogram(layer)
-        gauge = _free_energies(run.history)
+        gauge = free_energies(run.history)
         if gauge is not None:
             found["Free energy by epoch"] = gauge
     activity = ops.convert_to_numpy(layer.activity)
@@ -60,7 +60,7 @@ def side(units):
     return root if root * root == units and root > 1 else None
 
 
-def _tiles(rows, centred):
+def tiles(rows, centred):
     """Rows of visible units as small images, or as a map where they make none."""
     from matplotlib.figure import Figure
 
@@ -108,7 +108,8 @@ def _histogram(layer):
     return figure
 
 
-def _free_energies(history):
+def free_energies(history):
+    """Training against validation, epoch by epoch; None where there is neither."""
     columns = [(n, history.get(n)) for n in ("free_energy", "val_free_energy")]
     if not columns[0][1]:
         return None

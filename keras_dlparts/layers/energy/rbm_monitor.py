@@ -17,21 +17,42 @@ _EVERY = 4
 _ROWS = 32
 
 
-class Monitor(keras.metrics.Metric):
-    """Reads `sums` that the layer adds to: three figures, the number of rows, and the
-    number of batches.
+class Means(keras.metrics.Metric):
+    """Reads `sums` that a layer adds to: its figures, and at `rows` how many rows.
 
     The layer adds, not the metric: on JAX what a layer's `call` tells a metric is lost.
     There the logs of single batches have the figures of the epoch before.
     """
 
-    def __init__(self, sums, visible):
-        super().__init__(name="rbm")
+    def __init__(self, sums, names, rows, name):
+        super().__init__(name=name)
         self.sums = sums
-        self.names = ["free_energy", "reconstruction_error"]
+        self.names = names
+        self.rows = rows
+        size = sums.state.shape
+        self.before = self.add_variable(size, "zeros", dtype="float32", name="before")
+
+    def update_state(self, *args, **kwargs):
+        """Nothing: the layer notes the figures."""
+
+    def result(self):
+        sums = self.sums.read(self.before)
+        means = sums / ops.maximum(sums[self.rows], 1.0)
+        return {name: means[i] for i, name in enumerate(self.names)}
+
+    def reset_state(self):
+        self.before.assign(self.sums.state)
+        self.sums.reset()
+
+
+class Monitor(Means):
+    """Reads three figures, the number of rows, and the number of batches."""
+
+    def __init__(self, sums, visible):
+        names = ["free_energy", "reconstruction_error"]
         if visible == "bernoulli":
-            self.names.append("pseudo_likelihood")
-        self.before = self.add_variable((5,), "zeros", dtype="float32", name="before")
+            names.append("pseudo_likelihood")
+        super().__init__(sums, names, rows=3, name="rbm")
 
     def note(self, layer, v, x, W, b, c):
         """Add the figures of all rows; returns their validation loss."""
@@ -71,15 +92,3 @@ class Monitor(keras.metrics.Metric):
                 ops.ones(()),
             ]
         )
-
-    def update_state(self, *args, **kwargs):
-        """Nothing: the layer notes the figures."""
-
-    def result(self):
-        sums = self.sums.read(self.before)
-        means = sums / ops.maximum(sums[3], 1.0)
-        return {name: means[i] for i, name in enumerate(self.names)}
-
-    def reset_state(self):
-        self.before.assign(self.sums.state)
-        self.sums.reset()

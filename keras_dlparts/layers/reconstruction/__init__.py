@@ -1,0 +1,1 @@
+"""Layers of nets that give back their input: codes, ties, unpooling, corruption."""

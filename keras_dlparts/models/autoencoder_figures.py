@@ -1,0 +1,5 @@
+"""What an autoencoder shows of itself in a run's report."""
+
+
+def figures(model, run):
+    return {}
