@@ -12,7 +12,7 @@ from keras_dlparts.config.calls import Call, Noted, Ready, distributions, writte
 from keras_dlparts.config.document import Document, copied
 from keras_dlparts.config.overrides import override
 from keras_dlparts.config.parts import METRIC_WORDS, check_part
-from keras_dlparts.config.settings import read_settings
+from keras_dlparts.config.settings import read_pretraining, read_settings
 from keras_dlparts.config.signature import arguments
 
 
@@ -231,3 +231,4 @@ def _check_parts(experiment):
             if key != "metrics" or not objects.is_note(item)
         ]
         setattr(experiment, key, checked)
+    read_pretraining(document, settings, experiment.model)
