@@ -223,7 +223,7 @@ def lsuv_rows(folder, seeds, done=(), depth=30, steps=300, batch=64, units=128):
 
 
 def convolutions(
-    folder, seeds, done=(), depth=128, steps=300, batch=32, learning_rate=0.01
+    folder, seeds, done=(), depth=64, steps=200, batch=32, learning_rate=0.02
 ):
     """Rows: a plain tanh convolution net on images of 7 x 7 squares of 4 x 4 pixels."""
     train, test = mnist(folder)
@@ -236,8 +236,8 @@ def convolutions(
     last = kl.Dense(10)
     model = keras.Sequential([keras.Input((7, 7, 16)), *layers, kl.Flatten(), last])
     trial = Trial(model, learning_rate)
-    for start in ("delta-orthogonal", "Glorot"):
-        for seed in seeds:
+    for seed in seeds:
+        for start in ("delta-orthogonal", "Glorot"):
             if (start, depth, seed) in done:
                 continue
             for i, layer in enumerate([*layers, last]):
@@ -317,7 +317,9 @@ def figure_of_heat(rows):
     axes.set_xticks(np.arange(len(VARIANCES)) + 0.5, VARIANCES)
     axes.set_yticks(np.arange(len(DEPTHS)) + 0.5, DEPTHS)
     axes.set(xlabel=r"weight variance $\sigma_w^2$", ylabel="hidden layers")
-    axes.legend(loc="upper left", facecolor="0.4", labelcolor="w")
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1.01), facecolor="0.4", labelcolor="w"
+    )
     figure.colorbar(mesh, ax=axes, label="test accuracy after 200 steps")
     return figure
 
