@@ -223,21 +223,20 @@ def lsuv_rows(folder, seeds, done=(), depth=30, steps=300, batch=64, units=128):
 
 
 def convolutions(
-    folder, seeds, done=(), depth=64, steps=200, batch=32, learning_rate=0.02
+    folder, seeds, done=(), depths=(64, 192), steps=200, batch=32, learning_rate=0.02
 ):
     """Rows: a plain tanh convolution net on images of 7 x 7 squares of 4 x 4 pixels."""
     train, test = mnist(folder)
     train, test = ((squares(x), y) for x, y in (train, test))
     test = tuple(part[:2000] for part in test)
-    layers = [kl.Conv2D(16, 3, padding="same", activation="tanh")]
-    layers += [
-        kl.Conv2D(16, 3, padding="same", activation="tanh") for _ in range(depth - 1)
-    ]
-    last = kl.Dense(10)
-    model = keras.Sequential([keras.Input((7, 7, 16)), *layers, kl.Flatten(), last])
-    trial = Trial(model, learning_rate)
-    for seed in seeds:
-        for start in ("delta-orthogonal", "Glorot"):
+    for depth in depths:
+        layers = [
+            kl.Conv2D(16, 3, padding="same", activation="tanh") for _ in range(depth)
+        ]
+        last = kl.Dense(10)
+        net = [keras.Input((7, 7, 16)), *layers, kl.Flatten(), last]
+        trial = Trial(keras.Sequential(net), learning_rate)
+        for seed, start in itertools.product(seeds, ("delta-orthogonal", "Glorot")):
             if (start, depth, seed) in done:
                 continue
             for i, layer in enumerate([*layers, last]):

@@ -92,7 +92,7 @@ def fixed_points(
     f: Callable,
     interval: tuple = (0.0, 1.0),
     period: int = 1,
-    starts: int = 500,
+    starts: int = 200,
     units: int | None = None,
     seed: int = 0,
 ) -> list[Cycle]:

@@ -26,13 +26,13 @@ def test_the_logistic_map_of_the_lecture_notes():
     assert other.points[0] == pytest.approx(5 / 7)
     assert other.multiplier.real == pytest.approx(-1.5)
     assert (zero.kind, other.kind) == ("source", "source")
-    (cycle,) = fixed_points(logistic, period=4)
+    (cycle,) = fixed_points(logistic, period=4, starts=100)
     np.testing.assert_allclose(
         cycle.points, [0.3828, 0.8269, 0.5009, 0.8750], atol=5e-5
     )
     assert cycle.multiplier.real == pytest.approx(-0.0305, abs=5e-5)
     assert (cycle.kind, cycle.period) == ("sink", 4)
-    assert fixed_points(logistic, period=3) == []
+    assert fixed_points(logistic, period=3, starts=60) == []
     # A start goes there.
     np.testing.assert_allclose(
         np.sort(iterate(logistic, 0.2, 400)[-4:]), np.sort(cycle.points), atol=1e-9
@@ -56,6 +56,7 @@ def test_a_vector_map_has_eigenvalues():
     np.testing.assert_allclose(saddle.eigenvalues, [2, 0.5], atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_recurrent_layer_without_input():
     """h <- tanh(2 h): 0 repels, and the two places of tanh(2 h) = h attract."""
     rnn = kl.SimpleRNN(1, recurrent_initializer=keras.initializers.Constant(2.0))

@@ -37,7 +37,7 @@ def scaled():
     h = shared(shared(h))
     h = inner(h) + h
     h = Residual([kl.LayerNormalization(name="norm"), zero])(h)
-    h = LayerNormLSTM(4, name="lstm")(h)
+    h = kl.GlobalAveragePooling1D()(h)
     h = kl.Dense(3, "softmax", bias_initializer="ones", name="last")(h)
     model, batch = keras.Model(x, h), data(64, 5, 6)
     before = {v.path: v.numpy() for v in model.variables}
@@ -62,6 +62,18 @@ def test_the_rest_is_left_alone(scaled):
         "last",
     }
     assert all(path.endswith("kernel") for path in moved)
+
+
+@pytest.mark.long
+def test_recurrent_layers_are_left_alone():
+    lstm = LayerNormLSTM(4)
+    model = keras.Sequential([keras.Input((3, 5)), lstm, kl.Dense(3, name="last")])
+    before = lstm.get_weights()
+    batch = data(32, 3, 5)
+    lsuv(model, batch)
+    for old, new in zip(before, lstm.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert variances(model, batch)["last"] == pytest.approx(1, abs=0.06)
 
 
 def test_without_drawing_anew_only_sizes_change():
