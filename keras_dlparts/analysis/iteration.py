@@ -322,7 +322,9 @@ def composed_graphs(f: Callable, periods=(1, 2, 4), interval: tuple = (0.0, 1.0)
         for period in (d for d in range(1, n + 1) if n % d == 0):
             for cycle in fixed_points(f, interval, period):
                 fill = "C3" if cycle.kind in ("sink", "superstable") else "none"
-                axes.plot(cycle.points, cycle.points, "o", mfc=fill, mec="C3", ms=6)
+                axes.plot(
+                    cycle.points, cycle.points, "o", mfc=fill, mec="C3", clip_on=False
+                )
         axes.set(title=f"f composed {n} times" if n > 1 else "f")
     return figure
 
