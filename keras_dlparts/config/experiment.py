@@ -66,7 +66,8 @@ class Experiment:
             name: written(getattr(self, name))
             for name in ("data", "model", "optimizer", "loss", "metrics", "callbacks")
         }
-        plain = self.settings.model_dump()
+        # With the options of `pretrain:`, which only the model's own schema has.
+        plain = self.settings.model_dump(serialize_as_any=True)
         if self.own_model and self.own_model.made is not None:
             parts["model"] = objects.model_note(self.own_model.made)
             plain["dtype_policy"] = self.own_model.made.dtype_policy.name
