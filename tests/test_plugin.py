@@ -229,6 +229,7 @@ def test_evaluate_of_its_run(dlparts, trained):
     assert json.loads(done.stdout)["accuracy"] > 0.4  # chance is 1/3
 
 
+@pytest.mark.study
 def test_verify_holds(dlparts, tmp_path):
     done = dlparts(["acme"], tmp_path, "verify", "acme.GatedMLP")
     assert done.returncode == 0, done.stdout
@@ -237,6 +238,7 @@ def test_verify_holds(dlparts, tmp_path):
     assert "fails" not in done.stdout
 
 
+@pytest.mark.study
 def test_its_own_tests_pass(process, sites):
     source = sites["acme"].parent.parent / "source" / "acme"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -253,6 +255,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.study
 def test_a_part_that_fails_to_import_is_told_by_its_distribution(dlparts, tmp_path):
     layers = [{"use": f"broken.{name}"} for name in BROKEN]
     path = config(tmp_path / "broken.yaml", *layers)
@@ -308,6 +311,7 @@ def test_a_name_that_two_distributions_claim(dlparts, tmp_path):
     assert dlparts(plugins, tmp_path, "show", "RandomDropout").returncode == 2
 
 
+@pytest.mark.study
 def test_a_claim_to_others_names_harms_nothing_else(dlparts, tmp_path):
     """The layers in question apart, acme's source and callback and ours train."""
     path = config(tmp_path / "rest.yaml", {"use": "dlparts.Whitening"})

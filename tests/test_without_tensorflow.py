@@ -51,7 +51,7 @@ def test_every_part_loads_and_a_config_trains(tmp_path, backend):
     assert parts == len(registry.parts()) > 40
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_device_is_measured(tmp_path, backend):
     out = tmp_path / "out.json"

@@ -142,7 +142,9 @@ def test_from_the_command_and_from_python(fresh, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["check", "plan", "search"])
+@pytest.mark.parametrize(
+    "command", ["check", "search", pytest.param("plan", marks=pytest.mark.study)]
+)
 def test_each_command(fresh, tmp_path, command):
     with open(tmp_path / "jax.yaml", "a") as file:
         file.write(
@@ -160,7 +162,9 @@ def test_each_command(fresh, tmp_path, command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", ["jax", pytest.param("torch", marks=pytest.mark.study)]
+)
 def test_with_one_backend_installed_and_no_variable(fresh, backend):
     (other,) = {"jax", "torch"} - {backend}
     # The file that Keras wrote when it first started, with TensorFlow in it.

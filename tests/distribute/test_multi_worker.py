@@ -284,7 +284,7 @@ def assert_close(one, other, names=None):
     ("backend", "count"),
     [
         pytest.param("tensorflow", 2, marks=pytest.mark.study),
-        ("tensorflow", 3),
+        pytest.param("tensorflow", 3, marks=pytest.mark.study),
         ("jax", 2),
     ],
 )
@@ -298,7 +298,9 @@ def test_several_workers_train_as_one(backend, count, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize(
+    "backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.study)]
+)
 def test_random_layers_differ_between_workers(backend, tmp_path):
     one, other = several("masks", 2, tmp_path / "several", backend)
     assert one["place"].tolist() == [0, 2]
@@ -314,7 +316,7 @@ def test_random_layers_differ_between_workers(backend, tmp_path):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("backend", "needed"),
     [("tensorflow", {"build", "reduce"}), ("jax", {"predict"})],
@@ -333,7 +335,7 @@ def test_a_workers_own_replicas_share_its_part(tmp_path):
     assert_close(two, alone)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_pages_example(tmp_path):
     one, other = several("page", 2, tmp_path / "several")
     assert len(one) == 2

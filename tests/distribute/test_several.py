@@ -86,7 +86,7 @@ def history(run):
     [
         pytest.param("tensorflow", 2, marks=pytest.mark.study),
         ("tensorflow", 3),
-        ("jax", 2),
+        pytest.param("jax", 2, marks=pytest.mark.study),
     ],
 )
 def test_a_run_of_several_workers_is_that_of_one(backend, workers, tmp_path):

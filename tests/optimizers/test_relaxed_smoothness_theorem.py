@@ -74,7 +74,7 @@ def deep_linear_net():
     return model
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_measured_constants_save_a_deep_linear_net():
     x = np.ones((8, 1), "float32")
     plain = deep_linear_net().fit(x, x, epochs=60, batch_size=8, verbose=0)

@@ -80,6 +80,7 @@ def test_a_killed_worker_is_restarted_and_finishes_its_trial(
     assert scores(tmp_path / "s") == undisturbed
 
 
+@pytest.mark.study
 def test_a_trial_that_kills_its_worker_fails_and_the_search_goes_on(config, tmp_path):
     process = start(
         config, tmp_path, "--workers", 1, "--isolate", "--retries", 0, "--trials", 2
@@ -94,6 +95,7 @@ def test_a_trial_that_kills_its_worker_fails_and_the_search_goes_on(config, tmp_
     assert "SIGSEGV" in (found.path / "report.html").read_text()
 
 
+@pytest.mark.study
 def test_a_killed_chief_takes_its_workers_along_and_is_resumed(
     config, tmp_path, undisturbed
 ):
@@ -123,6 +125,7 @@ def test_chief_and_worker_killed_at_once(config, tmp_path, undisturbed):
     assert after == undisturbed
 
 
+@pytest.mark.study
 def test_a_killed_search_in_one_process_is_resumed(config, tmp_path, undisturbed):
     process = start(config, tmp_path, "--trials", 3)
     until(lambda: running_epochs(tmp_path / "s", 2))

@@ -118,10 +118,8 @@ def small_disk(folder):
     shutil.copytree(kept, folder, dirs_exist_ok=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "full", [no_large_files, pytest.param(small_disk, marks=pytest.mark.study)]
-)
+@pytest.mark.study
+@pytest.mark.parametrize("full", [no_large_files, small_disk])
 def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint(tmp_path, full):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG))

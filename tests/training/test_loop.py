@@ -352,7 +352,7 @@ def position(out, steps):
     return max(done, default=0)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_killed_at_random_moments_it_ends_with_the_same_weights(tmp_path):
     """`kill -9` between 0 and 100 ms after six random checkpoints, some of them within
     an epoch: in a step, a validation, or while a file is being written."""
@@ -389,7 +389,9 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.study)]
+)
 def test_ctrl_c_leaves_a_run_to_continue(tmp_path, how, said):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(CONFIG | {"fit": {"epochs": 2000}}))

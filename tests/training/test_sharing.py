@@ -208,7 +208,7 @@ def test_a_nan_is_found_in_its_layer(out):
         )
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_layers_are_pretrained_on_two_devices(out):
     config = changed(
         data={"use": "digits", "batch_size": 400, "validation_split": 0.1},

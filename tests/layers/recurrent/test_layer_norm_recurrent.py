@@ -316,7 +316,7 @@ def after_zeros(layer_class, count, unroll=False, epsilon=EPSILON, **arguments):
         (EPSILON, False),
         pytest.param(EPSILON, True, marks=pytest.mark.long),
         pytest.param(1e-3, False, marks=pytest.mark.long),
-        pytest.param(1e-3, True, marks=pytest.mark.long),
+        pytest.param(1e-3, True, marks=pytest.mark.study),
     ],
 )
 @each_layer
@@ -355,9 +355,9 @@ def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
     ("policy", "optimizer"),
     [
         ("float32", "adam"),
-        pytest.param("float32", "sgd", marks=pytest.mark.long),
-        pytest.param("mixed_bfloat16", "adam", marks=pytest.mark.long),
-        pytest.param("mixed_bfloat16", "sgd", marks=pytest.mark.long),
+        pytest.param("float32", "sgd", marks=pytest.mark.study),
+        pytest.param("mixed_bfloat16", "adam", marks=pytest.mark.study),
+        pytest.param("mixed_bfloat16", "sgd", marks=pytest.mark.study),
     ],
 )
 @each_layer
@@ -702,7 +702,8 @@ def compiling():
     backend.name() == "torch", reason="PyTorch's compiler needs a C++ compiler"
 )
 @pytest.mark.long
-@pytest.mark.parametrize("zoneout", [0.0, 0.1])  # the hand-written loop, the cell
+# The cell, and the hand-written loop.
+@pytest.mark.parametrize("zoneout", [0.1, pytest.param(0.0, marks=pytest.mark.study)])
 @each_layer
 def test_a_compiled_step_is_not_traced_again(layer_class, zoneout, compiling):
     traces = []
