@@ -1,14 +1,18 @@
 """Encoder and decoder over sequences: read one, keep a vector of it, write another.
 
-    h_t = encoder(h_(t-1), e(x_t))           c = tanh(V h_T)               the context
-    s_0 = tanh(V' c)                         s_t = decoder(s_(t-1), [e'(y_(t-1)), c])
+    h_t = encoder(h_(t-1), e(x_t))
+    c = tanh(V h_n)                              the context
+    s_0 = tanh(V' c)
+    s_t = decoder(s_(t-1), [e'(y_(t-1)), c])
     a_t = W_o s_t + U_o e'(y_(t-1)) + C_o c
-    o_t = a_t, or with readout="maxout" G max(a_t), the larger one of every two
-    p(y_t | y_<t, x) = softmax(o_t)                          of symbols: o_t are logits
-    y_t = f(o_t)                                             of real values
+    o_t = a_t                                    readout="linear"
+    o_t = G max(a_t)                             readout="maxout", of every two
+    p(y_t | y_(1..t-1), x) = softmax(o_t)        of symbols, for which o_t are logits
+    y_t = f(o_t)                                 of real values
 
-c is all that the decoder knows of x. e and e' are embeddings of symbols, and real
-values themselves. y_0 is the symbol `end`, or zeros. Symbol 0 is padding.
+n is the length of x, and c all that the decoder knows of x. e and e' are embeddings of
+symbols, and real values themselves. y_0 is the symbol `end`, or zeros. Symbol 0 is
+padding.
 
 Shapes: x (batch, time) of symbols, or (batch, time, ...) of real values ->
 c (batch, context); y likewise -> o (batch, time of y, vocabulary), or y's shape.
