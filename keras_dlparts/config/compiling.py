@@ -27,6 +27,12 @@ def compile_model(experiment, model):
     except ValueError as error:
         document.problem(("compile",), own_words(error))
         document.raise_problems()
+    if callable(getattr(optimizer, "grouped", None)) and model.built:
+        try:
+            optimizer.grouped(model.trainable_variables)
+        except ValueError as error:
+            document.problem(("optimizer",), own_words(error))
+            document.raise_problems()
     return model
 
 
@@ -129,7 +135,7 @@ def check_fit(experiment, model, batch):
 
 
 def has_own_loss(model):
-    """Whether a model computes its loss itself, as an adversarial net does."""
+    """Whether a model computes its loss itself, as an Autoencoder or a GAN does."""
     return type(model).compute_loss is not keras.Model.compute_loss
 
 

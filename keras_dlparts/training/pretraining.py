@@ -6,7 +6,6 @@ run ends with the same weights. `pretraining.csv` has a row for each layer and e
 """
 
 import csv
-import inspect
 import io
 
 import numpy as np
@@ -22,8 +21,8 @@ def check(experiment, made):
     document = experiment.document
     if experiment.settings.pretrain.epochs:
         if not callable(getattr(made.model, "pretrain", None)):
-            message = "this model learns nothing layer by layer; models.DBN does"
-            message += ", and models.DBM"
+            message = "this model learns nothing layer by layer; models.DBN, DBM and "
+            message += "Autoencoder do"
             document.problem(("pretrain",), message, key=True)
         elif isinstance(made.data.train.x, dict):
             message = "the data must have one input, not several"
@@ -33,13 +32,6 @@ def check(experiment, made):
         ):
             message = "this source leaves no samples out"
             document.problem(("pretrain", "samples"), message)
-        else:
-            taken = inspect.signature(made.model.pretrain).parameters
-            for key in ("joint_epochs", "joint_learning_rate"):
-                given = getattr(experiment.settings.pretrain, key) is not None
-                if given and key not in taken:
-                    message = "this model learns its layers only one by one"
-                    document.problem(("pretrain", key), message, key=True)
     document.raise_problems()
 
 
@@ -68,7 +60,7 @@ def run(settings, made, path, say, share=lambda batches: batches):
             batches = Batches(x, shuffle=True, **options)
             # What learns from the data itself is the first layer, and a machine of all.
             if x is seen[0] and learnt.change is not None:
-                batches = _drawn_anew(learnt, **options)
+                batches = _drawn_anew(learnt, x.shape[1:], **options)
             history = _learn(model, batches, epochs, share)
             saved = _packed(model, history)
             if file:
@@ -89,7 +81,7 @@ def run(settings, made, path, say, share=lambda batches: batches):
     if settings.pretrain.samples == "all":
         learnt = made.data.train_all
     x, _ = learnt.arrays()
-    options = settings.pretrain.model_dump(exclude={"samples"}, exclude_none=True)
+    options = settings.pretrain.model_dump(exclude={"samples"})
     made.model.pretrain(x, batch_size=made.data.train.batch_size, fit=fit, **options)
     if path is None:
         return
@@ -101,12 +93,13 @@ def run(settings, made, path, say, share=lambda batches: batches):
     write_text(path / "pretraining.csv", text.getvalue())
 
 
-def _drawn_anew(batches, batch_size, seed):
-    """What learns from the data sees: drawn or changed anew in each epoch."""
+def _drawn_anew(batches, shape, batch_size, seed):
+    """What learns from the data itself sees, in each epoch drawn or augmented as for
+    training, in rows of the shape that the model gives it."""
 
     def change(x, y, epoch, index):
         x, _ = batches.change(x, None, epoch, index)
-        return x.reshape(len(x), -1).astype("float32"), None
+        return x.reshape(len(x), *shape).astype("float32"), None
 
     return Batches(batches.x, None, batch_size, True, seed, batches.rows, change)
 
@@ -119,7 +112,7 @@ def _learn(model, batches, epochs, share):
     if wrong:
         raise ValueError(
             f"Pre-training went bad: {wrong[0]} is not finite. Lower "
-            "pretrain.learning_rate, and see that the data suits the visible units"
+            "pretrain.learning_rate, and see that the data suits the model"
         )
     return history
 
