@@ -278,7 +278,7 @@ class DBM(MakesLayers, keras.Model):
             number = len(self.units)
             histories.append(fit(model, x, joint_epochs, batch_size, number))
             self.machine.copy(whole)
-        self._recognize()
+        self.recognize()
         return histories
 
     def _doubled(self, i, below, units, seed, options):
@@ -324,8 +324,11 @@ class DBM(MakesLayers, keras.Model):
             [ops.convert_to_numpy(a) for a in each] for each in self.machine.plain()
         )
 
-    def _recognize(self):
-        """Let the classifier's layers begin as those of the machine."""
+    def recognize(self):
+        """Let a classifier's layers begin as those of its machine; `pretrain` does it.
+
+        Without `classes` there is nothing to do.
+        """
         if self.classes is None:
             return
         kernels, biases = self._arrays()
@@ -347,7 +350,7 @@ class DBM(MakesLayers, keras.Model):
         shape = self.given_shape or (self.machine.visible,)
         made = DBM.from_config({**config, "input_shape": shape, "name": None})
         made.machine.copy(self.machine)
-        made._recognize()
+        made.recognize()
         return made
 
     def _must_be_built(self):

@@ -224,7 +224,8 @@ class DeepMachine(keras.layers.Layer):
         free = ops.full(ops.shape(chains), np.nan)
         seed, k = self.seed_generator.next(), ops.convert_to_tensor(self.k, "int32")
         kinds = {"visible": "bernoulli", "hidden": "bernoulli"}
-        chains, _ = gibbs(chains, free, *fixed, seed, k, **kinds)
+        M, b, c = fixed
+        chains, _ = gibbs(chains, free, M, b, c, seed, k, **kinds)
         chains = ops.stop_gradient(chains)
         particles.keep(self.particles, self.share, chains)
         return chains
@@ -251,13 +252,10 @@ class DeepMachine(keras.layers.Layer):
 
     def means(self, v):
         """v and the hidden layers' means given each row of it: a list of arrays."""
-        found = [
-            deep.apart(
-                *deep.compiled_mean_field(part, *machine, **self._inference()),
-                self.sizes,
-            )
-            for part, machine in self._parts(v)
-        ]
+        found = []
+        for part, machine in self._parts(v):
+            even, odd = deep.compiled_mean_field(part, *machine, **self._inference())
+            found.append(deep.apart(even, odd, self.sizes))
         return [
             np.concatenate([ops.convert_to_numpy(h) for h in layer])
             for layer in zip(*found, strict=True)
