@@ -1,167 +1,280 @@
-"""Generative models by plain `fit` against training steps written by hand.
+"""What a step of a generative model costs beside the same step written by hand.
 
-    python benchmarks/generative.py [--rounds 5] [--steps 300]
+    python benchmarks/generative.py gan|vae [--rounds 7] [--out FILE]
+    KERAS_BACKEND=jax python benchmarks/generative.py gan
 
-vae       784-400-20-400-784, batch 100, Adam: an epoch of `Autoencoder.fit`, with its
-          data pipeline and its logs, against a loop by hand over the same array, on
-          TensorFlow of a compiled `GradientTape` step, on JAX of a jitted one. Adam is
-          Keras' own in both.
-
-A figure is the ratio of times within a round; it is the median over the rounds. Run it
-alone on the machine, once for each backend (`KERAS_BACKEND=jax`).
+gan: `models.GAN` with `optimizers.Phased`, both nets stepping at once, against two
+gradient tapes over one pass on TensorFlow, or two `jax.grad` on JAX, with two Adams.
+The step by hand notes both losses; ours notes four more figures, and both gradients'
+norms. Two sizes: dense nets on points, and convolutional ones on images of 28 x 28.
+vae: `models.Autoencoder`, see `generative_vae.py`.
+The two are timed by turns, and the ratio is the median of the rounds' ratios.
 """
 
 import argparse
 import json
-import statistics
+import os
 import time
+from importlib import metadata
+from pathlib import Path
 
 import keras
 import numpy as np
+from generative_vae import vae
+from keras import layers as kl
+from keras import ops
 
-BATCH = 100
+from keras_dlparts.models import GAN
+from keras_dlparts.optimizers import Phased
 
-
-def vae(rounds, steps):
-    """[seconds of fit / seconds by hand] of each round."""
-    x = (np.random.default_rng(0).random((BATCH * steps, 784)) < 0.2).astype("float32")
-    ours, by_hand = _vae_fit(x), _vae_by_hand(x)
-    ratios = []
-    for _ in range(rounds + 1):
-        seconds = [_timed(ours), _timed(by_hand)]
-        ratios.append(seconds[0] / seconds[1])
-    return ratios[1:]  # the first round compiles
+LATENT = 64
+BETA = 0.5
 
 
-def _vae_fit(x):
-    from keras_dlparts.layers import GaussianSampling
-    from keras_dlparts.models import Autoencoder
-
-    model = Autoencoder(
-        [keras.layers.Dense(400, "tanh")],
-        code=GaussianSampling(20, seed=0),
-        likelihood="bernoulli",
-        input_shape=(784,),
-    )
-    model.compile(keras.optimizers.Adam(1e-3))
-    return lambda: model.fit(x, batch_size=BATCH, shuffle=False, verbose=0)
+def dense_nets():
+    """(G's layers, D's layers, the shape of a sample, the batch, steps of a round)."""
+    generator = [kl.Dense(256, "relu"), kl.Dense(256, "relu"), kl.Dense(2)]
+    discriminator = [kl.Dense(256, "relu"), kl.Dense(256, "relu"), kl.Dense(1)]
+    return generator, discriminator, (2,), 256, 100
 
 
-def _vae_by_hand(x):
-    if keras.backend.backend() == "jax":
-        return _vae_jax(x)
-    if keras.backend.backend() == "tensorflow":
-        return _vae_tensorflow(x)
-    raise SystemExit("The steps by hand are of TensorFlow and JAX")
+def convolutional_nets():
+    options = {"strides": 2, "padding": "same"}
+    generator = [
+        kl.Dense(7 * 7 * 32, use_bias=False),
+        kl.BatchNormalization(),
+        kl.ReLU(),
+        kl.Reshape((7, 7, 32)),
+        kl.Conv2DTranspose(16, 4, use_bias=False, **options),
+        kl.BatchNormalization(),
+        kl.ReLU(),
+        kl.Conv2DTranspose(1, 4, activation="sigmoid", **options),
+    ]
+    discriminator = [
+        kl.Conv2D(16, 4, **options),
+        kl.LeakyReLU(),
+        kl.Conv2D(32, 4, **options),
+        kl.LeakyReLU(),
+        kl.Flatten(),
+        kl.Dense(1),
+    ]
+    return generator, discriminator, (28, 28, 1), 64, 15
 
 
-def _nets():
-    """Encoder and decoder of the same sizes as those of `_vae_fit`, built."""
-    encoder = keras.Sequential(
-        [
-            keras.Input((784,)),
-            keras.layers.Dense(400, "tanh"),
-            keras.layers.Dense(40),
-        ]
-    )
-    decoder = keras.Sequential(
-        [
-            keras.Input((20,)),
-            keras.layers.Dense(400, "tanh"),
-            keras.layers.Dense(784),
-        ]
-    )
-    return encoder, decoder
+NETS = {"dense": dense_nets, "convolutional": convolutional_nets}
 
 
-def _vae_tensorflow(x):
+def adam():
+    return keras.optimizers.Adam(2e-4, beta_1=BETA)
+
+
+def gan(rounds):
+    """A row for each size of nets."""
+    backend = keras.backend.backend()
+    by_hand = {"tensorflow": by_hand_tensorflow, "jax": by_hand_jax}[backend]
+    ours = {"tensorflow": ours_tensorflow, "jax": ours_jax}[backend]
+    rows = []
+    for name, nets in NETS.items():
+        shape, batch, steps = nets()[2:]
+        x = np.random.default_rng(0).random((batch, *shape)).astype("float32")
+        both = [ours(nets, x), by_hand(nets, x)]
+        for step in both:  # traces and compiles
+            step(3)
+        times = np.array([[timed(step, steps) for step in both] for _ in range(rounds)])
+        rows.append(
+            {
+                "nets": name,
+                "batch": batch,
+                "ms_ours": 1000 * float(np.median(times[:, 0])),
+                "ms_by_hand": 1000 * float(np.median(times[:, 1])),
+                "ratio": float(np.median(times[:, 0] / times[:, 1])),
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def timed(step, steps):
+    """Seconds a step."""
+    start = time.perf_counter()
+    step(steps)
+    return (time.perf_counter() - start) / steps
+
+
+def ours_model(nets):
+    generator, discriminator, *_ = nets()
+    model = GAN(generator, discriminator, latent=LATENT, seed=0)
+    optimizer = Phased({"discriminator": adam(), "generator": adam()})
+    model.compile(optimizer, jit_compile=keras.backend.backend() == "jax")
+    return model
+
+
+def ours_tensorflow(nets, x):
     import tensorflow as tf
 
-    encoder, decoder = _nets()
-    weights = [*encoder.trainable_variables, *decoder.trainable_variables]
-    optimizer = keras.optimizers.Adam(1e-3)
-    optimizer.build(weights)
-    values = [w.value for w in weights]
-    mean_loss = tf.Variable(0.0)
+    model = ours_model(nets)
+    model.train_on_batch(x)
+    step = tf.function(model.train_step, autograph=False)
+    x = tf.constant(x)
 
-    @tf.function(jit_compile=False)
+    def run(steps):
+        for _ in range(steps):
+            logs = step((x,))
+        logs["loss"].numpy()
+
+    return run
+
+
+def by_hand_tensorflow(nets, x):
+    import tensorflow as tf
+
+    generator, discriminator, shape, batch, _ = nets()
+    G = keras.Sequential([keras.Input((LATENT,)), *generator])
+    D = keras.Sequential([keras.Input(shape), *discriminator])
+    of_g, of_d = adam(), adam()
+    of_g.build(G.trainable_variables)
+    of_d.build(D.trainable_variables)
+    told = [keras.metrics.Mean() for _ in range(2)]
+
+    @tf.function(autograph=False)
     def step(x):
-        with tf.GradientTape() as tape:
-            mean, log_variance = tf.split(encoder(x), 2, axis=-1)
-            z = mean + tf.exp(0.5 * log_variance) * tf.random.normal(tf.shape(mean))
-            y = decoder(z)
-            fit = tf.reduce_sum(tf.nn.softplus(y) - x * y, axis=-1)
-            kl = tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance
-            loss = tf.reduce_mean(fit + 0.5 * tf.reduce_sum(kl, axis=-1))
-        optimizer.apply(tape.gradient(loss, values), weights)
-        mean_loss.assign_add(loss)
+        z = tf.random.normal((batch, LATENT))
+        with tf.GradientTape() as tape_g, tf.GradientTape() as tape_d:
+            fake = G(z, training=True)
+            real, s = D(x, training=True), D(fake, training=True)
+            loss_g = tf.reduce_mean(tf.nn.softplus(-s))
+            loss_d = tf.reduce_mean(tf.nn.softplus(-real) + tf.nn.softplus(s))
+        slopes_g = tape_g.gradient(loss_g, G.trainable_variables)
+        slopes_d = tape_d.gradient(loss_d, D.trainable_variables)
+        of_g.apply(slopes_g, G.trainable_variables)
+        of_d.apply(slopes_d, D.trainable_variables)
+        for metric, loss in zip(told, (loss_g, loss_d), strict=True):
+            metric.update_state(loss)
+        return loss_g
 
-    def epoch():
-        for start in range(0, len(x), BATCH):
-            step(x[start : start + BATCH])
-        return float(mean_loss)
+    x = tf.constant(x)
 
-    return epoch
+    def run(steps):
+        for _ in range(steps):
+            loss = step(x)
+        loss.numpy()
+
+    return run
 
 
-def _vae_jax(x):
+def ours_jax(nets, x):
     import jax
-    import jax.numpy as jnp
 
-    encoder, decoder = _nets()
-    optimizer = keras.optimizers.Adam(1e-3)
-    weights = [*encoder.trainable_variables, *decoder.trainable_variables]
-    optimizer.build(weights)
-    values = [jnp.array(w.value) for w in weights]
-    slots = [jnp.array(v.value) for v in optimizer.variables]
+    model = ours_model(nets)
+    model.train_on_batch(x)
+    model.jax_state_sync()
+    groups = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    # Copies, for the step gives their memory away.
+    state = [[ops.copy(v.value) for v in group] for group in groups]
+    step = jax.jit(model.train_step, donate_argnums=0)
+    x, kept = ops.convert_to_tensor(x), [state]
 
-    def loss_of(values, x, key):
-        (W1, b1, W2, b2), (V1, c1, V2, c2) = values[:4], values[4:]
-        both = jnp.tanh(x @ W1 + b1) @ W2 + b2
-        mean, log_variance = jnp.split(both, 2, axis=-1)
-        z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
-        y = jnp.tanh(z @ V1 + c1) @ V2 + c2
-        fit = jnp.sum(jax.nn.softplus(y) - x * y, axis=-1)
-        kl = jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance
-        return jnp.mean(fit + 0.5 * jnp.sum(kl, axis=-1))
+    def run(steps):
+        for _ in range(steps):
+            logs, kept[0] = step(kept[0], (x,))
+        jax.block_until_ready((logs, kept[0]))
 
-    @jax.jit
-    def step(values, slots, x, key):
-        key, now = jax.random.split(key)
-        loss, gradients = jax.value_and_grad(loss_of)(values, x, now)
-        values, slots = optimizer.stateless_apply(slots, gradients, values)
-        return values, slots, key, loss
-
-    state = [values, slots, jax.random.key(0)]
-
-    def epoch():
-        for start in range(0, len(x), BATCH):
-            *state[:], loss = step(*state[:2], x[start : start + BATCH], state[2])
-        return float(loss)
-
-    return epoch
+    return run
 
 
-def _timed(function):
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def by_hand_jax(nets, x):
+    import jax
+    from jax import numpy as jnp
+
+    generator, discriminator, shape, batch, _ = nets()
+    G = keras.Sequential([keras.Input((LATENT,)), *generator])
+    D = keras.Sequential([keras.Input(shape), *discriminator])
+    parts = [
+        [[ops.copy(v.value) for v in kind] for kind in kinds]
+        for kinds in (
+            (G.trainable_variables, D.trainable_variables),
+            (G.non_trainable_variables, D.non_trainable_variables),
+        )
+    ]
+    zeros = [[(0 * w, 0 * w) for w in net] for net in parts[0]]
+
+    def moved(weights, slopes, slots, t):
+        """A step of Adam."""
+        new = []
+        for w, g, (m, v) in zip(weights, slopes, slots, strict=True):
+            m, v = BETA * m + (1 - BETA) * g, 0.999 * v + 0.001 * g * g
+            rate = 2e-4 * jnp.sqrt(1 - 0.999**t) / (1 - BETA**t)
+            new.append((w - rate * m / (jnp.sqrt(v) + 1e-7), (m, v)))
+        return [w for w, _ in new], [slot for _, slot in new]
+
+    def step(state, x):
+        (g, d), (others_g, others_d), (slots_g, slots_d), key, t, told = state
+        key, draw = jax.random.split(key)
+        z = jax.random.normal(draw, (batch, LATENT))
+        t = t + 1.0
+
+        def loss_g(g):
+            fake, moved_g = G.stateless_call(g, others_g, z, training=True)
+            s, _ = D.stateless_call(d, others_d, fake, training=True)
+            return jnp.mean(jax.nn.softplus(-s)), (fake, moved_g)
+
+        (of_g, (fake, moved_g)), slopes_g = jax.value_and_grad(loss_g, has_aux=True)(g)
+
+        def loss_d(d):
+            real, others = D.stateless_call(d, others_d, x, training=True)
+            s, others = D.stateless_call(d, others, fake, training=True)
+            return jnp.mean(jax.nn.softplus(-real) + jax.nn.softplus(s)), others
+
+        (of_d, moved_d), slopes_d = jax.value_and_grad(loss_d, has_aux=True)(d)
+        g, slots_g = moved(g, slopes_g, slots_g, t)
+        d, slots_d = moved(d, slopes_d, slots_d, t)
+        told = told[0] + of_g, told[1] + of_d
+        return (g, d), (moved_g, moved_d), (slots_g, slots_d), key, t, told
+
+    step = jax.jit(step, donate_argnums=0)
+    start = jnp.float32(0)
+    state = (
+        *map(tuple, (*parts, zeros)),
+        jax.random.key(0),
+        start,
+        (start + 0, start + 0),
+    )
+    x, kept = ops.convert_to_tensor(x), [state]
+
+    def run(steps):
+        for _ in range(steps):
+            kept[0] = step(kept[0], x)
+        jax.block_until_ready(kept[0][0])
+
+    return run
+
+
+MODELS = {"gan": gan, "vae": vae}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=300)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    for name, measure in (("vae", vae),):
-        ratios = measure(asked.rounds, asked.steps)
-        row = {
-            "what": name,
-            "backend": keras.backend.backend(),
-            "ratio": statistics.median(ratios),
-            "rounds": ratios,
+    rows = MODELS[asked.model](asked.rounds)
+    if asked.out:
+        name = keras.backend.backend()
+        packages = {"tensorflow": "tensorflow-cpu"}.get(name, name), "keras"
+        command = f"KERAS_BACKEND={name} python benchmarks/generative.py {asked.model}"
+        result = {
+            "command": f"{command} --rounds {asked.rounds}",
+            "machine": {"cores": os.cpu_count()},
+            "versions": {each: metadata.version(each) for each in packages},
+            "rows": rows,
         }
-        print(json.dumps(row))
+        asked.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

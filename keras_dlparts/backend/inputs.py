@@ -79,7 +79,7 @@ def _tensorflow(layer, x, training):
             # One walk back is all that the tape is for.
             return tape.gradient(outputs, inputs, output_gradients=upstream)
 
-        return tf.stop_gradient(outputs), backward
+        return tf.identity(outputs), backward
 
     return outputs, again(x)
 

@@ -27,6 +27,12 @@ def compile_model(experiment, model):
     except ValueError as error:
         document.problem(("compile",), own_words(error))
         document.raise_problems()
+    if callable(getattr(optimizer, "grouped", None)) and model.built:
+        try:
+            optimizer.grouped(model.trainable_variables)
+        except ValueError as error:
+            document.problem(("optimizer",), own_words(error))
+            document.raise_problems()
     return model
 
 

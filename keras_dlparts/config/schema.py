@@ -76,7 +76,7 @@ class Fit(Section):
 
 
 class Pretrain(Section):
-    """Greedy layer-wise learning before `fit`, of a model that has a `pretrain` (DBN,
+    """Learning layer by layer before `fit`, of a model that has a `pretrain` (DBN, DBM,
     Autoencoder). The other keys are options of that method."""
 
     model_config = ConfigDict(extra="allow", strict=True)

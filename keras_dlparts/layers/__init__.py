@@ -11,6 +11,9 @@ from keras_dlparts.layers.energy.rbm import RBM
 from keras_dlparts.layers.normalization.noisy_batch_normalization import (
     NoisyBatchNormalization,
 )
+from keras_dlparts.layers.normalization.spectral_weight_normalization import (
+    SpectralWeightNormalization,
+)
 from keras_dlparts.layers.normalization.weight_normalization import WeightNormalization
 from keras_dlparts.layers.preprocessing.min_max_normalization import MinMaxNormalization
 from keras_dlparts.layers.preprocessing.softmax_scaling import SoftmaxScaling
@@ -68,6 +71,7 @@ __all__ = [
     "ResidualDenseBlock",
     "SaltAndPepper",
     "SoftmaxScaling",
+    "SpectralWeightNormalization",
     "StochasticDepth",
     "TiedConv",
     "TiedDense",

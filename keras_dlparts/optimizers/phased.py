@@ -121,17 +121,11 @@ class Phased(keras.optimizers.Optimizer):
     def build(self, variables):
         if self.built:
             return
-        self._group_of = {id(v): self._group(v) for v in variables}
+        grouped = self.grouped(variables)
+        self._group_of = {id(v): group for group, own in grouped.items() for v in own}
         self._norms = {}
         for group, optimizer in self.groups.items():
-            own = [v for v in variables if self._group_of[id(v)] == group]
-            if not own:
-                raise ValueError(
-                    "Each group must have variables. Received: none that belongs to "
-                    f"{group!r} among {_few(variables)}. A variable belongs to the "
-                    "group whose name is a part of its path"
-                )
-            optimizer.build(own)
+            optimizer.build(grouped[group])
             if not hasattr(optimizer, "by"):  # Clipped has a norm of its own
                 self._norms[group] = norm = optimizer.add_variable(
                     (), "zeros", "float32", name="gradient_norm"
@@ -139,6 +133,20 @@ class Phased(keras.optimizers.Optimizer):
                 backend.before_step(optimizer, _noting(norm))
         keras_private.train(self, [*variables])
         self.built = True
+
+    def grouped(self, variables):
+        """{group: those of the variables that belong to it}, or a ValueError."""
+        found = {group: [] for group in self.groups}
+        for variable in variables:
+            found[self._group(variable)].append(variable)
+        for group, own in found.items():
+            if not own:
+                raise ValueError(
+                    "Each group must have variables. Received: none that belongs to "
+                    f"{group!r} among {_few(variables)}. A variable belongs to the "
+                    "group whose name is a part of its path"
+                )
+        return found
 
     def _group(self, variable):
         noted = getattr(variable, "dlparts_group", None)

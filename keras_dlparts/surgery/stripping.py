@@ -1,7 +1,8 @@
 """Stripping: a plain Keras model out of one whose layers' kernels are computed.
 
-    BayesianSparsityDropout(layer)  ->  layer with the kernel E[W z], zeros in place
-    WeightNormalization(layer)      ->  layer with the kernel g v / ||v||
+    BayesianSparsityDropout(layer)      ->  layer with the kernel E[W z], zeros in place
+    SpectralWeightNormalization(layer)  ->  layer with the kernel W / sigma
+    WeightNormalization(layer)          ->  layer with the kernel g v / ||v||
 
 The model's config is rewritten, so whatever a config describes is stripped: Sequential
 and Functional models, nested ones, and layers that hold layers.
@@ -10,6 +11,9 @@ and Functional models, nested ones, and layers that hold layers.
 import keras
 
 from keras_dlparts import graphs
+from keras_dlparts.layers.normalization.spectral_weight_normalization import (
+    SpectralWeightNormalization,
+)
 from keras_dlparts.layers.normalization.weight_normalization import (
     WeightNormalization,
 )
@@ -17,7 +21,11 @@ from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
     BayesianSparsityDropout,
 )
 
-_WRAPPERS = (BayesianSparsityDropout, WeightNormalization)
+_WRAPPERS = (
+    BayesianSparsityDropout,
+    SpectralWeightNormalization,
+    WeightNormalization,
+)
 _NAMES = [*map(keras.saving.get_registered_name, _WRAPPERS)]
 
 
@@ -25,10 +33,10 @@ def strip(model: keras.Model) -> keras.Model:
     """The plain Keras model with the same outputs in inference, and the zeros in place.
 
     Args:
-        model: A built model with `layers.BayesianSparsityDropout` or
-            `layers.WeightNormalization` anywhere inside, trained or loaded. It stays as
-            it is. A subclassed model is stripped if its
-            `get_config` holds its layers.
+        model: A built model with `layers.BayesianSparsityDropout`,
+            `layers.SpectralWeightNormalization` or `layers.WeightNormalization`
+            anywhere inside, trained or loaded. It stays as it is. A subclassed model is
+            stripped if its `get_config` holds its layers.
 
     Returns:
         A new model of the same kind, not compiled, that needs no part of this library

@@ -21,8 +21,8 @@ def check(experiment, made):
     document = experiment.document
     if experiment.settings.pretrain.epochs:
         if not callable(getattr(made.model, "pretrain", None)):
-            message = "this model learns nothing layer by layer; models.DBN does, and "
-            message += "models.Autoencoder"
+            message = "this model learns nothing layer by layer; models.DBN, DBM and "
+            message += "Autoencoder do"
             document.problem(("pretrain",), message, key=True)
         elif isinstance(made.data.train.x, dict):
             message = "the data must have one input, not several"
@@ -46,9 +46,10 @@ def run(settings, made, path, say, share=lambda batches: batches):
         say: called with each line of news.
         share: gives batches as the run's devices share them.
     """
-    rows = []
+    rows, seen = [], []
 
     def fit(model, x, epochs, batch_size, number):
+        seen.append(x)
         file = path and path / "checkpoints" / f"pretrain-{number}.npz"
         saved = file and read_arrays(file)
         if saved is None:
@@ -57,7 +58,8 @@ def run(settings, made, path, say, share=lambda batches: batches):
             say(f"pre-training layer {number + 1}, {epochs} epochs")
             options = {"batch_size": batch_size, "seed": settings.seed}
             batches = Batches(x, shuffle=True, **options)
-            if number == 0 and learnt.change is not None:
+            # What learns from the data itself is the first layer, and a machine of all.
+            if x is seen[0] and learnt.change is not None:
                 batches = _drawn_anew(learnt, x.shape[1:], **options)
             history = _learn(model, batches, epochs, share)
             saved = _packed(model, history)
@@ -92,8 +94,8 @@ def run(settings, made, path, say, share=lambda batches: batches):
 
 
 def _drawn_anew(batches, shape, batch_size, seed):
-    """What the first machine sees, in each epoch drawn or augmented as for training,
-    in rows of the shape that the model gives it."""
+    """What learns from the data itself sees, in each epoch drawn or augmented as for
+    training, in rows of the shape that the model gives it."""
 
     def change(x, y, epoch, index):
         x, _ = batches.change(x, None, epoch, index)

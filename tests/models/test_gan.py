@@ -401,3 +401,24 @@ def test_what_does_not_fit_says_what_to_do():
         gan().sample(1, averaged=True)
     with pytest.raises(ValueError, match="Give the model `classes`"):
         gan().sample(1, labels=0)
+
+
+def test_a_config_says_where_it_is_wrong():
+    def told(**changes):
+        model = CONFIG["model"] | changes.pop("model", {})
+        with pytest.raises(keras_dlparts.ConfigError) as error:
+            keras_dlparts.build(CONFIG | changes | {"model": model})
+        return str(error.value)
+
+    assert "model.latent" in told(model={"latent": None})
+    assert "Give `latent`" in told(model={"latent": None})
+    assert "data of shape (2,)" in told(
+        model={"generator": [{"use": "Dense", "units": 3}]}
+    )
+    assert "is its `objective`" in told(loss="MeanSquaredError")
+    groups = {"groups": {"discriminator": "Adam", "generators": "Adam"}, "steps": None}
+    assert "belongs to none of the groups" in told(
+        optimizer=CONFIG["optimizer"] | groups
+    )
+    model = CONFIG["model"] | {"classes": 8}
+    assert keras_dlparts.build(CONFIG | {"model": model}).classes == 8

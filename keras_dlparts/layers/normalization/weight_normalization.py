@@ -17,9 +17,8 @@ import numpy as np
 from keras import layers as kl
 from keras import ops
 
-from keras_dlparts.backend import keras_private
+from keras_dlparts.layers.normalization.computed_kernels import ComputedKernels
 from keras_dlparts.layers.preprocessing.adapting import Moments, batches
-from keras_dlparts.support.quantization import is_whole, keep_whole
 
 CASES = {
     "WeightNormalization": (
@@ -40,7 +39,6 @@ CASES = {
         },
     )
 }
-_KERNELS = ("kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel")
 _TRANSPOSED = (kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose)
 _DEPTHWISE = (kl.DepthwiseConv1D, kl.DepthwiseConv2D)
 
@@ -67,7 +65,7 @@ def output_axes(layer, kernel):
 
 
 @keras.saving.register_keras_serializable("dlparts")
-class WeightNormalization(keras.layers.Wrapper):
+class WeightNormalization(ComputedKernels):
     """A layer whose weight vectors are learnt as a length and a direction.
 
     It wraps any layer that has a kernel: Dense, EinsumDense, convolutions of all
@@ -115,31 +113,9 @@ class WeightNormalization(keras.layers.Wrapper):
                 "leave it False"
             )
         self.data_init = data_init
-        keep_whole(
-            layer,
-            "WeightNormalization computes with its kernel as it is. Quantize what "
-            "`keras_dlparts.strip(model)` gives",
-        )
-        self.supports_masking = layer.supports_masking
-        self.autocast = False  # norms are taken in float32; the layer casts by itself
 
     def build(self, input_shape):
         super().build(input_shape)
-        if not is_whole(self.layer):
-            raise ValueError(
-                "`layer` must have its own weights in full. Received: "
-                f"{self.layer.name!r}, which is quantized or has LoRA weights; do that "
-                "after `keras_dlparts.strip`"
-            )
-        holder = getattr(self.layer, "cell", self.layer)
-        own = keras_private.own_variables(holder)
-        self.directions = [v for v in own if v.name in _KERNELS]
-        if not self.directions:
-            raise ValueError(
-                "`layer` must have a kernel of its own, as Dense, EinsumDense, the "
-                f"convolutions and the recurrent layers have. Received: a "
-                f"{type(self.layer).__name__}; wrap the layers inside it instead"
-            )
         self._axes = [output_axes(self.layer, v) for v in self.directions]
         self.lengths = [
             self._length(v, axes)
@@ -158,39 +134,15 @@ class WeightNormalization(keras.layers.Wrapper):
         )
 
     def notes(self):
-        """The variables that a plain layer does without."""
         return self.lengths
 
-    def plain_weights(self):
-        """{id of a variable: its value in a plain layer with the same outputs}."""
+    def plain_weights(self, training=False):
         return {
             id(v): normalized(ops.convert_to_tensor(v), ops.convert_to_tensor(g), axes)
             for v, g, axes in zip(
                 self.directions, self.lengths, self._axes, strict=True
             )
         }
-
-    def call(self, inputs, **kwargs):
-        kernels = self.plain_weights()
-        # All of the layer's variables, also those that stay as they are: inside a
-        # StatelessScope the values of a scope around it are not seen.
-        before = [
-            (v, kernels.get(id(v), ops.convert_to_tensor(v)))
-            for v in self.layer.variables
-        ]
-        with keras.StatelessScope(before, collect_losses=True) as scope:
-            outputs = self.layer(inputs, **kwargs)
-        # What the call moved: seeds, and the states of recurrent layers.
-        for variable, value in before:
-            new = scope.get_current_value(variable)
-            if not variable.trainable and new is not value:
-                variable.assign(new)
-        for loss in scope.losses:
-            self.layer.add_loss(loss)
-        # The wrapped layer may compute in another dtype than this one.
-        return keras.tree.map_structure(
-            lambda y: ops.cast(y, self.compute_dtype), outputs
-        )
 
     def adapt(self, data: Any):
         """Set lengths and bias from data; nothing happens unless `data_init` is set.
@@ -230,12 +182,6 @@ class WeightNormalization(keras.layers.Wrapper):
                 f"{count} outputs and a bias of shape {tuple(bias.shape)}"
             )
         return count
-
-    def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
-
-    def compute_mask(self, inputs, previous_mask):
-        return self.layer.compute_mask(inputs, previous_mask)
 
     def get_config(self):
         return {**super().get_config(), "data_init": self.data_init}
