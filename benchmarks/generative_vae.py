@@ -2,8 +2,8 @@
 
 784-400-20-400-784, batch 100, Adam: an epoch of `Autoencoder.fit`, with its data
 pipeline and its logs, against a loop by hand over the same array, on TensorFlow of a
-compiled `GradientTape` step, on JAX of a jitted one. Adam is Keras' own in both. A ratio
-is that of the times within a round; the first round, which compiles, does not count.
+compiled `GradientTape` step, on JAX of a jitted one. Adam is Keras' own in both. A
+ratio is that of the times within a round; the first, which compiles, does not count.
 """
 
 import statistics
