@@ -1,12 +1,13 @@
 """What a step of a generative model costs beside the same step written by hand.
 
-    python benchmarks/generative.py gan [--rounds 7] [--out FILE]
+    python benchmarks/generative.py gan|vae [--rounds 7] [--out FILE]
     KERAS_BACKEND=jax python benchmarks/generative.py gan
 
 gan: `models.GAN` with `optimizers.Phased`, both nets stepping at once, against two
 gradient tapes over one pass on TensorFlow, or two `jax.grad` on JAX, with two Adams.
 The step by hand notes both losses; ours notes four more figures, and both gradients'
 norms. Two sizes: dense nets on points, and convolutional ones on images of 28 x 28.
+vae: `models.Autoencoder`, see `generative_vae.py`.
 The two are timed by turns, and the ratio is the median of the rounds' ratios.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from generative_vae import vae
 from keras import layers as kl
 from keras import ops
 
@@ -252,7 +254,7 @@ def by_hand_jax(nets, x):
     return run
 
 
-MODELS = {"gan": gan}
+MODELS = {"gan": gan, "vae": vae}
 
 
 def main():

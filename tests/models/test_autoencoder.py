@@ -91,7 +91,7 @@ def test_exact_estimated_and_numeric_contraction_agree(activation):
     probes = [
         numpy(
             contraction.estimated(
-                model.encoder, ops.convert_to_tensor(x), v.astype("float32")
+                model.encoder, *map(ops.convert_to_tensor, (x, v.astype("float32")))
             )
         )
         for v in np.repeat(signs[:, None], 5, axis=1)
