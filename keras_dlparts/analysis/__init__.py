@@ -7,6 +7,16 @@ samples come to forget where they began. Each function leaves the model as it wa
 
 from keras_dlparts.analysis.fisher import fisher_diagonal
 from keras_dlparts.analysis.game import GameSpectrum, game_spectrum
+from keras_dlparts.analysis.iteration import (
+    Cycle,
+    LinearDepth,
+    as_map,
+    cobweb,
+    composed_graphs,
+    fixed_points,
+    iterate,
+    linear_depth,
+)
 from keras_dlparts.analysis.jacobian import Jacobian, jacobian
 from keras_dlparts.analysis.landscape import (
     Landscape,
@@ -27,20 +37,28 @@ from keras_dlparts.analysis.signal_report import Signal, SignalReport, signal_re
 from keras_dlparts.analysis.step import along_the_step
 
 __all__ = [
+    "Cycle",
     "GameSpectrum",
     "Jacobian",
     "Landscape",
+    "LinearDepth",
     "MarkovChain",
     "MeanField",
     "PhaseDiagram",
     "Signal",
     "SignalReport",
     "along_the_step",
+    "as_map",
+    "cobweb",
+    "composed_graphs",
     "filter_normalized",
     "fisher_diagonal",
+    "fixed_points",
     "game_spectrum",
     "gibbs_chain",
+    "iterate",
     "jacobian",
+    "linear_depth",
     "loss_landscape",
     "mean_field",
     "monte_carlo",

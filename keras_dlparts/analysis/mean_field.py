@@ -292,7 +292,7 @@ class PhaseDiagram:
             axes.text(0.03, 0.9, "ordered", transform=axes.transAxes)
             axes.text(0.97, 0.06, "chaotic", transform=axes.transAxes, ha="right")
         for i, (label, spot) in enumerate(places.items()):
-            axes.plot(*spot, "o", color=f"C{i % 10}", ms=4, label=label)
+            axes.plot(*spot, "o", color=f"C{i % 10}", label=label, clip_on=False)
         axes.set(xlim=(0, right), ylim=(0, top), title=self.activation)
         axes.set(xlabel=r"weight variance $\sigma_w^2$")
         axes.set(ylabel=r"bias variance $\sigma_b^2$")
@@ -303,7 +303,7 @@ class PhaseDiagram:
 
 def phase_diagram(
     activation: str | Callable | None,
-    bias_variances: Sequence[float] = tuple(np.linspace(0, 1, 21)),
+    bias_variances: Sequence[float] = tuple(np.linspace(0, 1, 21) ** 2),
 ) -> PhaseDiagram:
     """Where signals and gradients neither fade nor grow, for an activation.
 

@@ -14,7 +14,7 @@ networks".
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
@@ -55,6 +55,8 @@ class Signal:
         weight_variance: n_in times the variance of the kernel, or None.
         bias_variance: Of the biases, or None without a kernel.
         activation: The function that the layer applies, or None.
+        total: Norm of the gradient by the output.
+        seen: Whether there were values to describe.
     """
 
     name: str
@@ -73,8 +75,8 @@ class Signal:
     weight_variance: float | None = None
     bias_variance: float | None = None
     activation: Any = None
-    total: float = math.nan  # the norm of the gradient by the output
-    seen: bool = False  # whether there were values to describe
+    total: float = math.nan
+    seen: bool = False
 
 
 @dataclass
@@ -105,6 +107,22 @@ class SignalReport:
     def table(self) -> list[dict]:
         """A dict of texts for each layer, in the order of computation."""
         return [_row(signal) for signal in self.signals]
+
+    def as_dict(self) -> dict:
+        """Everything as numbers and texts that JSON holds; None where there is none."""
+        j = self.jacobian
+        return {
+            "layers": [_plain(signal) for signal in self.signals],
+            "jacobian": j
+            and {
+                "values": [float(v) for v in j.values],
+                "exact": j.exact,
+                "root_mean_square": j.root_mean_square,
+                "shape": list(j.shape),
+            },
+            "gradient_of": self.of,
+            "verdicts": self.verdicts,
+        }
 
     def __str__(self):
         rows = self.table()
@@ -212,8 +230,10 @@ def signal_report(
         raise ValueError("`data` must hold at least 2 samples. Received: 1")
     with_loss = y is not None and getattr(model, "compiled", False)
     with unchanged(model):
-        calls, gradients = _passes(model, x, y, weight, with_loss, training, seed)
-        signals = _signals(calls, gradients)
+        calls, gradients, wholes = _passes(
+            model, x, y, weight, with_loss, training, seed
+        )
+        signals = _signals(calls, gradients, wholes)
         found = None
         if singular_values:
             floats = [
@@ -249,9 +269,15 @@ def _first(data, samples):
 
 
 def _passes(model, x, y, weight, with_loss, training, seed):
-    """(the calls of a forward pass, {(key, place): the gradient there})."""
+    """(calls of a forward pass, {(*key, place): the gradient there}, wholes).
+
+    Wholes are {id of a tensor: the norm of the gradient by it}, of tensors that go into
+    the model and into layers around the calls.
+    """
     with backend.unmoved(model):
-        outputs, calls = watched_pass(model, lambda: model(x, training=training))
+        outputs, calls, around = watched_pass(
+            model, lambda: model(x, training=training)
+        )
     if not calls:
         raise ValueError(
             "`model` must have layers whose values can be seen when it is called. "
@@ -264,6 +290,13 @@ def _passes(model, x, y, weight, with_loss, training, seed):
                 tensor = getattr(one, place)
                 if tensor is not None:
                     places[(*one.key, place)] = tensor
+    for call in around:
+        if call.inputs is not None:
+            places[(*call.key, "inputs")] = call.inputs
+    flat = keras.tree.flatten(x)
+    for i, tensor in enumerate(flat):
+        if "float" in keras.backend.standardize_dtype(tensor.dtype):
+            places[("model", i, "inputs")] = tensor
     random = np.random.default_rng(seed)
     outputs = keras.tree.flatten(outputs)
     directions = [
@@ -279,30 +312,42 @@ def _passes(model, x, y, weight, with_loss, training, seed):
             return tensor if more is None else tensor + more
 
         def run():
+            moved = [
+                a + given[key] if (key := ("model", i, "inputs")) in given else a
+                for i, a in enumerate(flat)
+            ]
+            made = model(keras.tree.pack_sequence_as(x, moved), training=training)
             if with_loss:
-                made = model(x, training=training)
                 return model.compute_loss(x, y, made, weight, training=training)
-            made = keras.tree.flatten(model(x, training=training))
+            made = keras.tree.flatten(made)
             return sum(
                 ops.sum(ops.cast(t, "float32") * u)
                 for t, u in zip(made, directions, strict=True)
             )
 
-        loss, _ = watched_pass(model, run, add)
-        return [loss]
+        return [watched_pass(model, run, add)[0]]
 
     zeros = [ops.zeros_like(t) for t in places.values()]
     with backend.unmoved(model):
         outputs, pull = backend.pullback(function, zeros)
         found = pull([ops.ones_like(outputs[0])])
-    return calls, {
+    gradients = {
         place: ops.convert_to_numpy(g).astype("float64")
         for place, g in zip(places, found, strict=True)
     }
+    wholes = {}
+    for call in around:
+        norm = _norm(gradients.get((*call.key, "inputs")))
+        wholes[id(call.inputs)] = max(norm, wholes.get(id(call.inputs), 0))
+    for i, tensor in enumerate(flat):
+        if ("model", i, "inputs") in gradients:
+            wholes[id(tensor)] = _norm(gradients["model", i, "inputs"])
+    return calls, gradients, wholes
 
 
-def _signals(calls, gradients):
-    made = {}  # {id of a tensor: the norm of the gradient by it, of all that use it}
+def _signals(calls, gradients, wholes):
+    # {id of a tensor: the norm of the gradient by it, of all that use it}
+    made = {**wholes}
     found = []
     for call in calls:
         total = _norm(gradients.get((*call.key, "output")))
@@ -404,15 +449,27 @@ def _weights(signal, layer):
     if not isinstance(layer, kl.Dense | kl.Conv1D | kl.Conv2D | kl.Conv3D):
         return
     values = ops.convert_to_numpy(kernel).astype("float64")
-    signal.weight_variance = float(values.var() * np.prod(values.shape[:-1]))
     bias = getattr(layer, "bias", None)
-    signal.bias_variance = (
-        0.0 if bias is None else float(ops.convert_to_numpy(bias).var())
-    )
+    with np.errstate(invalid="ignore"):
+        signal.weight_variance = float(values.var() * np.prod(values.shape[:-1]))
+        signal.bias_variance = (
+            0.0 if bias is None else float(ops.convert_to_numpy(bias).var())
+        )
 
 
 def _norm(gradient):
     return math.nan if gradient is None else float(np.sqrt((gradient**2).sum()))
+
+
+def _plain(signal):
+    values = {f.name: getattr(signal, f.name) for f in fields(signal)}
+    function = values.pop("activation")
+    del values["seen"]
+    values = {
+        name: None if isinstance(v, float) and not math.isfinite(v) else v
+        for name, v in values.items()
+    }
+    return values | {"activation": getattr(function, "__name__", None)}
 
 
 def _row(signal):

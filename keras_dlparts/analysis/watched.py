@@ -67,7 +67,9 @@ def _operations(model):
 
 
 def watched_pass(model, run, add=None):
-    """(what `run()` gives, the calls of a model's layers in the order of computation).
+    """(what `run()` gives, the calls of a model's layers, the calls around those).
+
+    The calls stand in the order of computation.
 
     Args:
         model: A model; `run` calls it.
@@ -88,15 +90,15 @@ def watched_pass(model, run, add=None):
         _unrolled(layers),
     ):
         found = run()
-    calls = [call for call in watcher.calls if not call.inner]
-    return found, calls
+    return found, watcher.calls, watcher.around
 
 
 class _Watcher:
     """Notes calls as they happen."""
 
     def __init__(self, add):
-        self.add, self.calls, self.stack, self.counts = add, [], [], {}
+        self.add, self.calls, self.around = add, [], []
+        self.stack, self.counts = [], {}
 
     def wrap(self, layer, call):
         def watched(*arguments, **more):
@@ -128,12 +130,14 @@ class _Watcher:
         seen = backend.known(first) is not None if first is not None else False
         if in_loop:
             parent.steps.append(note)
-        elif seen or note.inner or note.steps:
+        elif any(repeats(above.layer) for above in self.stack):
+            pass  # it is within a step
+        elif note.inner:
+            self.around.append(note)
+        elif seen or note.steps:
             self.calls.append(note)
             for above in self.stack:
-                above.inner = not repeats(above.layer)
-        if any(repeats(above.layer) for above in self.stack):
-            note.inner = True  # the step of the layer that repeats stands for it
+                above.inner = True
         return out
 
 

@@ -11,7 +11,6 @@ between:
     training_loss, curvature_function
     input_gradient, apart                   of what a layer is given, inside a loss
     update_if, note_group                   updates in some steps only, by groups
-    vector_jacobian                         products with a Jacobian, inside a loss
     pullback, pushforward, slope            of functions of tensors
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded
@@ -58,7 +57,6 @@ from keras_dlparts.backend.loops import (
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.normalising import row_norm
-from keras_dlparts.backend.products import vector_jacobian
 from keras_dlparts.backend.replication import (
     RunningSums,
     number,
@@ -123,7 +121,6 @@ __all__ = [
     "unmoved",
     "up_to_date",
     "update_if",
-    "vector_jacobian",
     "with_gradient",
 ]
 

@@ -13,6 +13,7 @@ from keras_dlparts.cli.evaluate import evaluate
 from keras_dlparts.cli.export import export
 from keras_dlparts.cli.init import init
 from keras_dlparts.cli.list_parts import list_parts
+from keras_dlparts.cli.look import look
 from keras_dlparts.cli.plan import plan
 from keras_dlparts.cli.predict import predict
 from keras_dlparts.cli.report import report
@@ -28,6 +29,7 @@ COMMANDS = {
     "list": list_parts,
     "show": show,
     "check": check,
+    "look": look,
     "plan": plan,
     "schema": schema,
     "train": train,

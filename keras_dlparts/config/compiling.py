@@ -135,7 +135,7 @@ def check_fit(experiment, model, batch):
 
 
 def has_own_loss(model):
-    """Whether a model computes its loss itself, as an adversarial net does."""
+    """Whether a model computes its loss itself, as an Autoencoder or a GAN does."""
     return type(model).compute_loss is not keras.Model.compute_loss
 
 

@@ -12,7 +12,7 @@ from keras_dlparts.config.calls import Call, Noted, Ready, distributions, writte
 from keras_dlparts.config.document import Document, copied
 from keras_dlparts.config.overrides import override
 from keras_dlparts.config.parts import METRIC_WORDS, check_part
-from keras_dlparts.config.settings import read_settings
+from keras_dlparts.config.settings import read_pretraining, read_settings
 from keras_dlparts.config.signature import arguments
 
 
@@ -66,7 +66,8 @@ class Experiment:
             name: written(getattr(self, name))
             for name in ("data", "model", "optimizer", "loss", "metrics", "callbacks")
         }
-        plain = self.settings.model_dump()
+        # With the options of `pretrain:`, which only the model's own schema has.
+        plain = self.settings.model_dump(serialize_as_any=True)
         if self.own_model and self.own_model.made is not None:
             parts["model"] = objects.model_note(self.own_model.made)
             plain["dtype_policy"] = self.own_model.made.dtype_policy.name
@@ -231,3 +232,4 @@ def _check_parts(experiment):
             if key != "metrics" or not objects.is_note(item)
         ]
         setattr(experiment, key, checked)
+    read_pretraining(document, settings, experiment.model)

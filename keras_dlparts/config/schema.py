@@ -76,20 +76,12 @@ class Fit(Section):
 
 
 class Pretrain(Section):
-    """Greedy layer-wise learning before `fit`, of a model that offers it (DBN)."""
+    """Learning layer by layer before `fit`, of a model that has a `pretrain` (DBN, DBM,
+    Autoencoder). The other keys are options of that method."""
 
+    model_config = ConfigDict(extra="allow", strict=True)
     epochs: int = Field(0, ge=0)
     """Of each layer; 0: no pre-training."""
-    learning_rate: float = Field(0.1, gt=0)
-    """The step of contrastive divergence."""
-    momentum: float = Field(0.5, ge=0, lt=1)
-    """What share of the last step is taken again."""
-    k: int = Field(1, ge=1)
-    """Gibbs steps of contrastive divergence."""
-    persistent: bool = False
-    """Whether the Gibbs chains go on from batch to batch."""
-    data_init: bool = False
-    """Whether the visible biases start from the rates of the data."""
     samples: Literal["all"] | None = None
     """all: also those training samples that `data.samples` leaves out."""
 

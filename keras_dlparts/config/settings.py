@@ -6,7 +6,7 @@ from pathlib import Path
 import pydantic
 
 from keras_dlparts import distribute
-from keras_dlparts.config import schema
+from keras_dlparts.config import pretraining, schema
 from keras_dlparts.config.document import copied
 from keras_dlparts.config.errors import did_you_mean, path_text, shown
 from keras_dlparts.config.overrides import reached
@@ -27,6 +27,31 @@ def read_settings(document):
     _check_checkpoints(document, settings)
     _check_distribute(document, settings.distribute)
     return settings
+
+
+def read_pretraining(document, settings, model):
+    """Check the section `pretrain` by what the model's `pretrain` takes, and fill in
+    its defaults; what is wrong is noted.
+
+    Args:
+        settings: The `schema.Config` of the document; None where it has problems.
+        model: What the experiment has for a model.
+    """
+    given = copied(document.values).get("pretrain", {})
+    try:
+        checked = pretraining.checked(given, model)
+        if settings is not None:
+            settings.pretrain = checked
+    except pydantic.ValidationError as error:
+        known = pretraining.section_of(model).model_fields
+        for item in error.errors(include_url=False):
+            path = ("pretrain", *item["loc"])
+            if item["type"] == _UNKNOWN:
+                hint = did_you_mean(path[-1], known)
+                message = f"unknown key {path[-1]!r}; {hint}"
+                document.problem(path, message, key=True)
+            else:
+                _note(document, item | {"loc": path})
 
 
 def _check_checkpoints(document, settings):

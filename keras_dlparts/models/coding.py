@@ -18,6 +18,7 @@ from keras import ops
 from keras_dlparts.backend import feeding
 from keras_dlparts.models import autoencoder_figures, importance, stacking
 from keras_dlparts.models.likelihoods import means
+from keras_dlparts.support.bounds import Positive
 from keras_dlparts.support.checks import check_count
 
 
@@ -116,7 +117,7 @@ class Coding(keras.Model):
         x: Any,
         epochs: int = 10,
         batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        learning_rate: Positive = 1e-3,
         fit: Callable | None = None,
     ) -> list[dict[str, list[float]]]:
         """Learn the layers one on another, each as an autoencoder of its own.

@@ -32,6 +32,7 @@ from keras_dlparts.layers.energy.deep_machine import DeepMachine
 from keras_dlparts.layers.energy.partition import LogPartition
 from keras_dlparts.layers.energy.rbm import RBM
 from keras_dlparts.models import greedy
+from keras_dlparts.support.bounds import Count, NotNegative, Positive, Share
 from keras_dlparts.support.checks import check_count, check_rate
 from keras_dlparts.support.quantization import MakesLayers
 
@@ -214,11 +215,14 @@ class DBM(MakesLayers, keras.Model):
         x: Any,
         epochs: int = 10,
         batch_size: int = 100,
-        learning_rate: float = 0.1,
-        momentum: float = 0.5,
+        learning_rate: Positive = 0.1,
+        momentum: Share = 0.5,
+        k: Count = 1,
+        persistent: bool = False,
+        data_init: bool = False,
         fit: Callable | None = None,
-        joint_epochs: int | None = None,
-        joint_learning_rate: float = 0.01,
+        joint_epochs: NotNegative | None = None,
+        joint_learning_rate: Positive = 0.01,
         **options,
     ) -> list[dict[str, list[float]]]:
         """Learn a machine for each layer, one on another, and then all of them as one.
@@ -229,14 +233,17 @@ class DBM(MakesLayers, keras.Model):
             batch_size: Integer, `>= 1`.
             learning_rate: Float, of SGD, for the layers' machines.
             momentum: Float, of SGD.
+            k: Integer, `>= 1`. Gibbs steps of contrastive divergence.
+            persistent: Whether the Gibbs chains go on from batch to batch.
+            data_init: Whether each machine's visible biases start from the rates of
+                the data that it learns on.
             fit: A function `(model, x, epochs, batch_size, number) -> history` that
                 trains; None for Keras' own `fit`. The machine as a whole has the last
                 number.
             joint_epochs: Integer, `>= 0`. Of the machine as a whole. None: for a
                 classifier as many as `epochs`, else 0, for `fit` does that.
             joint_learning_rate: Float, of SGD, for the machine as a whole.
-            **options: Of `layers.RBM`, for the layers' machines: `k`, `persistent`,
-                `data_init`, ...
+            **options: Of `layers.RBM`, for the layers' machines.
 
         Returns: a list of histories, a dict of lists for each machine.
         """
@@ -244,6 +251,7 @@ class DBM(MakesLayers, keras.Model):
             self.build((None, *np.shape(x)[1:]))
         x, histories = greedy.flat(x), []
         greedy.check_chances(x)
+        options |= {"k": k, "persistent": persistent, "data_init": data_init}
         fit = fit or greedy.fit
         # All seeds are drawn before the first machine is learnt, so that they do not
         # depend on how many random numbers the learning takes.

@@ -27,6 +27,7 @@ from keras_dlparts import backend
 from keras_dlparts.layers.energy.boltzmann import VISIBLE
 from keras_dlparts.layers.energy.rbm import RBM
 from keras_dlparts.models import greedy
+from keras_dlparts.support.bounds import Count, Positive, Share
 from keras_dlparts.support.quantization import MakesLayers
 
 CASES = {
@@ -175,8 +176,11 @@ class DBN(MakesLayers, keras.Model):
         x: Any,
         epochs: int = 10,
         batch_size: int = 100,
-        learning_rate: float = 0.1,
-        momentum: float = 0.5,
+        learning_rate: Positive = 0.1,
+        momentum: Share = 0.5,
+        k: Count = 1,
+        persistent: bool = False,
+        data_init: bool = False,
         fit: Callable | None = None,
         **options,
     ) -> list[dict[str, list[float]]]:
@@ -188,11 +192,13 @@ class DBN(MakesLayers, keras.Model):
             batch_size: Integer, `>= 1`.
             learning_rate: Float, of SGD.
             momentum: Float, of SGD.
+            k: Integer, `>= 1`. Gibbs steps of contrastive divergence.
+            persistent: Whether the Gibbs chains go on from batch to batch.
+            data_init: Whether each machine's visible biases start from the rates of
+                the data that it learns on.
             fit: A function `(model, x, epochs, batch_size, layer_number) -> history`
                 that trains; None for Keras' own `fit`.
-            **options: Of `layers.RBM`: `k`, `persistent`, `sparsity_target`, ...; with
-                `data_init=True` each machine's visible biases start from the rates of
-                the data that it learns on.
+            **options: Of `layers.RBM`: `sparsity_target`, `chains`, ...
 
         Returns: a list of histories, a dict of lists for each machine.
         """
@@ -208,7 +214,15 @@ class DBN(MakesLayers, keras.Model):
             seeds = [self._seed(400 + i) for i, _ in enumerate(self.hidden)]
         for i, layer in enumerate(self.hidden):
             visible = self.visible if i == 0 else "bernoulli"
-            rbm = RBM(layer.units, visible=visible, seed=seeds[i], **options)
+            rbm = RBM(
+                layer.units,
+                visible=visible,
+                k=k,
+                persistent=persistent,
+                seed=seeds[i],
+                data_init=data_init,
+                **options,
+            )
             machine = keras.Sequential([keras.Input((h.shape[1],)), rbm])
             rbm.adapt(h)
             machine.compile(keras.optimizers.SGD(learning_rate, momentum))

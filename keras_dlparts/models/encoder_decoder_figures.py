@@ -1,7 +1,7 @@
 """What an encoder-decoder shows of itself in a run's report.
 
-written     some sources, what was written of them greedily, and the targets: a table
-            of symbols, or pictures of real values, time downwards
+written     some sources, what was written of them greedily, and the targets where they
+            are others: a table of symbols, or pictures of real values, time downwards
 contexts    their first two principal components, coloured by the length of the source
 """
 
@@ -9,7 +9,10 @@ import contextlib
 
 import numpy as np
 
+from keras_dlparts.models.sequence_inputs import parts
+
 _ROWS, _POINTS = 8, 500
+_WRITTEN = "Written from contexts"
 
 
 def figures(model, run):
@@ -20,16 +23,18 @@ def figures(model, run):
     context = model.encode(source)
     length = min(target.shape[1], model.length or target.shape[1])
     written = model.decode(context[:_ROWS], length)
-    shown = source[:_ROWS], written, target[:_ROWS]
-    found = {}
+    found, shown = {}, {"source": source, "written": written}
+    if target is not source:
+        shown["target"] = target
+    shown = {name: sequences[:_ROWS] for name, sequences in shown.items()}
     if model.vocabulary and model.source_symbols:
-        found["Written from sequences not trained on"] = [
-            dict(zip(("source", "written", "target"), map(_told, row), strict=True))
-            for row in zip(*shown, strict=True)
+        found[_WRITTEN] = [
+            dict(zip(shown, map(_told, row), strict=True))
+            for row in zip(*shown.values(), strict=True)
         ]
     with contextlib.suppress(ImportError):  # without matplotlib the table is left
         if not model.vocabulary:
-            found["Written from sequences not trained on"] = _pictures(shown)
+            found[_WRITTEN] = _pictures(shown)
         found["Contexts"] = _plane(context, _lengths(model, source))
     return found
 
@@ -40,10 +45,9 @@ def _pairs(run):
         x, _ = run.data("validation")
     except ValueError:
         x, _ = run.data("train")
-    pair = (
-        (x["source"], x.get("target", x["source"])) if isinstance(x, dict) else (x, x)
-    )
-    return tuple(np.asarray(each[:_POINTS]) for each in pair)
+    source, target, _ = parts(x)
+    first = np.asarray(source[:_POINTS])
+    return first, first if target is source else np.asarray(target[:_POINTS])
 
 
 def _told(symbols):
@@ -86,14 +90,14 @@ def _plane(context, lengths):
     return figure
 
 
-def _pictures(rows):
-    """Sources, what was written, and targets below each other, a column a sequence."""
+def _pictures(shown):
+    """A line for each kind of sequences, a column for each sequence."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    grid = figure.subplots(3, len(rows[0]), squeeze=False)
-    names = "source", "written", "target"
-    for line, name, sequences in zip(grid, names, rows, strict=True):
+    lines, columns = len(shown), max(map(len, shown.values()))
+    figure = Figure(figsize=(8, 1.15 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for line, (name, sequences) in zip(grid, shown.items(), strict=True):
         for axes, sequence in zip(line, sequences, strict=True):
             steps = np.asarray(sequence, "float32").reshape(len(sequence), -1)
             axes.imshow(steps, cmap="gray", aspect="auto", interpolation="nearest")

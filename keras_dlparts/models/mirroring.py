@@ -143,7 +143,7 @@ def _transposed(layer, shape, tied, activation):
 def _output_padding(layer, shape):
     """What a transposed convolution adds so that it gives the size `shape`; None for
     as much as it does by itself."""
-    found, given = [], layer.compute_output_shape(shape)
+    found, by_itself, given = [], True, layer.compute_output_shape(shape)
     for n, m, k, s, d in zip(
         shape[1:-1],
         given[1:-1],
@@ -153,13 +153,14 @@ def _output_padding(layer, shape):
         strict=True,
     ):
         reach = (k - 1) * d + 1
-        cut = 2 * (reach // 2) if layer.padding == "same" else 0
-        by_itself = m * s if layer.padding == "same" else m * s + max(reach - s, 0)
-        found.append(None if by_itself == n else n - ((m - 1) * s + reach - cut))
-    if all(each is None for each in found):
+        same = layer.padding == "same"
+        cut = 2 * (reach // 2) if same else 0
+        found.append(n - ((m - 1) * s + reach - cut))
+        by_itself = by_itself and n == m * s + (0 if same else max(reach - s, 0))
+    if by_itself:
         return None
-    if None in found:
-        _refuse(layer, "its axes need different paddings")
+    if any(more >= s for more, s in zip(found, layer.strides, strict=True)):
+        _refuse(layer, "with kernels of an even size its axes need different paddings")
     return tuple(found)
 
 

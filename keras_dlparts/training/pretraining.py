@@ -21,7 +21,8 @@ def check(experiment, made):
     document = experiment.document
     if experiment.settings.pretrain.epochs:
         if not callable(getattr(made.model, "pretrain", None)):
-            message = "this model learns nothing layer by layer; models.DBN does"
+            message = "this model learns nothing layer by layer; models.DBN, DBM and "
+            message += "Autoencoder do"
             document.problem(("pretrain",), message, key=True)
         elif isinstance(made.data.train.x, dict):
             message = "the data must have one input, not several"
@@ -45,9 +46,10 @@ def run(settings, made, path, say, share=lambda batches: batches):
         say: called with each line of news.
         share: gives batches as the run's devices share them.
     """
-    rows = []
+    rows, seen = [], []
 
     def fit(model, x, epochs, batch_size, number):
+        seen.append(x)
         file = path and path / "checkpoints" / f"pretrain-{number}.npz"
         saved = file and read_arrays(file)
         if saved is None:
@@ -56,8 +58,9 @@ def run(settings, made, path, say, share=lambda batches: batches):
             say(f"pre-training layer {number + 1}, {epochs} epochs")
             options = {"batch_size": batch_size, "seed": settings.seed}
             batches = Batches(x, shuffle=True, **options)
-            if number == 0 and learnt.change is not None:
-                batches = _drawn_anew(learnt, **options)
+            # What learns from the data itself is the first layer, and a machine of all.
+            if x is seen[0] and learnt.change is not None:
+                batches = _drawn_anew(learnt, x.shape[1:], **options)
             history = _learn(model, batches, epochs, share)
             saved = _packed(model, history)
             if file:
@@ -90,12 +93,13 @@ def run(settings, made, path, say, share=lambda batches: batches):
     write_text(path / "pretraining.csv", text.getvalue())
 
 
-def _drawn_anew(batches, batch_size, seed):
-    """What the first machine sees, in each epoch drawn or augmented as for training."""
+def _drawn_anew(batches, shape, batch_size, seed):
+    """What learns from the data itself sees, in each epoch drawn or augmented as for
+    training, in rows of the shape that the model gives it."""
 
     def change(x, y, epoch, index):
         x, _ = batches.change(x, None, epoch, index)
-        return x.reshape(len(x), -1).astype("float32"), None
+        return x.reshape(len(x), *shape).astype("float32"), None
 
     return Batches(batches.x, None, batch_size, True, seed, batches.rows, change)
 
@@ -108,7 +112,7 @@ def _learn(model, batches, epochs, share):
     if wrong:
         raise ValueError(
             f"Pre-training went bad: {wrong[0]} is not finite. Lower "
-            "pretrain.learning_rate, and see that the data suits the visible units"
+            "pretrain.learning_rate, and see that the data suits the model"
         )
     return history
 

@@ -77,6 +77,8 @@ LEFT_OUT = {
     "Discretization",
     "Input",
     "RandomPosterization",
+    "TiedConv",
+    "TiedDense",
 }
 
 

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_dlparts import ConfigError, load_model, train
 from keras_dlparts.layers.energy import deep
 from keras_dlparts.models import DBM
+from keras_dlparts.training import pretraining
+from keras_dlparts.training.checkpoint import Checkpoints
 
 SIZES = 4, 3, 2
 
@@ -299,6 +302,59 @@ def test_fine_tuning_leaves_the_machine_as_it_is():
     for old, new in zip(before, model.machine.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert not np.array_equal(W, model.hidden[0].get_weights()[0])
+
+
+CONFIG = {
+    "data": {"use": "digits", "samples": 100, "batch_size": 45, "binarize": "anew"},
+    "model": {"use": "DBM", "units": [5, 4], "chains": 10, "data_init": True},
+    "pretrain": {"epochs": 1, "joint_epochs": 2, "joint_learning_rate": 0.02},
+    "optimizer": {"use": "SGD", "learning_rate": 0.05},
+    "fit": {"epochs": 2},
+}
+
+
+@pytest.mark.long
+def test_a_config_learns_it_and_a_stopped_run_ends_with_the_same_weights(
+    tmp_path, monkeypatch
+):
+    learn, learnt = pretraining._learn, []
+
+    def watched(model, batches, *args):
+        learnt.append({*np.unique(batches[0][0])} == {0, 1})
+        return learn(model, batches, *args)
+
+    monkeypatch.setattr(pretraining, "_learn", watched)
+    whole = train(CONFIG, out=tmp_path / "whole")
+    # The first layer and the machine of all see the data, drawn anew; the second not.
+    assert learnt == [True, False, True]
+    save, epochs = Checkpoints.save, []
+
+    def saved(self, epoch, *args):
+        save(self, epoch, *args)
+        epochs.append(epoch)
+        if epochs == [0, 1]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "save", saved)
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, out=tmp_path / "cut")
+    resumed = train(CONFIG, out=tmp_path / "cut", resume=True)
+    assert epochs == [0, 1, 2]
+    ours, theirs = resumed.model.weights, whole.model.weights
+    assert any("particles" in weight.path for weight in ours)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(numpy(one), numpy(other))
+    loaded = load_model(whole.path / "last.keras")
+    x = np.random.default_rng(0).integers(0, 2, (5, 64)).astype("float32")
+    np.testing.assert_allclose(loaded.features(x), whole.model.features(x), rtol=1e-5)
+
+
+def test_joint_learning_is_asked_of_what_has_it_only(tmp_path):
+    loss = {"use": "SparseCategoricalCrossentropy", "from_logits": True}
+    model = {"use": "DBN", "units": [5, 4], "classes": 10}
+    config = CONFIG | {"model": model, "loss": loss}
+    with pytest.raises(ConfigError, match="learns its layers only one by one"):
+        train(config, out=tmp_path)
 
 
 def test_offsets_are_the_means_after_pretraining():

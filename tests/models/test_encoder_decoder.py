@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
+from keras_dlparts import train
 from keras_dlparts.layers import FeatureSpaceAugmentation, LayerNormGRU
 from keras_dlparts.models import EncoderDecoder
+from keras_dlparts.models.encoder_decoder_figures import principal
 
 SYMBOLS, LENGTH = 5, 4
 random = np.random.default_rng(0)
@@ -155,17 +157,19 @@ def every_sequence(length):
     yield from itertools.product(range(2, SYMBOLS), repeat=length)
 
 
-def test_a_wide_beam_finds_what_trying_all_sequences_finds(simple):
+def test_a_wide_beam_finds_all_sequences_in_their_order(simple):
     every = list(every_sequence(3))
     assert len(every) == 1 + 3 + 9 + 27
-    for c in simple.encode(SOURCE):
-        values = [log_p(simple, c, sequence) for sequence in every]
-        best = every[int(np.argmax(values))]
-        found, score = simple.decode(c[None], 3, "beam", beams=len(every), scores=True)
-        assert tuple(found[0][found[0] > 0]) == best
-        np.testing.assert_allclose(score[0], max(values), rtol=1e-4)
-    total = np.exp(values).sum()  # less than 1 by what padding is thought to be worth
-    assert 0.2 < total < 1
+    c = simple.encode(SOURCE)
+    written, scores = map(array, simple._beam(keras.ops.convert_to_tensor(c), 3, 40))
+    for row in range(len(c)):
+        values = np.array([log_p(simple, c[row], sequence) for sequence in every])
+        order = np.argsort(-values)
+        np.testing.assert_allclose(scores[row], values[order], rtol=1e-4)
+        found = [tuple(symbols[symbols > 0]) for symbols in written[row]]
+        assert found == [every[i] for i in order]
+        assert 0.2 < np.exp(values).sum() < 1  # the rest is what padding is worth
+    np.testing.assert_array_equal(simple.decode(c, 3, "beam", beams=40), written[:, 0])
 
 
 def test_a_beam_of_one_is_greedy_and_a_wider_one_is_likelier(simple):
@@ -244,7 +248,8 @@ def test_the_second_phase_augments_contexts_and_leaves_the_encoder(
     assert not np.array_equal(model.to_output.get_weights()[0], weights[-2])
     plain = model.predict((X, X), verbose=0)
     assert not np.allclose(trained(), plain, atol=1e-3)
-    new = model.augment(X, labels)
+    fresh = FeatureSpaceAugmentation("extrapolate", neighbours=1, memory=6)
+    new = model.augment(X, labels, fresh)  # it knows no neighbours before
     assert new.shape == X.shape
     assert not np.allclose(new, model.generate(X), atol=1e-3)
     model.save(tmp_path / "model.keras")
@@ -254,6 +259,64 @@ def test_the_second_phase_augments_contexts_and_leaves_the_encoder(
     assert not loaded.to_context.trainable
     with pytest.raises(ValueError, match="give them as the third input"):
         model((X, X), training=True)
+
+
+@pytest.mark.long
+def test_a_config_trains_on_pairs_in_a_file_and_shows_what_was_written(tmp_path):
+    numbers = np.random.default_rng(0).integers(2, SYMBOLS, (40, LENGTH))
+    numbers[:, -1] = 1
+    np.savez(tmp_path / "pairs.npz", source=numbers[:, ::-1], target=numbers)
+    layer = {"use": "SimpleRNN", "units": 4}
+    config = {
+        "data": {
+            "use": "npz",
+            "path": str(tmp_path / "pairs.npz"),
+            "x": ["source", "target"],
+            "y": "target",
+            "batch_size": 9,
+        },
+        "model": {
+            "use": "EncoderDecoder",
+            "encoder": layer,
+            "decoder": layer,
+            "vocabulary": SYMBOLS,
+        },
+        "loss": {"use": "SparseCategoricalCrossentropy", "from_logits": True},
+        "metrics": ["accuracy"],
+        "compile": {"jit_compile": False},
+        "fit": {"epochs": 1},
+    }
+    run = train(config, out=tmp_path / "runs")
+    assert run.history["val_accuracy"][0] > 0
+    x, y = run.data("validation")
+    assert len(y) == 4
+    found = run.model.figures(run)
+    source, written = x["source"], run.model.generate(x["source"])
+    assert found["Written from contexts"][0] == {
+        "source": " ".join(map(str, source[0])),
+        "written": " ".join(str(symbol) for symbol in written[0] if symbol),
+        "target": " ".join(map(str, y[0])),
+    }
+    page = (run.path / "report.html").read_text()
+    assert "Written from contexts" in page
+    assert "figures(run) of EncoderDecoder failed" not in page
+
+
+def test_pictures_of_real_values_and_the_plane_of_contexts(autoencoder):
+    pytest.importorskip("matplotlib")
+
+    class Run:
+        def data(self, split):
+            if split == "validation":
+                raise ValueError("there is none")
+            return X, X
+
+    found = autoencoder.figures(Run())
+    assert [*found] == ["Written from contexts", "Contexts"]
+    assert len(found["Written from contexts"].axes) == 2 * len(X)
+    points, share = principal(np.array([[0.0, 0, 0], [4, 0, 0], [0, 3, 0]]))
+    np.testing.assert_allclose(np.linalg.norm(points[1] - points[2]), 5)
+    assert share == 1
 
 
 def make(**arguments):

@@ -17,7 +17,7 @@ def data(*shape):
 
 def variances(model, x):
     """{name: the variances of the pre-activations of the layer's calls}."""
-    _, calls = watched_pass(model, lambda: model(x, training=True))
+    _, calls, _ = watched_pass(model, lambda: model(x, training=True))
     found = {}
     for call in calls:
         u = call.pre if call.pre is not None else call.output

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dlparts.layers import RBM
+from keras_dlparts.models import DBM
 
 
 def fitted(strategy, x, chains):
@@ -17,6 +18,22 @@ def fitted(strategy, x, chains):
         model.compile(keras.optimizers.SGD(0.1))
     history = model.fit(x, batch_size=10, epochs=3, shuffle=False, verbose=0).history
     return model, layer, history
+
+
+def deep_machines_share_their_chains(strategy, x):
+    with strategy.scope():
+        model = DBM([5, 4], chains=8, centering=True, input_shape=(6,), seed=1)
+        model.compile(keras.optimizers.SGD(0.1))
+    history = model.fit(x, batch_size=10, epochs=3, shuffle=False, verbose=0).history
+    machine = model.machine
+    even = machine.particles.numpy()
+    assert set(np.unique(even)) == {0, 1}, even
+    assert (machine.share.numpy() == 1).all()
+    assert (even.sum(1) > 0).all(), "some rows were never stepped"
+    assert not np.array_equal(even[:4], even[4:]), "the replicas draw the same"
+    for kernel in machine.kernels:
+        np.testing.assert_array_equal(*[v.numpy() for v in kernel.value.values])
+    assert abs(history["free_energy"][-1] - machine.free_energy(x).mean()) < 0.5
 
 
 def main():
@@ -56,6 +73,7 @@ def main():
         message = f"2 replicas, which share the chains. Received: chains={chains}"
         with pytest.raises(ValueError, match=message):
             fitted(strategy, x, chains)
+    deep_machines_share_their_chains(strategy, x)
     print("fine")
 
 
