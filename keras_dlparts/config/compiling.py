@@ -74,7 +74,7 @@ def _is_compiled(experiment, model):
 
 
 def check_fit(experiment, model, batch):
-    """Try model, loss and metrics on two rows of a batch, so that errors come early.
+    """Try model, loss and metrics on a few rows of a batch, so that errors come early.
 
     Returns: what the model gives for the rows.
     """
@@ -88,8 +88,9 @@ def check_fit(experiment, model, batch):
             document.problem(("model",), message)
             document.raise_problems()
         return None
+    rows = 2 * getattr(model, "packing", 1)  # an adversarial net may pack samples
     x, y, weight = keras.utils.unpack_x_y_sample_weight(
-        keras.tree.map_structure(lambda a: a[:2], batch)
+        keras.tree.map_structure(lambda a: a[:rows], batch)
     )
     y, weight = keras.tree.map_structure(_as_tensor, (y, weight))  # as `fit` gives them
     if weight is not None and experiment.settings.fit.class_weight:
@@ -128,7 +129,7 @@ def check_fit(experiment, model, batch):
         shapes = ""
         if prediction is not None:
             shapes = f" (predictions {shapes_of(prediction)}, targets {shapes_of(y)}, "
-            shapes += "for two rows)"
+            shapes += f"for {'two' if rows == 2 else rows} rows)"
         document.problem(path, f"does not fit the data{shapes}: {own_words(error)}")
     document.raise_problems()
     return prediction

@@ -231,10 +231,6 @@ class Phased(keras.optimizers.Optimizer):
             )
 
     @property
-    def iterations(self):
-        return self._iterations
-
-    @property
     def loss_scale_factor(self):
         return None
 

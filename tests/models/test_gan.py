@@ -420,5 +420,5 @@ def test_a_config_says_where_it_is_wrong():
     assert "belongs to none of the groups" in told(
         optimizer=CONFIG["optimizer"] | groups
     )
-    model = CONFIG["model"] | {"classes": 8}
+    model = CONFIG["model"] | {"classes": 8, "packing": 4}
     assert keras_dlparts.build(CONFIG | {"model": model}).classes == 8
