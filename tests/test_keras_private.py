@@ -82,6 +82,20 @@ def test_update_all_is_the_step_of_every_optimizer():
 
 
 @only_tensorflow
+def test_update_step_is_the_step_of_one_variable():
+    optimizer, seen = Plain(0.5, clipvalue=1.5), []
+    step = optimizer.update_step
+
+    def noted(gradient, variable, learning_rate):
+        seen.append(gradient.numpy().tolist())
+        step(10 * gradient, variable, learning_rate)
+
+    keras_private.set_update_step(optimizer, noted)
+    assert one_step(optimizer) == [-5.0, -7.5]
+    assert seen == [[1.0, 1.5]]  # after Keras' own clipping
+
+
+@only_tensorflow
 def test_sum_over_replicas_is_the_last_before_the_update():
     optimizer, seen = Plain(0.5), []
     reduce = keras_private.sum_over_replicas(optimizer)
@@ -100,6 +114,8 @@ def test_a_method_that_is_gone_is_not_set():
     """Setting an attribute that Keras never calls would leave out what it does."""
     with pytest.raises(AttributeError):
         keras_private.set_update_all(object(), print)
+    with pytest.raises(AttributeError):
+        keras_private.set_update_step(object(), print)
     with pytest.raises(AttributeError):
         keras_private.set_sum_over_replicas(object(), print)
 

@@ -286,8 +286,6 @@ class Autoencoder(MakesLayers, Coding):
 
     def call(self, inputs, training=None):
         x = ops.cast(inputs, self.compute_dtype)
-        if self.corruption is not None:
-            x = self.corruption(x, training=training)
         found = self._pass(x, training, self.importance_samples if training else 1)
         y = found.y
         if training and self.importance_samples > 1:
@@ -297,7 +295,9 @@ class Autoencoder(MakesLayers, Coding):
         return output
 
     def _pass(self, x, training, samples):
-        """Encode, draw so many codes of each row where the code is drawn, decode."""
+        """Corrupt, encode, draw so many codes of each row if one is drawn, decode."""
+        if self.corruption is not None:
+            x = self.corruption(x, training=training)
         h = self.encoder(x, training=training)
         if self.sampling is not None:
             mean, log_variance = self.sampling.moments(h)
@@ -320,7 +320,7 @@ class Autoencoder(MakesLayers, Coding):
         if output is not y_pred or output is None:
             given = ops.cast(x, self.compute_dtype)
             found = self._pass(given, training, self.importance_samples)
-        target = self._target(x)
+        target = self.target(x)
         kept = self._penalties(target, found, training)
         if self.loss is not None:
             theirs = super().compute_loss(x, y, y_pred, sample_weight, training)
@@ -331,7 +331,7 @@ class Autoencoder(MakesLayers, Coding):
                 self._log_code(found, kl)
             return theirs + self._mean(kept, None)
         if self.sampling is None:
-            rows = self._misfit(target, found.y)
+            rows = self.misfit(target, found.y)
             self._log("reconstruction", rows)
         else:
             rows = self._bound(target, found, training)
@@ -340,7 +340,7 @@ class Autoencoder(MakesLayers, Coding):
             total = total + super().compute_loss(x, y, y_pred, sample_weight, training)
         return total
 
-    def _target(self, x):
+    def target(self, x):
         x = ops.cast(x, "float32")
         if self.likelihood == "bernoulli":
             fits = ops.all(ops.abs(x - 0.5) <= 0.5 + _SLACK)
@@ -353,7 +353,7 @@ class Autoencoder(MakesLayers, Coding):
             x = x + ops.where(fits, 0.0, np.nan)
         return x
 
-    def _misfit(self, x, y):
+    def misfit(self, x, y):
         s = self.log_deviation if self.likelihood == "gaussian" else None
         s = None if s is None else ops.cast(s, "float32")
         return misfit(self.likelihood, x, ops.cast(y, "float32"), s)
@@ -371,13 +371,13 @@ class Autoencoder(MakesLayers, Coding):
         kl = gaussian_kl(m, log_variance)
         self._log_code(found, kl)
         if samples == 1:
-            fit = self._misfit(x, y)
+            fit = self.misfit(x, y)
             self._log("reconstruction", fit)
             if self.sampling.free_bits and training:
                 return fit + self.sampling.divergence(kl, training)
             return fit + self.sampling.weight(training) * ops.sum(kl, axis=-1)
         repeated = ops.tile(x, (samples, *(1 for _ in x.shape[1:])))
-        fit = self._misfit(repeated, y)
+        fit = self.misfit(repeated, y)
         self._log("reconstruction", fit)
         z = ops.reshape(ops.cast(z, "float32"), (samples, rows, -1))
         gap = log_normal(z) - log_normal(z, m, log_variance)

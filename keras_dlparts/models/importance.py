@@ -52,14 +52,14 @@ def log_likelihood(model, x, samples, batch_size):
             codes = ops.reshape(z, (-1, m.shape[-1]))
             y = model.decoder(codes, training=False)
             repeated = ops.tile(x, (count, *(1 for _ in x.shape[1:])))
-            fit = model._misfit(repeated, y)
+            fit = model.misfit(repeated, y)
             return gap - ops.reshape(fit, (count, -1))
 
     compiled = backend.compiled(log_weights, ("count",))
     values = [ops.convert_to_tensor(v) for v in variables]
     found, weights = [], []
     for batch in feeding.inputs(x, batch_size):
-        batch = model._target(batch)
+        batch = model.target(batch)
         chunk = max(1, min(samples, _ROWS // batch.shape[0]))
         parts = []
         for start in range(0, samples, chunk):
