@@ -1,13 +1,13 @@
-"""Whole architectures made of parts, one a file."""
+"""Whole architectures made of parts, one a file, in families."""
 
-from keras_dlparts.models.autoencoder import Autoencoder
-from keras_dlparts.models.dbm import DBM
-from keras_dlparts.models.dbn import DBN
-from keras_dlparts.models.encoder_decoder import EncoderDecoder
-from keras_dlparts.models.gan import GAN
-from keras_dlparts.models.mlp import MLP
-from keras_dlparts.models.plain_net import PlainNet
-from keras_dlparts.models.resnet import ResNet
+from keras_dlparts.models.adversarial.gan import GAN
+from keras_dlparts.models.energy.dbm import DBM
+from keras_dlparts.models.energy.dbn import DBN
+from keras_dlparts.models.feedforward.mlp import MLP
+from keras_dlparts.models.feedforward.plain_net import PlainNet
+from keras_dlparts.models.feedforward.resnet import ResNet
+from keras_dlparts.models.reconstruction.autoencoder import Autoencoder
+from keras_dlparts.models.sequences.encoder_decoder import EncoderDecoder
 
 __all__ = [
     "DBM",

@@ -31,7 +31,7 @@ from keras_dlparts import backend
 from keras_dlparts.layers.energy.deep_machine import DeepMachine
 from keras_dlparts.layers.energy.partition import LogPartition
 from keras_dlparts.layers.energy.rbm import RBM
-from keras_dlparts.models import greedy
+from keras_dlparts.models.energy import greedy
 from keras_dlparts.support.bounds import Count, NotNegative, Positive, Share
 from keras_dlparts.support.checks import check_count, check_rate
 from keras_dlparts.support.quantization import MakesLayers

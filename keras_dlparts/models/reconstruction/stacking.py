@@ -11,7 +11,7 @@ Vincent et al. 2010, "Stacked denoising autoencoders", JMLR 11.
 import keras
 
 from keras_dlparts.backend import feeding
-from keras_dlparts.models.mirroring import has_weights
+from keras_dlparts.models.reconstruction.mirroring import has_weights
 
 
 def pretrain(model, kind, x, epochs, batch_size, learning_rate, fit):

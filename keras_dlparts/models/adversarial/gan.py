@@ -38,7 +38,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend, graphs
-from keras_dlparts.models import adversarial, gan_figures
+from keras_dlparts.models.adversarial import gan_figures, objectives
 from keras_dlparts.support.checks import check_count, check_number, check_word
 
 _ROWS = 256  # samples that are made at a time
@@ -157,7 +157,7 @@ class GAN(keras.Model):
         seed: int | None = None,
         **kwargs,
     ):
-        check_word("objective", objective, adversarial.OBJECTIVES)
+        check_word("objective", objective, objectives.OBJECTIVES)
         check_number("label_smoothing", label_smoothing, least=0, below=0.5)
         if label_smoothing and objective == "wasserstein":
             raise ValueError(
@@ -305,7 +305,7 @@ class GAN(keras.Model):
 
     def _arranged(self, x, label=None):
         if label is not None:
-            x = adversarial.with_label(x, label)
+            x = objectives.with_label(x, label)
         if self.packing == 1:
             return x
         rows, rule = ops.shape(x)[0], f"a multiple of packing={self.packing}"
@@ -317,7 +317,7 @@ class GAN(keras.Model):
             x = x[: rows - left]  # or the next line would fail before the check
         elif rows % self.packing:
             raise ValueError(f"{rule}. Received: a batch of {rows}")
-        return adversarial.packed(x, self.packing)
+        return objectives.packed(x, self.packing)
 
     def _labels(self, y):
         """The labels of a batch, one-hot, or None without classes."""
@@ -344,7 +344,7 @@ class GAN(keras.Model):
             (rows, self.latent), dtype="float32", seed=self.seed_generator
         )
         if label is not None:
-            z = adversarial.with_label(z, label)
+            z = objectives.with_label(z, label)
         return ops.cast(self.generator(z, training=training), "float32")
 
     def compute_loss(
@@ -369,10 +369,10 @@ class GAN(keras.Model):
             s_d = s_g = self.discriminator(shown, training=False)
         s_r, s_d, s_g = (ops.cast(s, "float32") for s in (real, s_d, s_g))
         values = {
-            "discriminator_loss": adversarial.discriminator_loss(
+            "discriminator_loss": objectives.discriminator_loss(
                 s_r, s_d, self.objective, self.label_smoothing
             ),
-            "generator_loss": adversarial.generator_loss(s_g, self.objective),
+            "generator_loss": objectives.generator_loss(s_g, self.objective),
         }
         loss = values["discriminator_loss"] + values["generator_loss"]
         if self.gradient_penalty or self.r1:
@@ -403,16 +403,16 @@ class GAN(keras.Model):
             shape = (ops.shape(real)[0], *[1] * (len(real.shape) - 1))
             u = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
             slopes = backend.input_gradient(judge, u * real + (1 - u) * fake) * kept
-            off = ops.mean(ops.square(adversarial.norms(slopes) - 1))
+            off = ops.mean(ops.square(objectives.norms(slopes) - 1))
             penalty = self.gradient_penalty * off
         if self.r1:
-            slopes = adversarial.norms(backend.input_gradient(judge, real) * kept)
+            slopes = objectives.norms(backend.input_gradient(judge, real) * kept)
             penalty = penalty + self.r1 / 2 * ops.mean(ops.square(slopes))
         return penalty
 
     def _note(self, values, real, fake, x, samples):
         for name, s in (("real", real), ("fake", fake)):
-            score, limit = adversarial.judged(s, self.objective)
+            score, limit = objectives.judged(s, self.objective)
             values[f"{name}_score"] = score
             if limit is not None:
                 right = score > limit if name == "real" else score < limit

@@ -18,7 +18,7 @@ from keras import ops
 from keras_dlparts import backend
 from keras_dlparts.backend import feeding
 from keras_dlparts.layers.reconstruction.gaussian_sampling import drawn
-from keras_dlparts.models.likelihoods import log_normal
+from keras_dlparts.models.reconstruction.likelihoods import log_normal
 
 _ROWS = 4000  # codes that are decoded at once
 _FEW = 1.5

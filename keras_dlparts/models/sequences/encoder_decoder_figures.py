@@ -9,7 +9,7 @@ import contextlib
 
 import numpy as np
 
-from keras_dlparts.models.sequence_inputs import parts
+from keras_dlparts.models.sequences.sequence_inputs import parts
 
 _ROWS, _POINTS = 8, 500
 _WRITTEN = "Written from contexts"

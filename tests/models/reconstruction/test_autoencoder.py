@@ -8,8 +8,9 @@ from keras import ops
 
 from keras_dlparts import ConfigError, backend, train
 from keras_dlparts.layers import GaussianSampling, KSparse, MaskingNoise
-from keras_dlparts.models import Autoencoder, contraction
-from keras_dlparts.models.active_units import ActiveUnits
+from keras_dlparts.models import Autoencoder
+from keras_dlparts.models.reconstruction import contraction
+from keras_dlparts.models.reconstruction.active_units import ActiveUnits
 from keras_dlparts.regularizers import SparsityKL
 from keras_dlparts.schedules import Ramp
 

@@ -10,7 +10,7 @@ from keras import layers as kl
 from keras_dlparts import train
 from keras_dlparts.layers import FeatureSpaceAugmentation, LayerNormGRU
 from keras_dlparts.models import EncoderDecoder
-from keras_dlparts.models.encoder_decoder_figures import principal
+from keras_dlparts.models.sequences.encoder_decoder_figures import principal
 
 SYMBOLS, LENGTH = 5, 4
 random = np.random.default_rng(0)

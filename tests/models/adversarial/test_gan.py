@@ -11,12 +11,13 @@ from keras import ops
 import keras_dlparts
 from keras_dlparts import backend, distribute
 from keras_dlparts.metrics import ModeCoverage
-from keras_dlparts.models import GAN, adversarial, gan_figures
+from keras_dlparts.models import GAN
+from keras_dlparts.models.adversarial import gan_figures, objectives
 from keras_dlparts.optimizers import Phased
 from keras_dlparts.testing import replication
 
 X = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
-OBJECTIVES = adversarial.OBJECTIVES
+OBJECTIVES = objectives.OBJECTIVES
 
 
 def gan(**options):
@@ -146,7 +147,7 @@ def test_by_turns_g_goes_back_through_the_d_that_has_learnt():
 def test_label_smoothing_moves_the_target_of_real_samples():
     r, s = np.random.default_rng(2).normal(size=(2, 5)).astype("float32")
     for objective in OBJECTIVES[:3]:
-        found = adversarial.discriminator_loss(r, s, objective, 0.1)
+        found = objectives.discriminator_loss(r, s, objective, 0.1)
         expected = loss_of_given(r, s, objective, 0.1)
         assert float(found) == pytest.approx(expected, rel=1e-5), objective
 
@@ -204,7 +205,7 @@ def test_batch_norm_sees_real_and_generated_apart_and_moves_once_for_each():
 
 def test_packing_puts_samples_side_by_side():
     images = np.arange(4 * 2 * 3 * 2).reshape(4, 2, 3, 2).astype("float32")
-    found = ops.convert_to_numpy(adversarial.packed(images, 2))
+    found = ops.convert_to_numpy(objectives.packed(images, 2))
     expected = [np.concatenate(images[i : i + 2], axis=-1) for i in (0, 2)]
     np.testing.assert_array_equal(found, expected)
     model = by_sgd(gan(packing=3))
@@ -235,7 +236,7 @@ def test_classes_are_seen_by_both_nets():
     model = by_sgd(gan(classes=3))
     with pytest.raises(ValueError, match="class numbers, or one-hot of 3 classes"):
         model.fit(X, np.ones((6, 2)), verbose=0)
-    images = adversarial.with_label(np.zeros((2, 4, 4, 1)), np.eye(3)[:2])
+    images = objectives.with_label(np.zeros((2, 4, 4, 1)), np.eye(3)[:2])
     found = ops.convert_to_numpy(images)
     assert found.shape == (2, 4, 4, 4)
     np.testing.assert_array_equal(found[1, 2, 3], [0, 0, 1, 0])

@@ -10,7 +10,7 @@ import contextlib
 import numpy as np
 from keras import ops
 
-from keras_dlparts.models import adversarial
+from keras_dlparts.models.adversarial import objectives
 
 _IMAGES = 64
 _POINTS = 1000
@@ -51,7 +51,7 @@ def plane(gan, points):
         sides = [np.linspace(a, b, _GRID) for a, b in zip(low, high, strict=True)]
         grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2).astype("float32")
         s = ops.cast(gan(ops.convert_to_tensor(grid), training=False), "float32")
-        values = ops.convert_to_numpy(adversarial.judged(s, gan.objective)[0])
+        values = ops.convert_to_numpy(objectives.judged(s, gan.objective)[0])
         picture = values.reshape(_GRID, _GRID)
         extent = (low[0], high[0], low[1], high[1])
         image = axes.imshow(

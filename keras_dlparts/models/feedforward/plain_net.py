@@ -11,7 +11,7 @@ from typing import Literal
 
 import keras
 
-from keras_dlparts.models.resnet import ResNet
+from keras_dlparts.models.feedforward.resnet import ResNet
 
 CASES = {
     "PlainNet": (

@@ -16,8 +16,12 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts.backend import feeding
-from keras_dlparts.models import autoencoder_figures, importance, stacking
-from keras_dlparts.models.likelihoods import means
+from keras_dlparts.models.reconstruction import (
+    autoencoder_figures,
+    importance,
+    stacking,
+)
+from keras_dlparts.models.reconstruction.likelihoods import means
 from keras_dlparts.support.bounds import Positive
 from keras_dlparts.support.checks import check_count
 

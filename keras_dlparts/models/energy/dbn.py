@@ -26,7 +26,7 @@ from keras import ops
 from keras_dlparts import backend
 from keras_dlparts.layers.energy.boltzmann import VISIBLE
 from keras_dlparts.layers.energy.rbm import RBM
-from keras_dlparts.models import greedy
+from keras_dlparts.models.energy import greedy
 from keras_dlparts.support.bounds import Count, Positive, Share
 from keras_dlparts.support.quantization import MakesLayers
 

@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.models import decoding
-from keras_dlparts.models.sequence_inputs import augmented
+from keras_dlparts.models.sequences import decoding
+from keras_dlparts.models.sequences.sequence_inputs import augmented
 from keras_dlparts.support.checks import check_count, check_number, check_word
 
 METHODS = ("greedy", "sample", "beam")

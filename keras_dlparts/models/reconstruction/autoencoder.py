@@ -31,11 +31,16 @@ from keras_dlparts.layers.reconstruction.gaussian_sampling import (
     gaussian_kl,
 )
 from keras_dlparts.layers.residual.residual import build_all, layer_list
-from keras_dlparts.models import contraction as contractive
-from keras_dlparts.models.active_units import ActiveUnits
-from keras_dlparts.models.coding import Coding
-from keras_dlparts.models.likelihoods import LIKELIHOODS, log_normal, means, misfit
-from keras_dlparts.models.mirroring import mirrored
+from keras_dlparts.models.reconstruction import contraction as contractive
+from keras_dlparts.models.reconstruction.active_units import ActiveUnits
+from keras_dlparts.models.reconstruction.coding import Coding
+from keras_dlparts.models.reconstruction.likelihoods import (
+    LIKELIHOODS,
+    log_normal,
+    means,
+    misfit,
+)
+from keras_dlparts.models.reconstruction.mirroring import mirrored
 from keras_dlparts.support.checks import (
     check_count,
     check_flag,

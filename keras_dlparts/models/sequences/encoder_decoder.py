@@ -32,8 +32,8 @@ from keras import ops
 
 from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.units.maxout import Maxout
-from keras_dlparts.models import encoder_decoder_figures
-from keras_dlparts.models.sequence_inputs import (
+from keras_dlparts.models.sequences import encoder_decoder_figures
+from keras_dlparts.models.sequences.sequence_inputs import (
     augmented,
     check_layers,
     check_length,
@@ -42,7 +42,7 @@ from keras_dlparts.models.sequence_inputs import (
     is_shape,
     parts,
 )
-from keras_dlparts.models.writing import Writes
+from keras_dlparts.models.sequences.writing import Writes
 from keras_dlparts.support.checks import (
     check_count,
     check_flag,

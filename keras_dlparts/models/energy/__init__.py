@@ -1,0 +1,1 @@
+"""Deep models of Boltzmann machines."""

@@ -1,0 +1,1 @@
+"""Nets from inputs to outputs, layer by layer."""

@@ -1,0 +1,1 @@
+"""Models that give back their input."""

@@ -1,0 +1,1 @@
+"""Models from sequences to sequences."""
