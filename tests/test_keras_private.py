@@ -569,6 +569,7 @@ def test_a_version_that_was_not_tried_is_told(version):
         keras_private.warn_if_untried(version)
 
 
+@pytest.mark.long
 def test_the_warning_comes_once_at_first_use():
     program = """if True:
         import sys, warnings

@@ -17,6 +17,7 @@ def lint():
     return module
 
 
+@pytest.mark.long
 def test_nobody_reaches_for_what_is_private(lint):
     """And what may do so does, or its entry could go."""
     found = lint.found()

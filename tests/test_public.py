@@ -133,6 +133,7 @@ def test_every_part_of_ours_is_exported():
             assert name in importlib.import_module(module).__all__, part
 
 
+@pytest.mark.long
 def test_one_import_leads_to_every_room():
     """In a process of its own: here the rooms have been imported already."""
     program = """

@@ -64,6 +64,7 @@ def test_the_model_is_as_it_was(name):
     assert before[1:] == after[1:]
 
 
+@pytest.mark.long
 def test_training_goes_on_as_if_nothing_had_been_measured():
     """Analyses between the epochs of a `fit` change nothing of it."""
     losses = []

@@ -83,6 +83,7 @@ def test_under_plain_fit_a_split_is_refused():
         model.fit(X, X, callbacks=[SmoothnessTrace(data="test")], verbose=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("data", ["validation", {"use": "spirals", "samples": 30}])
 def test_a_config_names_a_split_or_a_source(tmp_path, data):
     config = {

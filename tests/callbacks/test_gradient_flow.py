@@ -35,6 +35,7 @@ def fit(model, *callbacks, epochs=3):
     ).history["loss"]
 
 
+@pytest.mark.long
 def test_training_stays_as_it_is():
     keras.utils.set_random_seed(1)
     plain = net()
@@ -105,6 +106,7 @@ def test_a_subclassed_model_has_gradients_only():
     assert len(flow.figures(None)) == 2
 
 
+@pytest.mark.long
 def test_figures_of_a_residual_net():
     pytest.importorskip("matplotlib")
     model = ResNet(8, (8, 8, 1), 3, filters=2)

@@ -109,6 +109,7 @@ def noisy_model():
     return model
 
 
+@pytest.mark.long
 def test_training_is_as_if_nothing_had_been_measured():
     """Draws, moving averages, optimizer, metrics: bit for bit."""
 
@@ -258,6 +259,7 @@ def test_threshold_moves_without_a_new_trace():
         assert len(set(counts)) == 1
 
 
+@pytest.mark.long
 def test_put_around_an_optimizer_in_use_it_changes_nothing_but_the_clipping():
     """With a factor of nearly nothing, steps are those of the optimizer alone."""
     models = (

@@ -161,6 +161,7 @@ optimizer: {use: SGD, learning_rate: {search: float, min: 0.1, max: 0.5}}
 """
 
 
+@pytest.mark.long
 def test_search_ends_by_naming_the_best_and_the_report(dlparts, run, tmp_path):
     config = tmp_path / "searched.yaml"
     config.write_text(run[0].read_text() + SEARCHED)
@@ -272,6 +273,7 @@ def test_evaluate_where_the_run_cannot_be_written_to(dlparts, run, monkeypatch):
     assert "not noted in the run: read-only file system" in err
 
 
+@pytest.mark.long
 def test_evaluate_of_a_split_that_the_data_lacks(dlparts, run, tmp_path):
     code, _, _ = dlparts(
         *("train", run[0], "--out", tmp_path, "--set", "data.validation_split=0")

@@ -119,6 +119,7 @@ LEARNING = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LEARNING)
 def test_a_config_is_tried_on_the_data_once_its_layers_have_learnt(name, tmp_path):
     config = {**CONFIG, "model": LEARNING[name]}

@@ -115,6 +115,7 @@ model:
     assert_told(told, text)
 
 
+@pytest.mark.long
 def test_repeats_of_repeats_are_capped(assert_told):
     text = "model:\n  - {repeat: 999, of: [{repeat: 999, of: [Flatten]}]}\n"
     told = {"2:43  model[0].of[0].of[0]": "more than 50000 values, once repeated"}

@@ -146,6 +146,7 @@ def test_only_schedules_count_steps():
         assemble(load(values))
 
 
+@pytest.mark.long
 def test_a_resolved_config_repeats_the_run(tmp_path):
     run = train(config(cosine("run"), epochs=2), out=tmp_path, verbose=0)
     resolved = yaml.safe_load((run.path / "resolved.yaml").read_text())
@@ -154,6 +155,7 @@ def test_a_resolved_config_repeats_the_run(tmp_path):
     assert again.history["loss"] == run.history["loss"]
 
 
+@pytest.mark.long
 def test_the_schema_knows_lengths():
     schema = json_schema()
     for length in ("run", {"epochs": 2}, 30):

@@ -147,12 +147,14 @@ def outcome(check):
     return True
 
 
+@pytest.mark.long
 @QUICKLY
 @given(config=damaged())
 def test_damaged_values(config):
     outcome(lambda: assemble(load(config)))
 
 
+@pytest.mark.long
 @QUICKLY
 @given(config=damaged(), form=st.sampled_from(["json", "yaml"]))
 def test_damaged_values_in_a_file(tmp_path, config, form):
@@ -184,6 +186,7 @@ def test_any_bytes(tmp_path, name, data):
     assert not outcome(lambda: load(tmp_path / name))
 
 
+@pytest.mark.long
 @QUICKLY
 @given(
     path=st.one_of(

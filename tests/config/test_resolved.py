@@ -76,6 +76,7 @@ LEFT_OUT = {
     "CategoryEncoding",
     "Discretization",
     "Input",
+    "Phased",
     "RandomPosterization",
     "TiedConv",
     "TiedDense",

@@ -12,15 +12,16 @@ from keras_dlparts.testing import replication
 from keras_dlparts.testing.cases import cases
 from keras_dlparts.testing.examples import example
 
-# All cases together take minutes, so of these CI asks a part's first case only.
+# Of a part's further cases CI asks everything on PyTorch alone, which compiles nothing;
+# on the others it asks whether they fit. The rest takes minutes.
 COSTLY = "exports", "quantizes"
 
 
 def marks(check, again):
     """What is asked of a part's further cases, `again`, may wait where it is costly."""
     costly = check.name.startswith(COSTLY)
-    if backend.name() == "jax":  # which compiles each operation of each case anew
-        costly = check.name != "fits"
+    if backend.name() != "torch":
+        costly |= check.name != "fits"
     if costly and again:
         return [pytest.mark.study]
     # A SavedModel is traced as an ONNX file is, float8 and int4 are noted as int8 is.
@@ -49,7 +50,7 @@ def test_every_entry_is_sound():
     assert registry.problems() == []
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.skipif(
     backend.name() != "tensorflow",
     reason="on JAX the contract compiles every case, and PyTorch compiles none",

@@ -13,7 +13,7 @@ import pytest
 from keras_dlparts import backend, registry, testing
 from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.dropout import random_dropout
-from keras_dlparts.layers.normalization import weight_normalization
+from keras_dlparts.layers.normalization import computed_kernels
 from keras_dlparts.testing import exporting, quantizing
 from keras_dlparts.testing.cases import cases
 
@@ -346,8 +346,8 @@ def test_what_is_listed_as_not_exported_must_fail():
 
 def test_a_kernel_that_is_used_and_was_quantized_away_is_caught(monkeypatch):
     """What WeightNormalization did before it kept its layer whole."""
-    monkeypatch.setattr(weight_normalization, "keep_whole", lambda *_: None)
-    monkeypatch.setattr(weight_normalization, "is_whole", lambda _: True)
+    monkeypatch.setattr(computed_kernels, "keep_whole", lambda *_: None)
+    monkeypatch.setattr(computed_kernels, "is_whole", lambda _: True)
     (case, *_) = cases(registry.find("layers", "WeightNormalization"))
     with pytest.raises(testing.ContractError, match="int8"):
         quantizing.quantizes_to_int8(case)

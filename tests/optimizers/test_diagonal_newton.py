@@ -138,6 +138,7 @@ def test_estimates_come_every_nth_step_over_the_epochs():
     assert spy.estimates == [1, 1, 1, 1, 2, 2, 2, 2, 3]
 
 
+@pytest.mark.long
 def test_a_loaded_model_goes_on_as_if_never_stopped(tmp_path):
     """Two epochs of three steps, every 2: the second epoch begins between estimates.
 
@@ -224,6 +225,7 @@ def test_it_is_found_inside_wrappers():
     assert int(inner.estimates) == 3
 
 
+@pytest.mark.long
 def test_it_gets_down_an_ill_conditioned_valley_where_gradient_descent_does_not():
     """Condition 1e6: at the largest stable rate the flat direction stands still."""
     losses = {}

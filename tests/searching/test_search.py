@@ -246,6 +246,7 @@ def test_a_search_goes_on_from_the_config_in_its_own_folder(config, tmp_path):
     assert copy.read_text() == given.read_text()
 
 
+@pytest.mark.long
 def test_a_failing_trial_says_why_and_the_search_goes_on(config, tmp_path, capsys):
     """A learning rate of 1e30 is not finite; the others are good."""
     config["optimizer"]["learning_rate"] = {"search": "choice", "values": [1e-2, 1e30]}

@@ -207,6 +207,7 @@ BARS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CALLS)
 def test_what_has_news_tells_them_on_standard_error_or_not_at_all(
     name, tmp_path, capfd

@@ -63,6 +63,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.long
 def test_a_run_shows_the_share(tmp_path, monkeypatch):
     """A source that takes 150 ms a batch keeps steps of a few milliseconds waiting."""
     samples = Batches._samples

@@ -83,6 +83,7 @@ def test_tensorboard_reads_the_logs(whole):
     np.testing.assert_allclose(losses, whole.history["loss"], rtol=1e-6)
 
 
+@pytest.mark.long
 def test_the_resolved_config_repeats_the_run(whole, tmp_path):
     again = train(whole.path / "resolved.yaml", out=tmp_path)
     assert_same_weights(whole, again)
@@ -94,6 +95,7 @@ def test_another_seed_gives_other_weights(whole, tmp_path):
     assert not np.array_equal(weights(whole)[0], weights(other)[0])
 
 
+@pytest.mark.long
 def test_a_resumed_run_ends_like_one_that_never_stopped(whole, tmp_path, said):
     first = train(CONFIG, out=tmp_path, epochs=2)
     said.clear()
@@ -112,6 +114,7 @@ CLIPPED = CONFIG | {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("epoch", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_clipping_goes_on_where_it_was(tmp_path, epoch):
     """Also from before the first epoch, when nothing was measured yet."""
@@ -136,6 +139,7 @@ def test_a_clipping_optimizer_tells_what_it_did(tmp_path):
     assert run.history["learning_rate"] == pytest.approx([0.01, 0.01])
 
 
+@pytest.mark.long
 def test_resume_starts_a_run_where_there_is_none(tmp_path, said):
     said.clear()
     train(CONFIG, out=tmp_path, resume=True, epochs=1)
@@ -162,6 +166,7 @@ def test_the_best_epoch_is_kept(whole):
     np.testing.assert_allclose(loss, whole.history["val_loss"][best], rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("monitor", "mode", "choose"),
     [("loss", "max", np.argmax), ("accuracy", "auto", np.argmax)],
@@ -184,6 +189,7 @@ def test_an_unknown_monitor_says_what_there_is(tmp_path):
         train(CONFIG | {"best": {"monitor": "val_los"}}, out=tmp_path)
 
 
+@pytest.mark.long
 def test_a_column_of_validation_may_come_with_a_later_epoch(tmp_path):
     fit = {"epochs": 3, "validation_freq": 2}
     config = CONFIG | {"fit": fit, "best": {"monitor": "val_loss"}}
@@ -200,6 +206,7 @@ def test_a_column_of_validation_may_come_with_a_later_epoch(tmp_path):
         train(never, out=tmp_path / "d")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bad", [[1], [1, 3], [1, 2, 3]])
 def test_best_keras_is_the_epoch_that_the_run_names(tmp_path, monkeypatch, bad):
     """Also where the column that decides is nan in some epochs."""
@@ -230,6 +237,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.long
 def test_what_is_no_run_is_passed_over(tmp_path):
     run = train(CONFIG, out=tmp_path, epochs=1)
     for name, text in FOREIGN.items():
@@ -301,6 +309,7 @@ def test_a_nan_that_comes_later_names_epoch_and_step(tmp_path):
         train(config, out=tmp_path)
 
 
+@pytest.mark.long
 def test_normalisation_is_adapted_before_training(tmp_path):
     config = CONFIG | {
         "model": [

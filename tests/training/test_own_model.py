@@ -186,6 +186,7 @@ def test_what_a_resolved_config_only_notes_must_be_given_again(run):
         train(run.path / "resolved.yaml", data=(X, Y))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -242,6 +243,7 @@ def check_resume(name, tmp_path, monkeypatch):
     assert_same_weights(resumed, whole)
 
 
+@pytest.mark.long
 def test_data_that_does_not_come_again_as_it_was_is_told(tmp_path, monkeypatch, said):
     def go(**more):
         data = Rows(np.random.default_rng())  # seeded by nobody
@@ -252,6 +254,7 @@ def test_data_that_does_not_come_again_as_it_was_is_told(tmp_path, monkeypatch, 
     assert any("the data does not come as it did: epoch 2" in line for line in said)
 
 
+@pytest.mark.long
 def test_the_same_model_goes_on_in_the_same_process(tmp_path, monkeypatch):
     # Keras has counted the names of its layers on in between: dense, dense_1.
     def go(**more):
@@ -503,6 +506,7 @@ def test_a_class_without_get_config_keeps_its_weights(tmp_path, said):
         run.model  # noqa: B018
 
 
+@pytest.mark.long
 def test_a_function_makes_the_model(tmp_path):
     runs = [
         train({"seed": 4}, model=unnamed, data=(X, Y), epochs=1, out=tmp_path)
@@ -577,6 +581,7 @@ def test_a_training_step_of_ones_own(tmp_path):
     assert np.isfinite(run.history["loss"]).all()
 
 
+@pytest.mark.long
 def test_what_is_shared_among_devices_is_made_for_them(tmp_path):
     use = {"tensorflow": "mirrored", "jax": "jax_data_parallel"}
     if keras.backend.backend() not in use:

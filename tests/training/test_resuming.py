@@ -86,6 +86,7 @@ def stopped_and_resumed(out, stop, after):
     return train(CONFIG, out=out, resume=True), positions
 
 
+@pytest.mark.long
 def test_stopped_within_epochs_it_ends_as_if_never_stopped(whole, tmp_path, stop, said):
     resumed, positions = stopped_and_resumed(tmp_path, stop, [2, 4])
     assert positions == ALL
@@ -197,6 +198,7 @@ def test_a_checkpoint_within_a_call_is_refused():
     assert load(CONFIG, ["compile.steps_per_execution=4"])
 
 
+@pytest.mark.long
 def test_a_damaged_one_is_told_and_the_one_before_it_used(whole, tmp_path, stop, said):
     stop(3)
     with pytest.raises(KeyboardInterrupt):

@@ -55,6 +55,7 @@ def trained(request, tmp_path_factory):
     return request.param, keras.saving.load_model(run.path / "last.keras")
 
 
+@pytest.mark.long
 def test_a_hypermodel_trains_as_train_does(trained):
     import keras_tuner
 
@@ -68,6 +69,7 @@ def test_a_hypermodel_trains_as_train_does(trained):
     assert len(history.history["val_loss"]) == 2
 
 
+@pytest.mark.long
 def test_the_studies_train_as_train_does(trained, monkeypatch):
     examples = Path(__file__).parents[2] / "examples"
     monkeypatch.syspath_prepend(str(examples))
@@ -115,6 +117,7 @@ def test_a_look_that_is_stopped_leaves_what_it_was_to_explain(tmp_path, monkeypa
     assert "not finite; the look for its cause was cut short" in status["message"]
 
 
+@pytest.mark.long
 def test_two_trainings_at_once_in_a_process_are_refused(tmp_path):
     """They would share the random seeds, and each would end with other weights."""
     told = []
@@ -141,6 +144,7 @@ def test_two_trainings_at_once_in_a_process_are_refused(tmp_path):
     assert train(SMALL, out=tmp_path / "third").status["state"] == "done"
 
 
+@pytest.mark.long
 def test_a_run_that_is_under_way_is_not_resumed(tmp_path):
     run = train(SMALL, out=tmp_path, epochs=1)
     before = (run.path / "status.json").read_text()
@@ -220,6 +224,7 @@ def test_other_data_is_not_gone_on_with(tmp_path):
     assert train(config, out=out, resume=True).path == first.path
 
 
+@pytest.mark.long
 def test_a_checkpoint_from_before_data_was_noted_is_gone_on_with(tmp_path):
     first = train(SMALL, out=tmp_path, epochs=1)
     path = first.path / "checkpoints" / "epoch-00001.npz"

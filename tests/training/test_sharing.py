@@ -60,6 +60,7 @@ def out(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
+@pytest.mark.long
 def test_two_devices_train_as_one(out):
     """But for the sample that the last batch has too many: so that one is cut off."""
     data = {**CONFIG["data"], "batch_size": 60, "validation_split": 0.2}

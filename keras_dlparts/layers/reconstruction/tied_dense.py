@@ -49,7 +49,7 @@ class TiedDense(Tied):
     >>> x = keras.Input((8,))
     >>> dense = keras.layers.Dense(3, activation="relu")
     >>> model = keras.Model(x, TiedDense(dense)(dense(x)))
-    >>> [w.shape for w in model.weights]  # kernel, bias, and the tied layer's bias
+    >>> [tuple(w.shape) for w in model.weights]  # one kernel, two biases
     [(8, 3), (3,), (8,)]
     """
 

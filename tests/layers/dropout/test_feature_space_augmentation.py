@@ -159,6 +159,7 @@ def test_a_memory_smaller_than_the_batch():
     assert layer.labels.numpy().tolist() == [3, 0]
 
 
+@pytest.mark.long
 def test_training_an_encoder_through_it():
     """Gradients reach the encoder through c_j alone; a model without labels shares."""
     x = RANDOM.normal(size=(64, 6, 2)).astype("float32")

@@ -45,11 +45,13 @@ def alone(layer, start):
     return partition._estimate(start, M, log_w, "bernoulli").value
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("c", [-12.0, -17.0])
 def test_the_sum_over_k_is_the_count_over_all_states(c):
     assert machine(c).log_partition().value == pytest.approx(log_z(c), abs=1e-9)
 
 
+@pytest.mark.long
 def test_the_visible_biases_alone_miss_what_the_data_show():
     """Machine 1: 80 in the data's mode, 5 in the other."""
     layer = machine(-12.0)
@@ -61,6 +63,7 @@ def test_the_visible_biases_alone_miss_what_the_data_show():
     assert found.value == pytest.approx(log_z(-12.0), abs=4 * found.deviation + 1e-3)
 
 
+@pytest.mark.long
 def testbase_rates_alone_miss_what_the_biases_show():
     """Machine 2: -19 in the data's mode (several k near 20 add up), 5 in the other."""
     layer = machine(-17.0)

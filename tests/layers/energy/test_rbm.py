@@ -412,6 +412,7 @@ def test_learning_waits_for_adapt(tmp_path):
     keras.saving.load_model(tmp_path / "m.keras").fit(v, verbose=0)
 
 
+@pytest.mark.long
 def test_sparsity_pulls_the_running_activity_to_its_target():
     v = np.random.default_rng(0).integers(0, 2, (60, 8))
     found = [

@@ -62,6 +62,7 @@ def test_without_noise_it_is_batch_normalisation():
         )
 
 
+@pytest.mark.long
 def test_inference_is_the_mean_over_the_noise():
     """Of 400 steps on one batch; the draws' deviation is by the formula."""
     layer = NoisyBatchNormalization(0.5, 1.5, 0.1, momentum=0.0, seed=2)

@@ -446,6 +446,7 @@ def test_one_case_and_one_step(layer_class, shape):
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.long
 @each_layer
 def test_lengths_may_be_ragged(layer_class):
     """Through `Masking` a batch of three lengths gives what each gives alone."""

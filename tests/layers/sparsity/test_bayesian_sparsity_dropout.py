@@ -122,6 +122,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_it_finds_the_weights_that_matter(name):
     """y depends on two inputs of six: those stay, others are shut down for good.

@@ -64,6 +64,7 @@ def test_each_step_is_rosenblatts(units, rate, use_bias):
     assert moved > 5
 
 
+@pytest.mark.long
 def test_it_makes_no_more_mistakes_than_novikoffs_bound():
     """If |x_i'| <= R, x' being x with a 1 for the bias, and some |u| = 1 has
     (2 t_i - 1) u'x_i' >= m > 0 for all i, there are at most (R / m)^2 mistakes."""

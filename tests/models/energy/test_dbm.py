@@ -285,6 +285,7 @@ def test_the_classifier_begins_as_the_machine(learnt):
     np.testing.assert_allclose(numpy(model(x)), mu[2], rtol=1e-4)
 
 
+@pytest.mark.long
 def test_fine_tuning_leaves_the_machine_as_it_is():
     model = DBM([4, 3], classes=2, chains=20, input_shape=(6,), seed=0)
     histories = model.pretrain(TWO, epochs=2, batch_size=20)

@@ -13,6 +13,7 @@ from keras_dlparts.training import pretraining
 x = np.random.default_rng(0).integers(0, 2, (60, 2, 3)).astype("float32")
 
 
+@pytest.mark.long
 def test_each_machine_learns_on_the_features_below_given_once(monkeypatch):
     model = DBN([5, 4, 3], input_shape=(2, 3), seed=0)
     passes, given = [], []
@@ -39,6 +40,7 @@ def test_each_machine_learns_on_the_features_below_given_once(monkeypatch):
     np.testing.assert_allclose(model.features(x), h, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_the_decoder_starts_from_the_transposed_weights():
     model = DBN([5, 4], input_shape=(6,), seed=0)
     model.pretrain(x.reshape(60, 6), epochs=1)
