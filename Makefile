@@ -11,7 +11,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # and not the sources beside it.
 PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 -c ../pyproject.toml
 EVERYWHERE = . --pyargs keras_dlparts
-# The tests that also run on JAX and PyTorch.
+# The tests that also run on JAX and PyTorch: those of CI, and others that may wait.
+ALSO = analysis initializers metrics models regularizers schedules
 ANYWHERE = contracts layers optimizers training test_backend.py test_keras_private.py
 # The system's npm, else that of the extra `docs`.
 NPM := $(shell command -v npm)
@@ -77,6 +78,8 @@ test-studies: $(VENV)/.all
 	cd tests && $(PYTEST) $(EVERYWHERE) -m study
 	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) -m "study or long"
 	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) -m "study or long"
+	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ALSO) -m "not slow"
+	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ALSO) -m "not slow"
 
 # The fast tests against the newest nightly build of Keras, in an environment of its
 # own. Its files take the place of those of Keras, whose metadata stays: the package
