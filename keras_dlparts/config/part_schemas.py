@@ -225,7 +225,7 @@ def _argument(argument, kind):
     inner = taken.schema()
     if not inner:
         return found | {"anyOf": [_ANYTHING]}
-    several = [*inner.get("anyOf", [inner]), _SPACE]
+    several = [*map(_searched_items, inner.get("anyOf", [inner])), _SPACE]
     if taken.callable:  # a layer may stand for a function
         several.append({"type": "object", "required": ["use"]})
         if argument.name.endswith("activation"):
@@ -233,6 +233,14 @@ def _argument(argument, kind):
     if types.is_scalar(default) and taken.fault(default):
         several.append({"const": default})  # good, whatever the annotation says
     return found | {"anyOf": several}
+
+
+def _searched_items(schema):
+    """Let the items of a list be searched over too; parts among them already may."""
+    items = schema.get("items")
+    if not items or "$ref" in items:
+        return schema
+    return schema | {"items": {"anyOf": [*items.get("anyOf", [items]), _SPACE]}}
 
 
 def _beginning(words, most=100):

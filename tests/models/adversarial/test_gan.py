@@ -333,6 +333,7 @@ def test_two_replicas_equal_one_device():
     """With a generator that does not look at its codes, which replicas draw apart."""
 
     def trained(strategy):
+        keras.utils.set_random_seed(0)  # for the generator's own layer
         with strategy.scope():
             model = by_sgd(
                 gan(generator=[kl.Rescaling(0.0), kl.Dense(2)], average=0.5),
