@@ -320,6 +320,7 @@ def test_a_claim_to_others_names_harms_nothing_else(dlparts, tmp_path):
     assert "weight_norm" in done.stderr
 
 
+@pytest.mark.study
 def test_a_bare_name_of_two_vendors(dlparts, tmp_path):
     plugins = ["acme", "rival"]
     told = "'GatedMLP' is ambiguous; say which: acme.GatedMLP, rival.GatedMLP"

@@ -141,10 +141,8 @@ def test_from_the_command_and_from_python(fresh, tmp_path):
     assert said(done) == "torch torch"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "command", ["check", "search", pytest.param("plan", marks=pytest.mark.study)]
-)
+@pytest.mark.study
+@pytest.mark.parametrize("command", ["check", "search", "plan"])
 def test_each_command(fresh, tmp_path, command):
     with open(tmp_path / "jax.yaml", "a") as file:
         file.write(

@@ -297,10 +297,8 @@ def test_several_workers_train_as_one(backend, count, tmp_path):
     assert_close(workers[0], alone)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.study)]
-)
+@pytest.mark.study
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_random_layers_differ_between_workers(backend, tmp_path):
     one, other = several("masks", 2, tmp_path / "several", backend)
     assert one["place"].tolist() == [0, 2]

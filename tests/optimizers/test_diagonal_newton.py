@@ -313,7 +313,7 @@ print(abs(found[0] - found[1]).max())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute")
 def test_two_replicas_equal_one_device():
     """A new process, for logical devices are made before TensorFlow starts."""

@@ -274,7 +274,7 @@ def test_when_all_fail_the_search_has_failed(config, tmp_path):
     assert keras_dlparts.Search(tmp_path / "s").state == "failed"
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_hyperband_goes_on_where_a_trial_stood(config, tmp_path):
     """A trial promoted to three epochs ends as one trained for three in one go."""
     config["fit"]["epochs"] = 3
@@ -301,7 +301,7 @@ def test_a_changed_space_is_refused_with_the_difference(config, tmp_path):
     assert "--fork" in told
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_fork_takes_over_what_fits(config, tmp_path):
     path = tmp_path / "s"
     old = search(config, out=path, trials=4)

@@ -201,7 +201,7 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(name, tmp_path, monkeyp
     check_resume(name, tmp_path, monkeypatch)
 
 
-@pytest.mark.long
+@pytest.mark.study
 @pytest.mark.parametrize("name", ["function", "endless", "source"])
 def test_of_other_data_it_does_so_too(name, tmp_path, monkeypatch):
     check_resume(name, tmp_path, monkeypatch)

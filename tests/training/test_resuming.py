@@ -95,7 +95,7 @@ def test_stopped_within_epochs_it_ends_as_if_never_stopped(whole, tmp_path, stop
     assert_same(whole, resumed)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_stopped_after_every_checkpoint_too(whole, tmp_path, stop):
     resumed, positions = stopped_and_resumed(tmp_path, stop, [1] * len(ALL))
     assert positions == ALL

@@ -72,7 +72,7 @@ def test_two_devices_train_as_one(out):
         np.testing.assert_allclose(losses(one, column), losses(two, column), rtol=1e-5)
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_drawn_data_is_that_of_one_device(out):
     """Each batch is changed as a whole, and then shared."""
     sections = {
@@ -181,7 +181,7 @@ def test_steps_an_execution_change_nothing(out):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_a_callback_that_measures_sees_two_devices_as_one(out):
     config = {
         "optimizer": {

@@ -227,7 +227,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute")
 def test_replicas_count_all_contexts_and_draw_apart(tmp_path):
     """Beside a layer that adds a loss, where all-reduced state spoils the weights."""

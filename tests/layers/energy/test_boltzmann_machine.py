@@ -203,7 +203,7 @@ def test_the_gradient_of_hidden_units_takes_their_means_given_the_data(inference
     np.testing.assert_allclose(change, np.outer(data[0], mu) - pairs, atol=0.03)
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_plain_fit_learns_which_states_occur():
     x = np.tile([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]], (50, 1))
     layer = BoltzmannMachine(3, k=10, seed=0)
@@ -220,7 +220,7 @@ def test_plain_fit_learns_which_states_occur():
     np.testing.assert_array_equal(completed > 0.5, x[:2])
 
 
-@pytest.mark.long
+@pytest.mark.study
 @pytest.mark.parametrize("graph", ["full", "sparse"])
 def test_annealing_finds_log_z_within_its_bars(graph):
     """The share of errors within one and two deviations, over 30 machines."""

@@ -149,8 +149,8 @@ def test_it_finds_the_weights_that_matter(name):
     assert layer.counts() == (len(found), 6)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", ["adam", pytest.param("sgd", marks=pytest.mark.study)])
+@pytest.mark.study
+@pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_a_needed_weight_may_change_its_sign_at_a_low_rate(name):
     """It starts at -0.3 and belongs at 1, 40 epochs of 16 steps away. After two
     epochs of warm-up the prior holds it at zero; by default the warm-up is longer, and
@@ -543,7 +543,7 @@ REPLICAS = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="MirroredStrategy is TensorFlow's"
 )

@@ -314,7 +314,7 @@ CONFIG = {
 }
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_a_config_learns_it_and_a_stopped_run_ends_with_the_same_weights(
     tmp_path, monkeypatch
 ):

@@ -54,7 +54,7 @@ def test_the_decoder_starts_from_the_transposed_weights():
     assert not np.array_equal(model.hidden[0].get_weights()[0].T, top.get_weights()[0])
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_deep_autoencoder_starts_better_after_pretraining():
     """Two patterns with noise: the unrolled machines reconstruct them untrained."""
     random = np.random.default_rng(0)
@@ -140,7 +140,7 @@ def test_a_config_pretrains_and_resumes_with_the_layers_it_has(tmp_path, monkeyp
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_all_samples_pretrain_and_a_labelled_share_is_fine_tuned(tmp_path, monkeypatch):
     """1500 digits, of which 100 are taken; 10 of them validate."""
     learn, learnt = pretraining._learn, []
