@@ -94,7 +94,16 @@ def test_an_editor_completes_names_and_shows_signatures_and_docstrings():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("room", ["layers", "optimizers", "callbacks", "models"])
+@pytest.mark.parametrize(
+    "room",
+    [
+        "models",
+        *(
+            pytest.param(room, marks=pytest.mark.study)
+            for room in ("layers", "optimizers", "callbacks")
+        ),
+    ],
+)
 def test_an_editor_shows_the_docstring_of_a_part_where_it_is_called(room):
     package = importlib.import_module(f"keras_dlparts.{room}")
     for name in package.__all__:

@@ -132,7 +132,7 @@ def test_the_plugin_is_the_example_under_another_name(dlparts, here):
     assert '"zeta.GatedMLP" = "zeta_parts:GatedMLP"' in text
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_plugin_installs_verifies_trains_and_passes_its_tests(here):
     """With the wheel of this distribution too, which must contain the template."""
     venv.create("env")

@@ -192,7 +192,7 @@ def test_what_a_resolved_config_only_notes_must_be_given_again(run):
     [
         "arrays",
         *(
-            pytest.param(name, marks=pytest.mark.long)
+            pytest.param(name, marks=pytest.mark.study)
             for name in ("PyDataset", "tf.data", "DataLoader")
         ),
     ],
