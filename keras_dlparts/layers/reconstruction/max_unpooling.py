@@ -35,8 +35,8 @@ def windows(x, sizes):
     """x as `(batch, *pooled, channels, places in a window)`, cut to whole windows."""
     spatial = x.shape[1:-1]
     counts = [n // size for n, size in zip(spatial, sizes, strict=True)]
-    for axis, (count, size) in enumerate(zip(counts, sizes, strict=True), 1):
-        x = ops.take(x, ops.arange(count * size), axis=axis)
+    whole = [slice(count * size) for count, size in zip(counts, sizes, strict=True)]
+    x = x[(slice(None), *whole)]
     split = [each for pair in zip(counts, sizes, strict=True) for each in pair]
     x = ops.reshape(x, (-1, *split, x.shape[-1]))
     axes = len(sizes)

@@ -29,8 +29,8 @@ CASES = {"TiedConv": ({"arguments": _conv, "input_shape": (2, 3, 3, 4)},)}
 def adjoint(h, kernel, strides, dilation, left, sizes):
     """K^T h. `left` is what the convolution pads before the first element."""
     y = ops.conv_transpose(h, kernel, strides, padding="valid", dilation_rate=dilation)
-    for axis, (start, size) in enumerate(zip(left, sizes, strict=True), 1):
-        y = ops.take(y, ops.arange(start, min(start + size, y.shape[axis])), axis=axis)
+    kept = [slice(at, at + size) for at, size in zip(left, sizes, strict=True)]
+    y = y[(slice(None), *kept)]
     missing = [(0, n - m) for n, m in zip(sizes, y.shape[1:-1], strict=True)]
     return ops.pad(y, [(0, 0), *missing, (0, 0)])
 
