@@ -12,9 +12,7 @@ Vincent et al. 2010, "Stacked denoising autoencoders", JMLR 11.
 import keras
 from keras import ops
 
-from keras_dlparts import backend
-from keras_dlparts.backend import keras_private
-from keras_dlparts.support.checks import check_rate
+from keras_dlparts.layers.reconstruction.corruption import Corruption
 
 CASES = {
     "MaskingNoise": (
@@ -33,7 +31,7 @@ def masked(x, rate, u):
 
 
 @keras.saving.register_keras_serializable("dlparts")
-class MaskingNoise(keras.layers.Layer):
+class MaskingNoise(Corruption):
     """Sets random elements to zero in training, without rescaling the others.
 
     The `corruption` of a denoising `models.Autoencoder`.
@@ -58,24 +56,7 @@ class MaskingNoise(keras.layers.Layer):
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        check_rate("rate", rate)
-        self.rate = rate
-        self.seed = seed
-        self.seed_generator = backend.SeedGenerator(seed) if rate else None
-        self.supports_masking = True
-        keras_private.build_at_init(self)
+        super().__init__(rate, seed, **kwargs)
 
-    def call(self, inputs, training=False):
-        if not training or not self.rate:
-            return inputs
-        u = keras.random.uniform(
-            ops.shape(inputs), dtype="float32", seed=self.seed_generator
-        )
+    def corrupted(self, inputs, u):
         return masked(inputs, self.rate, u)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -12,9 +12,8 @@ Vincent et al. 2010, "Stacked denoising autoencoders", JMLR 11.
 import keras
 from keras import ops
 
-from keras_dlparts import backend
-from keras_dlparts.backend import keras_private
-from keras_dlparts.support.checks import check_number, check_rate
+from keras_dlparts.layers.reconstruction.corruption import Corruption
+from keras_dlparts.support.checks import check_number
 
 CASES = {
     "SaltAndPepper": (
@@ -34,7 +33,7 @@ def peppered(x, rate, low, high, u):
 
 
 @keras.saving.register_keras_serializable("dlparts")
-class SaltAndPepper(keras.layers.Layer):
+class SaltAndPepper(Corruption):
     """Sets random elements to one of two extreme values in training.
 
     The `corruption` of a denoising `models.Autoencoder`.
@@ -68,34 +67,14 @@ class SaltAndPepper(keras.layers.Layer):
         seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        check_rate("rate", rate)
+        super().__init__(rate, seed, **kwargs)
         check_number("low", low)
         check_number("high", high, above=low)
-        self.rate = rate
         self.low = low
         self.high = high
-        self.seed = seed
-        self.seed_generator = backend.SeedGenerator(seed) if rate else None
-        self.supports_masking = True
-        keras_private.build_at_init(self)
 
-    def call(self, inputs, training=False):
-        if not training or not self.rate:
-            return inputs
-        u = keras.random.uniform(
-            ops.shape(inputs), dtype="float32", seed=self.seed_generator
-        )
+    def corrupted(self, inputs, u):
         return peppered(inputs, self.rate, self.low, self.high, u)
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "rate": self.rate,
-            "low": self.low,
-            "high": self.high,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "low": self.low, "high": self.high}
