@@ -19,7 +19,6 @@ Salakhutdinov & Hinton 2009, "Deep Boltzmann machines".
 """
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -253,11 +252,7 @@ class DBM(MakesLayers, keras.Model):
         greedy.check_chances(x)
         options |= {"k": k, "persistent": persistent, "data_init": data_init}
         fit = fit or greedy.fit
-        # All seeds are drawn before the first machine is learnt, so that they do not
-        # depend on how many random numbers the learning takes.
-        seeds = [random.randrange(2**31) for _ in range(len(self.units) + 1)]
-        if self.seed is not None:
-            seeds = [self._seed(400 + i) for i, _ in enumerate(seeds)]
+        seeds = greedy.seeds(len(self.units) + 1, self._seed(400))
         h, parts = x, []
         for i, units in enumerate(self.units):
             machine, rbm = self._doubled(i, h.shape[1], units, seeds[i], options)

@@ -15,7 +15,6 @@ Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks".
 """
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -166,10 +165,7 @@ class DBN(MakesLayers, keras.Model):
 
     def features(self, x: Any, batch_size: int = 1024) -> np.ndarray:
         """h_L of all rows of x, an array `(rows, units[-1])`."""
-        return self._through(self.hidden, greedy.flat(x), batch_size)
-
-    def _through(self, layers, x, batch_size=1024):
-        return greedy.through(layers, x, batch_size)
+        return greedy.through(self.hidden, greedy.flat(x), batch_size)
 
     def pretrain(
         self,
@@ -207,11 +203,7 @@ class DBN(MakesLayers, keras.Model):
         h, histories = greedy.flat(x), []
         if self.visible == "bernoulli":
             greedy.check_chances(h)
-        # All seeds are drawn before the first machine is learnt, so that they do not
-        # depend on how many random numbers the learning takes.
-        seeds = [random.randrange(2**31) for _ in self.hidden]
-        if self.seed is not None:
-            seeds = [self._seed(400 + i) for i, _ in enumerate(self.hidden)]
+        seeds = greedy.seeds(len(self.hidden), self._seed(400))
         for i, layer in enumerate(self.hidden):
             visible = self.visible if i == 0 else "bernoulli"
             rbm = RBM(
@@ -229,7 +221,7 @@ class DBN(MakesLayers, keras.Model):
             histories.append((fit or greedy.fit)(machine, h, epochs, batch_size, i))
             self._take(i, rbm)
             if i + 1 < len(self.hidden):
-                h = self._through([layer], h)
+                h = greedy.through([layer], h)
         return histories
 
     def _take(self, i, rbm):

@@ -1,5 +1,7 @@
 """What models share that learn layer by layer: rows, features, and a `fit`."""
 
+import random
+
 import keras
 import numpy as np
 from keras import ops
@@ -23,6 +25,17 @@ def check_chances(x):
         )
 
 
+def seeds(count, first=None):
+    """A seed for each machine: from `first` on, or drawn where that is None.
+
+    All are drawn before the first machine is learnt, so that they do not depend on how
+    many random numbers the learning takes.
+    """
+    if first is not None:
+        return [first + i for i in range(count)]
+    return [random.randrange(2**31) for _ in range(count)]
+
+
 def through(layers, x, batch_size=1024):
     """What layers, one after another, make of all rows."""
     if not layers:
@@ -36,9 +49,9 @@ def through(layers, x, batch_size=1024):
 
 def fit(model, x, epochs, batch_size, number):
     """Keras' `fit`, with an order of each epoch that the machine's seed decides."""
-    random, history = np.random.default_rng(model.layers[-1].seed), {}
+    generator, history = np.random.default_rng(model.layers[-1].seed), {}
     for _ in range(epochs):
-        rows = x[random.permutation(len(x))]
+        rows = x[generator.permutation(len(x))]
         model.fit(rows, batch_size=batch_size, shuffle=False, verbose=0)
         for name, values in model.history.history.items():
             history.setdefault(name, []).extend(values)

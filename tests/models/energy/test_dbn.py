@@ -8,6 +8,7 @@ import pytest
 
 from keras_dlparts import ConfigError, load_model, train
 from keras_dlparts.models import DBN
+from keras_dlparts.models.energy import greedy
 from keras_dlparts.training import pretraining
 
 x = np.random.default_rng(0).integers(0, 2, (60, 2, 3)).astype("float32")
@@ -17,18 +18,18 @@ x = np.random.default_rng(0).integers(0, 2, (60, 2, 3)).astype("float32")
 def test_each_machine_learns_on_the_features_below_given_once(monkeypatch):
     model = DBN([5, 4, 3], input_shape=(2, 3), seed=0)
     passes, given = [], []
-    through = DBN._through
+    through = greedy.through
 
-    def counted(self, layers, rows, *args):
+    def counted(layers, rows, *args):
         passes.append(len(layers))
-        return through(self, layers, rows, *args)
+        return through(layers, rows, *args)
 
     def fit(machine, rows, epochs, batch_size, number):
         given.append(rows)
         machine.fit(rows, epochs=epochs, batch_size=batch_size, verbose=0)
         return machine.history.history
 
-    monkeypatch.setattr(DBN, "_through", counted)
+    monkeypatch.setattr(greedy, "through", counted)
     histories = model.pretrain(x, epochs=2, batch_size=20, fit=fit)
     assert [len(history["loss"]) for history in histories] == [2, 2, 2]
     assert passes == [1, 1]  # one layer each, over all rows, not one pass a batch
