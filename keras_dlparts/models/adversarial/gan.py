@@ -16,7 +16,7 @@
     gradient_penalty l l mean (||dD/dx(u x + (1 - u) G(z))|| - 1)^2,  u ~ U(0, 1)
     r1 c               c/2 mean ||dD/dx(x)||^2
     packing m          D sees m samples at a time, their channels side by side
-    average a          w_bar <- a w_bar + (1 - a) w, of G's weights, after each step
+    average a          w_bar <- a w_bar + (1 - a) w, of G's weights, as each step begins
     classes K          D sees x, and G sees z, with the one-hot label of K classes
 
 One pass trains both: D's loss stops at G(z), and G's goes back through D without

@@ -64,7 +64,7 @@ def test_the_visible_biases_alone_miss_what_the_data_show():
 
 
 @pytest.mark.long
-def testbase_rates_alone_miss_what_the_biases_show():
+def test_base_rates_alone_miss_what_the_biases_show():
     """Machine 2: -19 in the data's mode (several k near 20 add up), 5 in the other."""
     layer = machine(-17.0)
     found = layer.log_partition("ais", steps=500, data=ON)
