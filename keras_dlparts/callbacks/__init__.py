@@ -1,5 +1,6 @@
 """Callbacks, one a file."""
 
+from keras_dlparts.callbacks.activation_health import ActivationHealth
 from keras_dlparts.callbacks.generated_samples import GeneratedSamples
 from keras_dlparts.callbacks.gradient_flow import GradientFlow
 from keras_dlparts.callbacks.hutchinson_curvature import HutchinsonCurvature
@@ -10,6 +11,7 @@ from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace
 from keras_dlparts.callbacks.sparsity_log import SparsityLog
 
 __all__ = [
+    "ActivationHealth",
     "GeneratedSamples",
     "GradientFlow",
     "HutchinsonCurvature",
