@@ -81,6 +81,7 @@ def test_the_weights_themselves_are_kept_where_that_is_asked(plain):
     np.testing.assert_allclose(kernel(model), plain[1][-1], rtol=1e-6)
 
 
+@pytest.mark.long
 def test_they_are_evaluated_with_statistics_of_their_own():
     """By hand: the averaged weights in a model whose statistics are computed anew."""
     model, other = net(norm=True), net(norm=True)
@@ -149,9 +150,18 @@ CONFIG = {
 }
 
 
-def test_a_run_saves_the_average_as_its_best_model(tmp_path):
+@pytest.mark.long
+def test_a_run_saves_the_average_as_its_best_model_and_resumes_exactly(tmp_path):
     """At a learning rate that lets the weights jump about, their average is better."""
-    run = train(CONFIG, out=tmp_path)
+    run = train(CONFIG, out=tmp_path / "whole")
+    train(CONFIG, out=tmp_path / "stopped", epochs=2)
+    resumed = train(CONFIG, out=tmp_path / "stopped", resume=True)
+    for name in ("average_val_loss", "val_loss"):
+        assert resumed.history[name] == run.history[name]
+    for ours, theirs in zip(
+        resumed.model.get_weights(), run.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
     column, row = run.best()
     assert column == "average_val_loss"
     assert run.history["average_val_loss"][row] < min(run.history["val_loss"])
