@@ -13,7 +13,8 @@ between:
     update_if, note_group                   updates in some steps only, by groups
     pullback, pushforward, slope            of functions of tensors
     name, known, require, cond, traced      which backend runs; values while tracing
-    compiled, full_precision, on_host, recorded
+    compiled, full_precision, on_host, recorded, variable_value
+    accurate_matmul                         a product of matrices with all digits
 
 All else serves the package itself and may change with any version, as may every module
 of this folder and whatever begins with an underscore.
@@ -35,6 +36,7 @@ from keras_dlparts.backend.basics import (
     recorded,
     require,
     traced,
+    variable_value,
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.derivatives import pullback, pushforward, slope
@@ -57,6 +59,7 @@ from keras_dlparts.backend.loops import (
 )
 from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
 from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.products import accurate_matmul
 from keras_dlparts.backend.replication import (
     RunningSums,
     number,
@@ -79,6 +82,7 @@ __all__ = [
     "SeedGenerator",
     "Seeded",
     "accelerators",
+    "accurate_matmul",
     "apart",
     "around_step",
     "assign",
@@ -121,6 +125,7 @@ __all__ = [
     "unmoved",
     "up_to_date",
     "update_if",
+    "variable_value",
     "with_gradient",
 ]
 
