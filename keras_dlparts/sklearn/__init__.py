@@ -4,7 +4,7 @@ They need scikit-learn: `pip install keras-dlparts[tune]`.
 """
 
 try:
-    import sklearn  # noqa: F401
+    import sklearn
 except ImportError as error:
     raise ImportError(
         "keras_dlparts.sklearn needs scikit-learn: pip install keras-dlparts[tune]"

@@ -1,16 +1,16 @@
 """A kernel machine: every training point is a template, and their sum decides.
 
-    f_k(x) = b_k + sum_i a_ik phi(|x - x_i|^2 / width^2)       one f a class, or one for two
-    hinge:  min |f|^2 / 2 + C sum_i max(0, 1 - t_i f(x_i))      t_i = 1 or -1
-    ridge:  min |f|^2 / 2 + C sum_i (t_i - f(x_i))^2            b the mean of t
+    f_k(x) = b_k + sum_i a_ik phi(|x - x_i|^2 / width^2)    a class k; one f for two
+    hinge:  min |f|^2 / 2 + C sum_i max(0, 1 - t_i f(x_i))  t_i = 1 or -1
+    ridge:  min |f|^2 / 2 + C sum_i (t_i - f(x_i))^2        b the mean of t
             a = (K + I / (2 C))^-1 (t - b),   K_ij = phi(|x_i - x_j|^2 / width^2)
 
-|f| is the norm that belongs to the kernel. With the hinge most a_i may be 0; the x_i of
-the others are the support vectors. With the ridge none is 0. What can be lost in solving it
-is told by its condition, at most 1 + 2 C rows.
+|f| is the norm that belongs to the kernel, without b. With the hinge most a_i may be 0;
+the x_i of the others are the support vectors. With the ridge none is 0. How many digits
+are lost in solving it is told by the condition of K + I / (2 C), at most 1 + 2 C rows.
 
-The hinge is left to scikit-learn's `SVC`. What is added are the ridge, and the Keras model:
-`RadialBasis` and `Dense`, on any backend.
+The hinge is left to scikit-learn's `SVC`. What is added are the ridge, and the Keras
+model: `RadialBasis` and `Dense`, on any backend.
 Cortes & Vapnik 1995, "Support-vector networks"; Rifkin & Klautau 2004, "In defense of
 one-vs-all classification", for the ridge as a classifier and for many classes.
 """
@@ -61,8 +61,8 @@ class KernelMachine(ClassifierMixin, BaseEstimator):
         dual_coef_: `(n_support_, 1)` for two classes, else a column a class.
         intercept_: A number a column.
         width_: Float.
-        condition_: Float, with the ridge: LAPACK's estimate of the condition of what was
-            solved.
+        condition_: Float, with the ridge: LAPACK's estimate of the condition of what
+            was solved.
         n_features_in_: Integer.
 
     Example:

@@ -13,7 +13,6 @@ many steps a call as the backend can loop over.
 import warnings
 
 import numpy as np
-
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,

@@ -9,16 +9,16 @@
            = sqrt(1 + q)           multiquadric, which grows
            = q log(q) / 2          thin_plate, r^2 log r with r^2 = q, which grows
 
-Shapes: x (..., features) -> y (..., units). Training and inference are the same. A Dense
-layer behind it is the linear combination of the templates.
+Shapes: x (..., features) -> y (..., units). Training and inference are the same. A
+Dense layer behind it is the linear combination of the templates.
 
 Distances are products of matrices, x c, about the mean of the centers m,
 
     q = |x'|^2 - 2 x' c' + |c'|^2,   x' = (x - m) / s,   c' = (c - m) / s
 
-with all digits of float32 under any policy and on accelerators that would round to TF32,
-and at least 0. So data far from the origin costs no digits; the error of q is about 1e-7
-times |x'|^2 + |c'|^2.
+with all digits of float32 under any policy and on accelerators that would round to
+TF32, and at least 0. So data far from the origin costs no digits; the error of q is
+about 1e-7 times |x'|^2 + |c'|^2.
 Broomhead & Lowe 1988, "Multivariable functional interpolation and adaptive networks";
 Moody & Darken 1989, "Fast learning in networks of locally-tuned processing units".
 """

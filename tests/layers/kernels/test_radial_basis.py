@@ -75,7 +75,7 @@ def test_data_far_from_the_origin_keeps_its_distances(policy, monkeypatch):
         monkeypatch.setattr(
             products.ops, "matmul", lambda a, b: matmul(_tf32(a), _tf32(b))
         )
-    x = np.float32(X + [1e4, -1e4, 3e3])
+    x = np.float32(X + np.array([1e4, -1e4, 3e3]))
     for width in WIDTHS:
         layer = adapted(
             x,
@@ -197,14 +197,16 @@ def test_bad_arguments(options, message):
 
 def test_bad_data():
     rows = np.repeat(X[:3], 2, axis=0)
-    with pytest.raises(ValueError, match="4 units, 6 rows, 3 of them different. Lower"):
+    with pytest.raises(
+        ValueError, match=r"4 units, 6 rows, 3 of them different\. Lower"
+    ):
         adapted(rows)
     adapted(rows, units=3)
-    with pytest.raises(ValueError, match="at least as many .* 0 rows"):
+    with pytest.raises(ValueError, match=r"at least as many .* 0 rows"):
         adapted(X[:0])
     with pytest.raises(ValueError, match="must be finite"):
         adapted(np.where(X > 2, np.nan, X))
-    with pytest.raises(ValueError, match="must have 3 features. Received: 2"):
+    with pytest.raises(ValueError, match=r"must have 3 features\. Received: 2"):
         adapted().adapt(X[:, :2])
     with pytest.raises(ValueError, match="Centers must differ"):
         placing.widths(np.zeros((3, 2)), np.zeros((3, 2)))
