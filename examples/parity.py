@@ -13,8 +13,9 @@ Beside them the weights of the tree of d - 1 exclusive ors, 7 each,
     xor(a, b) = relu(a + b) - 2 relu(a + b - 1)
 
 and of a recurrent net, which are the same for all d. For each seed half of the numbers
-below 2^bits are held out. The machine of d bits learns the others below 2^d, the recurrent
-net all others, as sequences of bits; both are tested on those held out below 2^d.
+below 2^bits are held out. The machine of d bits learns the others below 2^d, the
+recurrent net all others, as sequences of bits; both are tested on those held out below
+2^d.
 Writes `benchmarks/results/parity.json` and `docs/figures/parity.svg`.
 """
 
@@ -150,22 +151,15 @@ def draw(rows, path):
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     sizes, errors = figure.subplots(1, 2)
     d = [row["bits"] for row in counts]
-    for key, label, style in (
-        ("ridge", "KernelMachine, ridge", {"color": "#d55e00", "marker": "s"}),
-        (
-            "svc",
-            "SVC, and KernelMachine with hinge",
-            {"color": "#e69f00", "marker": "o"},
-        ),
-        ("even_templates", "even templates only", {"color": "#cc79a7", "marker": "v"}),
-        ("bound", "bound $2^{d-1}$", {"color": "black", "ls": ":"}),
-        (
-            "circuit_weights",
-            "tree of $d - 1$ xors",
-            {"color": "#0072b2", "marker": "^"},
-        ),
+    for key, label, color, form in (
+        ("ridge", "KernelMachine, ridge", "#d55e00", "s-"),
+        ("svc", "SVC, and KernelMachine with hinge", "#e69f00", "o-"),
+        ("even_templates", "even templates only", "#cc79a7", "v-"),
+        ("bound", "bound $2^{d-1}$", "black", ":"),
+        ("circuit_weights", "tree of $d - 1$ xors", "#0072b2", "^-"),
     ):
-        sizes.plot(d, [row[key] for row in counts], label=label, ms=4, lw=1.2, **style)
+        found = [row[key] for row in counts]
+        sizes.plot(d, found, form, color=color, label=label, ms=4, lw=1.2)
     weights = tests[0]["recurrent_weights"]
     sizes.axhline(weights, color="#009e73", lw=1.2, label="recurrent net, any length")
     sizes.set(yscale="log", xlabel="bits d", ylabel="coefficients, or weights")

@@ -197,9 +197,7 @@ def test_bad_arguments(options, message):
 
 def test_bad_data():
     rows = np.repeat(X[:3], 2, axis=0)
-    with pytest.raises(
-        ValueError, match=r"4 units, 6 rows, 3 of them different\. Lower"
-    ):
+    with pytest.raises(ValueError, match="4 units, 6 rows, 3 of them different"):
         adapted(rows)
     adapted(rows, units=3)
     with pytest.raises(ValueError, match=r"at least as many .* 0 rows"):
