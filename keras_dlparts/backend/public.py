@@ -13,7 +13,8 @@ between:
     update_if, note_group                   updates in some steps only, by groups
     pullback, pushforward, slope            of functions of tensors
     name, known, require, cond, traced      which backend runs; values while tracing
-    compiled, full_precision, on_host, recorded
+    compiled, full_precision, on_host, recorded, variable_value
+    accurate_matmul                         a product of matrices with all digits
 
 All else serves the package itself and may change with any version, as may every module
 of this folder and whatever begins with an underscore.
@@ -36,6 +37,7 @@ from keras_dlparts.backend.basics import (
     recorded,
     require,
     traced,
+    variable_value,
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.derivatives import pullback, pushforward, slope
@@ -63,6 +65,7 @@ from keras_dlparts.backend.models import (
     up_to_date,
 )
 from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.products import accurate_matmul
 from keras_dlparts.backend.replication import (
     RunningSums,
     number,
@@ -85,6 +88,7 @@ __all__ = [
     "SeedGenerator",
     "Seeded",
     "accelerators",
+    "accurate_matmul",
     "apart",
     "around_step",
     "assign",
@@ -129,6 +133,7 @@ __all__ = [
     "unmoved",
     "up_to_date",
     "update_if",
+    "variable_value",
     "with_gradient",
 ]
 

@@ -8,6 +8,7 @@ from keras_dlparts.layers.energy.boltzmann_machine import BoltzmannMachine
 from keras_dlparts.layers.energy.hopfield import Hopfield
 from keras_dlparts.layers.energy.modern_hopfield import ModernHopfield
 from keras_dlparts.layers.energy.rbm import RBM
+from keras_dlparts.layers.kernels.radial_basis import RadialBasis
 from keras_dlparts.layers.normalization.noisy_batch_normalization import (
     NoisyBatchNormalization,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "ModernHopfield",
     "NoisyBatchNormalization",
     "Perceptron",
+    "RadialBasis",
     "RandomDropout",
     "Residual",
     "ResidualBlock",
