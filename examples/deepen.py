@@ -140,7 +140,12 @@ def draw(found, path):
             yscale="log",
             title=f"{added} layers added to 2",
         )
-    axes.legend(frameon=False)
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=len(colours),
+        frameon=False,
+    )
     save(figure, path)
 
 
