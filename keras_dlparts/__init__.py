@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from keras_dlparts.searching import hyperparameters as hyperparameters
     from keras_dlparts.searching import search as search
     from keras_dlparts.surgery import compact as compact
+    from keras_dlparts.surgery import deepen as deepen
     from keras_dlparts.surgery import fold as fold
     from keras_dlparts.surgery import lsuv as lsuv
     from keras_dlparts.surgery import recalibrate as recalibrate
@@ -92,6 +93,7 @@ else:
             "SearchFailed": "searching",
             "build": "config",
             "compact": "surgery",
+            "deepen": "surgery",
             "fold": "surgery",
             "hypermodel": "searching",
             "hyperparameters": "searching",

@@ -16,6 +16,7 @@ from keras_dlparts.layers.normalization.spectral_weight_normalization import (
     SpectralWeightNormalization,
 )
 from keras_dlparts.layers.normalization.weight_normalization import WeightNormalization
+from keras_dlparts.layers.preprocessing.fixed_filter import FixedFilter
 from keras_dlparts.layers.preprocessing.min_max_normalization import MinMaxNormalization
 from keras_dlparts.layers.preprocessing.softmax_scaling import SoftmaxScaling
 from keras_dlparts.layers.preprocessing.whitening import Whitening
@@ -50,6 +51,7 @@ __all__ = [
     "BayesianSparsityDropout",
     "BoltzmannMachine",
     "FeatureSpaceAugmentation",
+    "FixedFilter",
     "GaussianSampling",
     "Hopfield",
     "KSparse",

@@ -1,5 +1,6 @@
 """Whole architectures made of parts, one a file, in families."""
 
+from keras_dlparts.models import circuits
 from keras_dlparts.models.adversarial.gan import GAN
 from keras_dlparts.models.energy.dbm import DBM
 from keras_dlparts.models.energy.dbn import DBN
@@ -20,6 +21,7 @@ __all__ = [
     "KernelMachine",
     "PlainNet",
     "ResNet",
+    "circuits",
 ]
 
 
