@@ -66,6 +66,6 @@ def activities(inputs):
     """The inputs in float32. Raises where one is negative, or gives NaN where a
     compiled step cannot raise."""
     x = ops.cast(inputs, "float32")
-    fine = ops.all(x >= 0)
+    fine = ops.min(x) >= 0
     backend.require(fine, _NEGATIVE, x)
     return x + ops.where(fine, 0.0, np.nan)

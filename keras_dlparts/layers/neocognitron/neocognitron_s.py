@@ -208,8 +208,8 @@ class NeocognitronS(keras.layers.Layer):
 
     def _start(self, shape, dtype=None):
         strength = _WEAK if self.learning == "seeds" else self.reinforcement
-        draws = keras.random.uniform(shape, dtype=dtype)
-        return strength * draws * self._c[..., None]
+        c = ops.convert_to_tensor(strength * self._c[..., None], dtype)
+        return keras.random.uniform(shape, dtype=dtype) * c
 
     def _share(self):
         """db of the convention, as a share of q v."""

@@ -70,19 +70,21 @@ def presented(u, a, b, c, r, q, column, convention):
 def test_seed_cells_learn_as_in_the_papers_and_cells_respond(convention):
     x = activities(6, 6, 7, 2)
     layer = NeocognitronS(
-        5, 3, 1.5, reinforcement=3.0, column_size=3, convention=convention, decay=0.8
+        5, 3, 3.0, reinforcement=4.0, column_size=3, convention=convention, decay=0.8
     )
     layer.build(x.shape)
     c = c_of((3, 3), 2, 0.8)
+    weak = np.random.default_rng(1).random(layer.kernel.shape)
+    layer.kernel.assign(0.01 * weak * c[..., None])
     a, b = (numpy(v).astype("float64") for v in (layer.kernel, layer.inhibition))
     for u in x:
-        a, b = presented(u, a, b, c, 1.5, 3.0, 3, convention)
+        a, b = presented(u, a, b, c, 3.0, 4.0, 3, convention)
     y = numpy(layer(x, training=True))
     assert (b > 0).sum() > 1, "the data should seed several planes"
     np.testing.assert_allclose(numpy(layer.kernel), a, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(numpy(layer.inhibition), b, rtol=1e-4)
     expected = [
-        [cell(f, a[..., k], b[k], c, 1.5, convention)[0] for k in range(5)]
+        [cell(f, a[..., k], b[k], c, 3.0, convention)[0] for k in range(5)]
         for u in x
         for f in fields_of(u, (3, 3)).values()
     ]
@@ -329,4 +331,4 @@ def test_where_a_compiled_step_cannot_raise_bad_input_gives_nan():
     model = keras.Sequential([keras.Input((6, 6, 1)), layer])
     model.compile("sgd", "mse")
     x = activities(4, 6, 6, 1) - 0.5
-    assert np.isnan(model.train_on_batch(x, np.zeros((4, 4, 4, 2))))
+    assert np.isnan(model.train_on_batch(x, np.zeros((4, 4, 4, 2)))[0])
