@@ -29,11 +29,6 @@ CASES = {
             "input_shape": (4, 5, 6, 3),
             "positive": True,
         },
-        {
-            "arguments": {"pool_size": (2, 3), "padding": "same", "pooling": "max"},
-            "input_shape": (4, 5, 6, 3),
-            "positive": True,
-        },
     )
 }
 

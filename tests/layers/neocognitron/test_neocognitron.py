@@ -167,6 +167,7 @@ def test_stages_learn_in_turn_and_the_size_of_batches_does_not_matter():
     )
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings(NOTHING_TRAINABLE)
 def test_learning_goes_on_bit_for_bit_from_a_file(tmp_path):
     x = activities(24, 10, 10, 1)
@@ -257,6 +258,7 @@ def test_c_cells_blur_saturate_and_are_inhibited_by_the_mean():
 
 
 @pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute")
+@pytest.mark.long
 @pytest.mark.filterwarnings(NOTHING_TRAINABLE)
 def test_replicas_learn_alike_and_leave_other_losses_alone():
     """They wait for one another within the call, between the losses of other layers."""
