@@ -68,23 +68,17 @@ def images(folder, seed):
 def net(way, seed, selectivities=SELECTIVITIES):
     keras.utils.set_random_seed(seed)
     half = UNLABELLED // 2
-    learning = {"learning": "gradient"} if way == "gradient" else {"learn_for": half}
-    later = {"padding": "same"}
-    if way != "gradient":
-        later["learn_after"] = half
+    first, second = {"learn_for": half}, {"learn_after": half, "learn_for": half}
+    if way == "gradient":
+        first, second = {"learning": "gradient"}, {"learning": "gradient"}
+    kernel = {"kernel_size": 5, "reinforcement": Q}
+    r1, r2 = selectivities
+    s1 = NeocognitronS(PLANES[0], selectivity=r1, name="s1", **kernel, **first)
+    second["padding"] = "same"
+    s2 = NeocognitronS(PLANES[1], selectivity=r2, name="s2", **kernel, **second)
     pooling = "max" if way == "seeds max" else "blur"
-    first, second = (
-        NeocognitronS(planes, 5, r, reinforcement=Q, name=name, **learning, **more)
-        for planes, r, name, more in zip(
-            PLANES,
-            selectivities,
-            ("s1", "s2"),
-            ({}, later),
-            strict=True,
-        )
-    )
-    layers = [first, NeocognitronC(5, pooling=pooling), second]
-    layers += [NeocognitronC(4, pooling=pooling), keras.layers.Flatten()]
+    c1, c2 = (NeocognitronC(size, pooling=pooling) for size in (5, 4))
+    layers = [s1, c1, s2, c2, keras.layers.Flatten()]
     return keras.Sequential([keras.Input((28, 28, 1)), *layers])
 
 
