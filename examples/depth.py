@@ -8,7 +8,7 @@ figures.
 
 deviations      of the outputs of ten layers of 500 units, by the size of the weights
 jacobian        singular values of 64 tanh layers of 300 units, orthogonal and Gaussian
-heat            accuracy after 200 steps over depth and weight variance, with 6 xi_c
+heat            accuracy after 600 steps over depth and weight variance, with 6 xi_c
 lsuv            LSUV against He on a deep net of SiLU or ReLU without normalisation
 convolutions    a deep plain convolution net from delta-orthogonal and Glorot's weights
 pictures        the phases of tanh, the logistic map's cycles, a table of activations
@@ -152,7 +152,7 @@ class Trial:
         return history[-1], self.model.evaluate(*test, batch_size=500, verbose=0)[1]
 
 
-def heat(folder, seeds, done=(), steps=200, batch=64, units=200, learning_rate=0.02):
+def heat(folder, seeds, done=(), steps=600, batch=64, units=200, learning_rate=0.02):
     """Rows: test accuracy of a dense tanh net by depth, weight variance and seed."""
     train, test = mnist(folder)
     train, test = ((x.reshape(len(x), -1), y) for x, y in (train, test))
@@ -319,7 +319,7 @@ def figure_of_heat(rows):
     axes.legend(
         loc="lower right", bbox_to_anchor=(1, 1.01), facecolor="0.4", labelcolor="w"
     )
-    figure.colorbar(mesh, ax=axes, label="test accuracy after 200 steps")
+    figure.colorbar(mesh, ax=axes, label="test accuracy after 600 steps")
     return figure
 
 

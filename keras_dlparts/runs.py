@@ -57,6 +57,10 @@ def higher_is_better(column: str) -> bool:
     return any(part in column.lower() for part in _HIGHER)
 
 
+# What the columns of averaged weights begin with; see `callbacks.WeightAverage`.
+AVERAGE = "average_"
+
+
 def best_row(
     history: Mapping[str, Sequence[float]],
     monitor: str | None = None,
@@ -65,9 +69,10 @@ def best_row(
     """Which epoch of a history is the best one: `best.keras` is saved by this rule.
 
     The column that decides is the first of `monitor`, val_loss and loss that has a
-    finite value in some row. Values that are not finite never win, and of equal ones
-    the first does. So the best row of a history with one row more is that row, or the
-    row from before.
+    finite value in some row, or the same of averaged weights, `average_val_loss`, where
+    that has a better one. Values that are not finite never win, and of equal ones the
+    first does, the weights' own before their average's. So the best row of a history
+    with one row more is that row, or the row from before.
 
     Args:
         history: column -> values, one a row; nan where an epoch has none.
@@ -83,14 +88,18 @@ def best_row(
     ('val_loss', 1)
     """
     for column in (monitor, "val_loss", "loss"):
-        values = history.get(column, ())
-        rows = [i for i, value in enumerate(values) if math.isfinite(value)]
-        if rows:
+        places = [
+            (one, row)
+            for one in (column, f"{AVERAGE}{column}")
+            for row, value in enumerate(history.get(one, ()))
+            if math.isfinite(value)
+        ]
+        if places:
             asked = mode if monitor in (None, column) else "auto"
             if asked == "auto":
                 asked = "max" if higher_is_better(column) else "min"
-            pick = max if asked == "max" else min
-            return column, pick(rows, key=values.__getitem__)
+            sign = -1 if asked == "max" else 1
+            return min(places, key=lambda at: (sign * history[at[0]][at[1]], at[1]))
     return None
 
 

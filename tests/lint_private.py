@@ -44,7 +44,7 @@ BACKENDS = {
     "examples/": "say in their figures which backend made them",
     "benchmarks/": "say in their results which backend made them",
 }
-COMMON = "backend", "support", "graphs"
+COMMON = "backend", "support", "graphs", "watched"
 KINDS = {
     "layers": (),
     "optimizers": (),
@@ -53,7 +53,7 @@ KINDS = {
     "initializers": (),
     "data": (),
     "models": ("layers",),
-    "callbacks": ("layers", "optimizers", "data"),
+    "callbacks": ("layers", "optimizers", "data", "surgery"),
 }
 _MODULES = (
     "keras.src",

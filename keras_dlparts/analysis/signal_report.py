@@ -26,8 +26,8 @@ from keras_dlparts import backend
 from keras_dlparts.analysis.jacobian import Jacobian, jacobian
 from keras_dlparts.analysis.unchanged import unchanged
 from keras_dlparts.analysis.verdicts import verdicts
-from keras_dlparts.analysis.watched import watched_pass
 from keras_dlparts.support.checks import check_count
+from keras_dlparts.watched import flat_ends, watched_pass
 
 # These only move or mask numbers; a table of signals is shorter without them.
 _ONLY_MOVE = (kl.Flatten, kl.Reshape, kl.Permute, kl.Identity, kl.RepeatVector)
@@ -405,19 +405,10 @@ def _describe(signal, call, values):
 
 def _saturated(activation, flat):
     """The share of values where a function with two flat ends is flat."""
-    name = getattr(activation, "__name__", "")
-    if activation is None or name in ("softmax", "log_softmax", "sparsemax"):
+    ends = None if activation is None else flat_ends(activation)
+    if ends is None or not np.isfinite(ends).all():
         return None
-    ends = np.array([-30.0, 30.0, *np.linspace(-3, 3, 61)], "float32")
-    try:
-        slopes = np.abs(backend.slope(activation, ends))
-    except (TypeError, ValueError):  # it does not work on each element
-        return None
-    steepest = slopes[2:].max()
-    if not steepest or (slopes[:2] > 0.05 * steepest).any():
-        return None
-    at = np.abs(backend.slope(activation, flat.astype("float32")))
-    return float((at < 0.05 * steepest).mean())
+    return float(((flat <= ends[0]) | (flat >= ends[1])).mean())
 
 
 def _gradients(signal, call, gradients, made):

@@ -95,6 +95,18 @@ def known(tensor: Any) -> np.ndarray | None:
     return None if on_meta else ops.convert_to_numpy(tensor)
 
 
+def in_reach(tensor: Any) -> bool:
+    """Whether a tensor can be used here: not if a loop or branch that TensorFlow traces
+    has made it within."""
+    if name() != "tensorflow" or isinstance(tensor, keras.KerasTensor):
+        return True
+    import tensorflow as tf
+
+    if not tf.is_tensor(tensor) or tf.executing_eagerly() or hasattr(tensor, "numpy"):
+        return True
+    return tensor.graph is tf.compat.v1.get_default_graph()
+
+
 def require(condition: Any, message: str, values: Any) -> None:
     """Raise ValueError unless a boolean tensor is true.
 

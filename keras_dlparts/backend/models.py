@@ -3,9 +3,10 @@
 import contextlib
 import random
 
+import keras
 import numpy as np
 
-from keras_dlparts.backend.basics import assign, name
+from keras_dlparts.backend.basics import assign, compiled, name
 
 
 def up_to_date(model):
@@ -42,6 +43,41 @@ def _torch_generator_kept():
     import torch
 
     return torch.random.fork_rng()
+
+
+def reading(model, function, static=(), key=None):
+    """A compiled function of tensors that reads a model's variables as they are now.
+
+    What `function` assigns to them, and draws from the process-wide generators, leaves
+    no trace.
+
+    Args:
+        model: A built model or layer.
+        function: A function of tensors.
+        static: Names of its arguments that are no tensors. They are given by name.
+        key: Optional name, to keep what was compiled with the model and compile it
+            anew only when its variables are others. It must tell all apart that
+            `function` depends on, besides the model.
+    """
+    variables = model.variables
+    kept = vars(model).setdefault("_dlparts_readings", {}) if key is not None else {}
+    key = key, *map(id, variables)
+    if key not in kept:
+
+        def pure(values, *tensors, **more):
+            with keras.StatelessScope([*zip(variables, values, strict=True)]):
+                return function(*tensors, **more)
+
+        kept[key] = compiled(pure, static)
+
+    def read(*arrays, **more):
+        up_to_date(model)
+        values = [keras.ops.convert_to_tensor(v) for v in variables]
+        arrays = keras.tree.map_structure(keras.ops.convert_to_tensor, arrays)
+        with _torch_generator_kept():
+            return kept[key](values, *arrays, **more)
+
+    return read
 
 
 @contextlib.contextmanager

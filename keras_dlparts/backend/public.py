@@ -29,6 +29,7 @@ from keras_dlparts.backend.basics import (
     compiled,
     cond,
     full_precision,
+    in_reach,
     known,
     make_deterministic,
     name,
@@ -56,7 +57,12 @@ from keras_dlparts.backend.loops import (
     scan,
     stacked,
 )
-from keras_dlparts.backend.models import intercepted, unmoved, up_to_date
+from keras_dlparts.backend.models import (
+    intercepted,
+    reading,
+    unmoved,
+    up_to_date,
+)
 from keras_dlparts.backend.normalising import row_norm
 from keras_dlparts.backend.replication import (
     RunningSums,
@@ -96,6 +102,7 @@ __all__ = [
     "generators",
     "gradient",
     "gradient_function",
+    "in_reach",
     "input_gradient",
     "intercepted",
     "known",
@@ -110,6 +117,7 @@ __all__ = [
     "pass_over",
     "pullback",
     "pushforward",
+    "reading",
     "recorded",
     "replica",
     "require",

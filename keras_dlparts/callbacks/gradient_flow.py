@@ -5,8 +5,8 @@
 
 Both of the training loss on the batch of the step at hand, in training mode, before
 the step. A net whose gradients vanish or explode shows it as a slope over the layers.
-Keras compiles the measurement as it compiles a training step: a second model shares
-the layers, and its optimizer writes down the gradients' norms instead of stepping.
+Keras compiles the measurement as it compiles a training step: a second model calls the
+first, and its optimizer writes down the gradients' norms instead of stepping.
 Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward
 neural networks".
 """
@@ -19,10 +19,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts import backend, graphs
+from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
+from keras_dlparts.callbacks.heat_map import heat_map
 from keras_dlparts.callbacks.measuring import Measuring
 from keras_dlparts.data.source import Source
+from keras_dlparts.watched import visible, watched_pass
 
 CASES = {
     "GradientFlow": (
@@ -46,9 +48,10 @@ class GradientFlow(Measuring):
 
     The notes are in `history`: `step`, and a list over the layers for each step in
     `gradient` and `activation`. The layers are those of the model with trainable
-    weights, a block being one layer; their names are in `layers`. Activations are
-    noted for Sequential and Functional models only. A run of `dlparts train` has the
-    notes as `gradient_flow.csv`.
+    weights, a block being one layer; their names are in `layers`. The activation of a
+    layer that is called several times is that of its first call; of one that is called
+    within a loop it cannot be seen, and is nan. A run of `dlparts train` has the notes
+    as `gradient_flow.csv`.
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
@@ -69,6 +72,8 @@ class GradientFlow(Measuring):
     [0, 2, 4, 6]
     """
 
+    between_calls = True
+
     def __init__(self, every: int = 100, data: Source | str | Any | None = None):
         super().__init__(every, data)
         self._forget()
@@ -88,7 +93,7 @@ class GradientFlow(Measuring):
         with backend.unmoved(self.model):
             data = self.data_of(batch)
             if self._probe is None:
-                self._probe = _Probe(self.model)
+                self._probe = _Probe(self.model, data[0])
             gradients, activations = self._probe.measure(*data)
         self.layers = [layer.name for layer in self._probe.measured]
         self.history["step"].append(self.past + batch)
@@ -100,8 +105,7 @@ class GradientFlow(Measuring):
         columns = {"step": self.history["step"]}
         for kind in ("gradient", "activation"):
             by_layer = zip(*self.history[kind], strict=True)
-            # Without activations, as of a subclassed model, there are no such columns.
-            for layer, values in zip(self.layers, by_layer, strict=False):
+            for layer, values in zip(self.layers, by_layer, strict=True):
                 columns[f"{kind}:{layer}"] = values
         return {"gradient_flow": columns}
 
@@ -109,55 +113,22 @@ class GradientFlow(Measuring):
         """The norms by layer and step, as pictures and as a table of the last ones."""
         if not self.history["step"]:
             return {}
-        with_activations = bool(self.history["activation"][0])
         found = {}
         with contextlib.suppress(ImportError):  # without matplotlib only the table
-            found["Gradient norm by layer"] = heat_map(self, "gradient")
-            if with_activations:
-                title = "Activation (root mean square) by layer"
-                found[title] = heat_map(self, "activation")
-        last = [self.history["gradient"][-1]]
-        names = ["gradient norm"]
-        if with_activations:
-            last.append(self.history["activation"][-1])
-            names.append("activation rms")
+            for kind, title in (
+                ("gradient", "Gradient norm by layer"),
+                ("activation", "Activation (root mean square) by layer"),
+            ):
+                values = np.array(self.history[kind], "float64").T
+                steps = self.history["step"]
+                found[title] = heat_map(self.layers, steps, self.every, values)
+        last = [self.history[kind][-1] for kind in ("gradient", "activation")]
+        names = ["gradient norm", "activation rms"]
         found[f"At step {self.history['step'][-1]}"] = [
             {"layer": layer, **{n: f"{v:.3g}" for n, v in zip(names, row, strict=True)}}
             for layer, *row in zip(self.layers, *last, strict=True)
         ]
         return found
-
-
-def heat_map(flow, what):
-    """A Figure of one kind of norm: layers downwards, steps to the right."""
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
-    values = np.asarray(flow.history[what], "float64").T
-    finite = values[np.isfinite(values) & (values > 0)]
-    low, high = (finite.min(), finite.max()) if finite.size else (1e-3, 1.0)
-    # At least a factor of ten, so that small differences do not look like large ones.
-    middle = math.sqrt(low * high)
-    low, high = min(low, middle / math.sqrt(10)), max(high, middle * math.sqrt(10))
-    count = len(flow.layers)
-    figure = Figure(figsize=(7, min(10, 1.4 + 0.22 * count)), layout="constrained")
-    axes = figure.add_subplot()
-    steps = flow.history["step"]
-    edges = [*steps, steps[-1] + flow.every]
-    mesh = axes.pcolormesh(
-        edges,
-        np.arange(count + 1),
-        np.clip(np.nan_to_num(values, nan=high, posinf=high), low, high),
-        norm=LogNorm(low, high),
-        cmap="viridis",
-        rasterized=True,
-    )
-    axes.invert_yaxis()
-    shown = [*range(0, count, max(1, math.ceil(count / 40)))]
-    axes.set_yticks([i + 0.5 for i in shown], [flow.layers[i] for i in shown], size=7)
-    axes.set_xlabel("step")
-    figure.colorbar(mesh, ax=axes)
-    return figure
 
 
 class _Norms(keras.optimizers.Optimizer):
@@ -181,25 +152,19 @@ class _Norms(keras.optimizers.Optimizer):
 
 
 class _Probe(keras.Model):
-    """A model with another's layers, whose training step only measures."""
+    """A model that calls another one, and whose training step only measures."""
 
-    def __init__(self, model):
+    def __init__(self, model, x):
         super().__init__(name="gradient_flow")
-        measured = [layer for layer in model.layers if layer.trainable_weights]
-        self.measured = measured
-        self.net, self.activations = model, None
-        hidden = graphs.outputs(model) if graphs.has_graph(model) else {}
-        if hidden:
-            plain = isinstance(model, keras.Sequential)
-            x = model.inputs[0] if plain else model.input
-            y = model.outputs[0] if plain else model.output
-            self.net = keras.Model(x, [y, [hidden[id(one)][0] for one in measured]])
-            self.activations = self.add_weight(
-                shape=(len(measured),),
-                initializer="zeros",
-                trainable=False,
-                name="activations",
-            )
+        self.net = model
+        self.measured = [layer for layer in model.layers if layer.trainable_weights]
+        self.keys = visible(model, x)
+        self.activations = self.add_weight(
+            shape=(len(self.measured),),
+            initializer="zeros",
+            trainable=False,
+            name="activations",
+        )
         self.compile(
             _Norms(),
             model.loss,
@@ -210,14 +175,17 @@ class _Probe(keras.Model):
         )
 
     def call(self, inputs, training=None):
-        if self.activations is None:
+        def run():
             return self.net(inputs, training=training)
-        outputs, hidden = self.net(inputs, training=training)
-        hidden = [ops.cast(h, "float32") for h in hidden]
-        self.activations.assign(
-            ops.stack([ops.sqrt(ops.mean(ops.square(h))) for h in hidden])
-        )
-        return outputs
+
+        made, calls, around = watched_pass(self.net, run, keys=self.keys, unroll=False)
+        outputs = {call.key: call.output for call in (*calls, *around)}
+        sizes = [
+            math.nan if h is None else ops.sqrt(ops.mean(ops.square(_float32(h))))
+            for h in (outputs.get((id(layer), 0)) for layer in self.measured)
+        ]
+        self.activations.assign(ops.stack([_float32(size) for size in sizes]))
+        return made
 
     def measure(self, x, y=None, sample_weight=None):
         """(gradient norms, activation sizes), lists of a number a layer."""
@@ -232,7 +200,9 @@ class _Probe(keras.Model):
             math.sqrt(sum(squares[id(v)] for v in layer.trainable_weights))
             for layer in self.measured
         ]
-        if self.activations is None:
-            return gradients, []
         sizes = ops.convert_to_numpy(self.activations)
         return gradients, [float(size) for size in sizes]
+
+
+def _float32(tensor):
+    return ops.cast(tensor, "float32")

@@ -2,69 +2,34 @@
 
 from typing import Any
 
-import keras
-
-from keras_dlparts.callbacks.given_batches import SPLITS, batches_of, check_given
-from keras_dlparts.data.source import Source
+from keras_dlparts.callbacks.data_callback import DataCallback
 from keras_dlparts.support.checks import check_count
 
 
-class Measuring(keras.callbacks.Callback):
+class Measuring(DataCallback):
     """Base of callbacks that measure. It counts steps and finds the batch.
 
     `due(batch)` says whether this step is to be measured, `data_of(batch)` gives the
-    batch to do it on: of the data given, or that of the step at hand, which
-    `dlparts train` hands over through `set_data`. Keras shows callbacks none.
+    batch to do it on: of the data given, or that of the step at hand.
 
     Args:
         every: Integer, `>= 1`. Measure each `every` steps.
         data: What to measure on: see `given_batches.py`. None for the step's own batch.
     """
 
+    # Whether a call of the training function may take many steps, up to `every`. Not so
+    # where something is to be seen of each step.
+    between_calls = False
+
     def __init__(self, every: int, data: Any = None):
-        super().__init__()
+        super().__init__(data)
         self.every = check_count("every", every)
-        check_given(data)
-        self.data = data
-        self._batches = self._splits = self._given = None
         # Steps of the epochs before this one, and the step to measure at next.
         self.past = self.next = self.last = 0
 
-    def set_data(self, batches: keras.utils.PyDataset):
-        """The training data, a `keras.utils.PyDataset`; called before training."""
-        self._batches = batches
-
-    def set_splits(self, source: Source):
-        """The run's data with all its splits; called before training."""
-        self._splits = source
-
     def on_train_begin(self, logs=None):
-        self._given = None if self.data is None else batches_of(self._found())
-        if self._given is None and self._batches is None:
-            raise ValueError(
-                f"{type(self).__name__} needs a batch to measure on, and Keras shows "
-                "callbacks none. Give `data=(x, y)`, or what you give to `fit`: a "
-                "tf.data.Dataset, a DataLoader, a PyDataset. Received: data=None"
-            )
+        super().on_train_begin(logs)
         self.past = self.next = self.last = 0
-
-    def _found(self):
-        """The data, where it is a split by name that split."""
-        if not isinstance(self.data, str):
-            return self.data
-        if self._splits is None:
-            raise ValueError(
-                f"A split is of the data of `dlparts train`. Received: data="
-                f"{self.data!r} in a plain `fit`; give a batch `(x, y)` or an iterable"
-            )
-        split = getattr(self._splits, self.data)
-        if split is None:
-            there = [name for name in SPLITS if getattr(self._splits, name) is not None]
-            raise ValueError(
-                f"`data` must be a split that the run's data has: {', '.join(there)}. "
-                f"Received: data={self.data!r}"
-            )
-        return split.still()
 
     def due(self, batch):
         """Whether the step of this batch is to be measured; then it is noted so."""
@@ -80,12 +45,12 @@ class Measuring(keras.callbacks.Callback):
 
     def data_of(self, batch):
         """The batch to measure on, `(x, y)` or `(x, y, sample_weight)`."""
-        if self._given is not None:
-            return self._given(self.past + batch)
-        return self._batches[batch]
+        return self.batch(batch if self._given is None else self.past + batch)
 
     def on_train_batch_end(self, batch, logs=None):
         self.last = batch
 
     def on_epoch_end(self, epoch, logs=None):
-        self.past += self.last + 1
+        # Keras counts a call as if it took all its steps; an epoch's last takes fewer.
+        steps = self.params.get("steps") or self.last + 1
+        self.past += min(self.last + 1, steps)

@@ -18,14 +18,13 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_dlparts import backend
-from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace, scatter
 from keras_dlparts.data.source import Source
 from keras_dlparts.optimizers import Clipped, RelaxedSmoothness
+from keras_dlparts.optimizers.wrapping import wrap_of
 from keras_dlparts.support.checks import check_count, check_number
 
 CASES = {
@@ -220,26 +219,11 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
 
 def clipped_by(model, make):
     """The RelaxedSmoothness rule of a model's optimizer, put in if it has none."""
-    outer = model.optimizer
-    scaled = isinstance(outer, keras.optimizers.LossScaleOptimizer)
-    optimizer = outer.inner_optimizer if scaled else outer
-    if isinstance(optimizer, Clipped):
-        if isinstance(optimizer.by, RelaxedSmoothness):
-            return optimizer.by
+    clipped = wrap_of(model, Clipped, lambda o: Clipped(o, by=make()), inside=True)
+    if not isinstance(clipped.by, RelaxedSmoothness):
         raise ValueError(
             "RelaxedSmoothnessClipping brings its own clipping rule. Received an "
-            f"optimizer that clips by {type(optimizer.by).__name__}. Give the bare "
+            f"optimizer that clips by {type(clipped.by).__name__}. Give the bare "
             "optimizer, or one Clipped by RelaxedSmoothness."
         )
-    clipped = Clipped(optimizer, by=make())
-    if optimizer.built:
-        clipped.build(keras_private.trained_by(optimizer))
-    if scaled:
-        outer.inner_optimizer = clipped
-    else:
-        model.optimizer = clipped
-    # A saved model compiles itself with the noted optimizer, and the train function
-    # was traced without the rule: both are replaced.
-    keras_private.set_compiled_optimizer(model, clipped)
-    model.train_function = None
     return clipped.by

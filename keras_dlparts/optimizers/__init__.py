@@ -1,6 +1,7 @@
 """Optimizers and the rules they clip gradients by, one a file."""
 
 from keras_dlparts.optimizers.adaptive_unit import AdaptiveUnit
+from keras_dlparts.optimizers.averaged import Averaged
 from keras_dlparts.optimizers.clipped import Clipped
 from keras_dlparts.optimizers.clipped_sgd import ClippedSGD
 from keras_dlparts.optimizers.clipping_rule import ClippingRule
@@ -15,6 +16,7 @@ from keras_dlparts.optimizers.z_score import ZScore
 
 __all__ = [
     "AdaptiveUnit",
+    "Averaged",
     "Clipped",
     "ClippedSGD",
     "ClippingRule",

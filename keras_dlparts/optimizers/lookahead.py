@@ -17,7 +17,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
-from keras_dlparts.optimizers.wrapping import Wrapping, named
+from keras_dlparts.optimizers.wrapping import Wrapping, check_wraps, named
 from keras_dlparts.support.checks import check_count, check_number
 
 CASES = {
@@ -73,20 +73,7 @@ class Lookahead(Wrapping):
         optimizer = named(optimizer)
         check_count("sync_period", sync_period)
         check_number("slow_step_size", slow_step_size, above=0, most=1)
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            raise ValueError(
-                "A step that the scale of the loss skips must not count. Received: "
-                "optimizer=LossScaleOptimizer. Write LossScaleOptimizer(Lookahead(...))"
-                " instead."
-            )
-        steps = type(optimizer).apply is keras.optimizers.Optimizer.apply
-        if isinstance(optimizer, Lookahead) or not (
-            steps or isinstance(optimizer, Wrapping)
-        ):
-            raise ValueError(
-                "`Lookahead` wraps an optimizer that makes steps of its own, or a "
-                f"`Clipped`. Received: optimizer={type(optimizer).__name__}"
-            )
+        check_wraps("Lookahead", optimizer)
         super().__init__(optimizer, name)
         self.sync_period = sync_period
         self.slow_step_size = slow_step_size

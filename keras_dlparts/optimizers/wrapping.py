@@ -23,6 +23,67 @@ def named(identifier):
         raise
 
 
+def check_wraps(kind, optimizer):
+    """Refuse to wrap an optimizer whose steps are not made within, or that is one of
+    this kind already."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError(
+            "A step that the scale of the loss skips must not count. Received: "
+            f"optimizer=LossScaleOptimizer. Write LossScaleOptimizer({kind}(...)) "
+            "instead."
+        )
+    steps = type(optimizer).apply is keras.optimizers.Optimizer.apply
+    again = any(type(each).__name__ == kind for each in wrapped_in(optimizer))
+    if again or not (steps or isinstance(optimizer, Wrapping)):
+        raise ValueError(
+            f"`{kind}` wraps an optimizer that makes steps of its own, or another "
+            f"wrapper. Received: optimizer={type(optimizer).__name__}"
+        )
+
+
+def wrapped_in(optimizer):
+    """An optimizer, and those that it wraps, from outside to inside."""
+    while optimizer is not None:
+        yield optimizer
+        inner = "inner_optimizer" if hasattr(optimizer, "inner_optimizer") else ""
+        optimizer = vars(optimizer).get(inner or "optimizer")
+
+
+def wrap_of(model, kind, make, inside=False):
+    """The wrapper of this class that a compiled model's optimizer has, put in if it
+    has none.
+
+    Args:
+        model: A compiled model.
+        kind: A class of wrappers.
+        make: A function of an optimizer that gives the wrapper of it.
+        inside: Whether it goes inside of other wrappers, and not around them.
+    """
+    chain = [*wrapped_in(model.optimizer)]
+    for each in chain:
+        if isinstance(each, kind):
+            return each
+    around = [o for o in chain if isinstance(o, keras.optimizers.LossScaleOptimizer)]
+    if inside:
+        around += [o for o in chain if isinstance(o, Wrapping)]
+    optimizer = chain[len(around)]
+    made = make(optimizer)
+    if optimizer.built:
+        made.build(keras_private.trained_by(optimizer))
+    if not around:
+        model.optimizer = made
+    elif isinstance(around[-1], Wrapping):
+        around[-1].optimizer = made
+    else:
+        around[-1].inner_optimizer = made
+    # A saved model compiles itself with the noted optimizer, and the train function
+    # was traced without the wrapper: both are replaced.
+    outer = next(each for each in (*around, made) if isinstance(each, Wrapping))
+    keras_private.set_compiled_optimizer(model, outer)
+    model.train_function = None
+    return made
+
+
 def _of_the_wrapped(name):
     """A property that is the wrapped optimizer's attribute of that name."""
 

@@ -6,7 +6,8 @@
 A call from Python costs about as much as the arithmetic of a small step, or many times
 that. The rule takes nothing that a clock says, so that a run repeats: it makes a call
 about a tenth of a second long on a slow processor. One step a call where a callback
-looks at each batch, on PyTorch, and wherever else the backend cannot loop.
+looks at each batch, on PyTorch, and wherever else the backend cannot loop. A callback
+that measures every n steps, and can do so between two calls, has a call begin there.
 """
 
 import math
@@ -42,18 +43,25 @@ def steps_a_call(model, batches, callbacks=()):
     >>> steps_a_call(model, [np.zeros((32, 4))])  # no `Batches`
     1
     """
-    looked_at = any(
-        getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook)
+    looking = [
+        callback
         for callback in callbacks
-        for hook in _BATCH_HOOKS
-    )
+        if any(
+            getattr(type(callback), hook) is not getattr(keras.callbacks.Callback, hook)
+            for hook in _BATCH_HOOKS
+        )
+    ]
+    looked_at = not all(getattr(each, "between_calls", False) for each in looking)
     can = type(batches) is Batches and backend.can_run_chunks(model)
     flops = _flops(model, batches.batch_size) if can and not looked_at else math.inf
     if flops == math.inf:
         return 1
     size = sum(array.nbytes for array in keras.tree.flatten(batches[0]))
     most = min(_FLOPS_A_CALL / max(flops, 1), _BYTES_A_CALL / max(size, 1))
-    return max(1, min(int(most), len(batches)))
+    steps = max(1, min(int(most), len(batches)))
+    for each in looking:
+        steps = each.every // math.ceil(each.every / steps)
+    return steps
 
 
 def _flops(model, batch_size):

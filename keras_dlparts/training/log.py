@@ -1,5 +1,6 @@
 """What a run writes as it goes: history.csv, TensorBoard logs, models, status."""
 
+import contextlib
 import csv
 import importlib.util
 import io
@@ -14,7 +15,7 @@ import keras
 
 from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem
-from keras_dlparts.runs import BrokenRunError, best_row
+from keras_dlparts.runs import AVERAGE, BrokenRunError, best_row
 from keras_dlparts.support.files import room, whole, write_json, write_text
 from keras_dlparts.training.errors import NonFiniteError
 from keras_dlparts.training.feed import Waiting
@@ -130,8 +131,10 @@ class RunLog(keras.callbacks.Callback):
         write_measurements(self.folder, self.callbacks)
         self._write_tensorboard(row)
         self._check_monitor()
-        if self._is_best():
-            save_model(self.model, self.folder / "best.keras")
+        best = self._best()
+        if best is not None and best[1] == len(self.rows) - 1:
+            with self._weights_of(best[0]):
+                save_model(self.model, self.folder / "best.keras")
         self.checkpoints.save(epoch + 1, self.model, self.callbacks)
         self.status("running")
 
@@ -191,14 +194,21 @@ class RunLog(keras.callbacks.Callback):
             message += f"accepted: {', '.join(known)}"
             raise ConfigError([Problem("", (), "best.monitor", message)])
 
-    def _is_best(self):
-        """Whether the last row is the one that `Run.best` will name."""
+    def _best(self):
+        """(column, row) of the epoch that `Run.best` will name."""
         columns = {key for row in self.rows for key in row}
         history = {
             key: [row.get(key, math.nan) for row in self.rows] for key in columns
         }
-        found = best_row(history, self.best.monitor, self.best.mode)
-        return found is not None and found[1] == len(self.rows) - 1
+        return best_row(history, self.best.monitor, self.best.mode)
+
+    def _weights_of(self, column):
+        """A context in which the model has the weights that a column is of."""
+        for callback in self.callbacks:
+            averaged = getattr(callback, "averaged", None)
+            if column.startswith(AVERAGE) and callable(averaged):
+                return averaged()
+        return contextlib.nullcontext()
 
 
 def _read_rows(path):

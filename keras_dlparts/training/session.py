@@ -230,6 +230,9 @@ class Session:
             "verbose": 0,
             **sharing.fit_arguments(settings.fit.arguments()),
         }
+        for callback in self.made.callbacks:
+            if callable(getattr(callback, "set_validation", None)):
+                callback.set_validation(given["validation_data"])
         try:
             return model.fit(items, **given | more)
         except Exception as error:

@@ -9,8 +9,8 @@ from keras import layers as kl
 from keras import ops
 
 from keras_dlparts.analysis import signal_report
-from keras_dlparts.analysis.watched import watched_pass
 from keras_dlparts.layers import LayerNormLSTM, Residual
+from keras_dlparts.watched import watched_pass
 
 
 def data(*shape):

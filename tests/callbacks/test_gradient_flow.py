@@ -1,5 +1,7 @@
 """GradientFlow measures what a hand computation does, and leaves training alone."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -87,23 +89,31 @@ def test_it_measures_every_nth_step_on_the_batch_at_hand():
     assert batches.asked == (0, 2, 1, 0, 2)
 
 
-def test_a_subclassed_model_has_gradients_only():
-    class Own(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.dense = kl.Dense(2)
+class Own(keras.Model):
+    """Calls one layer outside of a loop, and one within."""
 
-        def call(self, x):
-            return self.dense(x)
+    def __init__(self):
+        super().__init__()
+        self.dense, self.looped = kl.Dense(2), kl.Dense(2)
 
+    def call(self, x):
+        x = self.dense(x)
+        return keras.ops.fori_loop(0, 1, lambda i, h: self.looped(h), x)
+
+
+def test_a_subclassed_model_shows_what_is_not_within_a_loop():
     model = Own()
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     model(X)
+    h = X @ model.dense.kernel.numpy()
     flow = GradientFlow(data=(X, Y))
     fit(model, flow, epochs=1)
-    assert len(flow.history["gradient"][0]) == 1
-    assert flow.history["activation"] == [[]]
-    assert len(flow.figures(None)) == 2
+    assert len(flow.history["gradient"][0]) == 2
+    seen, hidden = flow.history["activation"][0]
+    assert seen == pytest.approx(np.sqrt((h**2).mean()), rel=1e-5)
+    eager = keras.backend.backend() == "torch"
+    assert math.isnan(hidden) or eager
+    assert len(flow.figures(None)) == 3
 
 
 @pytest.mark.long

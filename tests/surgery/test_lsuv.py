@@ -6,9 +6,9 @@ import pytest
 from keras import layers as kl
 from keras import ops
 
-from keras_dlparts.analysis.watched import watched_pass
 from keras_dlparts.layers import LayerNormLSTM, Residual
 from keras_dlparts.surgery import lsuv
+from keras_dlparts.watched import watched_pass
 
 
 def data(*shape):

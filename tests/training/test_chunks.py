@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_dlparts import NonFiniteError, backend, train
+from keras_dlparts.callbacks import GradientFlow
 from keras_dlparts.data import Digits
 from keras_dlparts.data.batches import Batches, JoinedBatches
 from keras_dlparts.training import chunks
@@ -111,6 +112,22 @@ def test_how_many_steps_a_call():
     # 50 rows of 2 MiB, 7 a batch: 2 batches are 28 of 32 MiB
     wide = Batches(np.broadcast_to(np.float32(0), (50, 2**19)), batch_size=7)
     assert chunks.steps_a_call(net(), wide) == min(most, 2)
+
+
+def test_what_measures_between_calls_leaves_them_as_long_as_it_can():
+    batches = Batches(x, y, batch_size=7)
+    most = 1 if backend.name() == "torch" else 4
+    flow = GradientFlow(every=12, data=(x, y))
+    # 8 steps are possible, and 12 are two calls of 6.
+    assert chunks.steps_a_call(net(), batches, [flow]) == (1 if most == 1 else 6)
+    also = GradientFlow(every=4, data=(x, y))
+    assert chunks.steps_a_call(net(), batches, [flow, also]) == min(most, 4)
+    assert chunks.steps_a_call(net(), batches, [flow, Steps()]) == 1
+    model = net()
+    data = chunks.prepared(model, batches, chunks.steps_a_call(model, batches, [also]))
+    model.fit(data, epochs=2, shuffle=False, verbose=0, callbacks=[also])
+    # An epoch has 8 steps, and its last call takes as many as are left.
+    assert also.history["step"] == [0, 4, 8, 12]
 
 
 def test_convolutions_count_at_each_place():

@@ -11,7 +11,6 @@ Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519.
 import warnings
 from typing import NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -39,24 +38,21 @@ class LogLikelihood(NamedTuple):
 
 def log_likelihood(model, x, samples, batch_size):
     """The `LogLikelihood` of the rows of an array under a variational autoencoder."""
-    variables = model.variables
 
-    def log_weights(values, x, seed, count):
+    def log_weights(x, seed, count):
         """log w of `count` codes of each row, `(count, rows)`."""
-        with keras.StatelessScope([*zip(variables, values, strict=True)]):
-            h = model.encoder(x, training=False)
-            m, log_variance = model.sampling.moments(h)
-            noise = backend.draw("normal", (count, *ops.shape(m)), seed)
-            z = drawn(m, log_variance, noise)
-            gap = log_normal(z) - log_normal(z, m, log_variance)
-            codes = ops.reshape(z, (-1, m.shape[-1]))
-            y = model.decoder(codes, training=False)
-            repeated = ops.tile(x, (count, *(1 for _ in x.shape[1:])))
-            fit = model.misfit(repeated, y)
-            return gap - ops.reshape(fit, (count, -1))
+        h = model.encoder(x, training=False)
+        m, log_variance = model.sampling.moments(h)
+        noise = backend.draw("normal", (count, *ops.shape(m)), seed)
+        z = drawn(m, log_variance, noise)
+        gap = log_normal(z) - log_normal(z, m, log_variance)
+        codes = ops.reshape(z, (-1, m.shape[-1]))
+        y = model.decoder(codes, training=False)
+        repeated = ops.tile(x, (count, *(1 for _ in x.shape[1:])))
+        fit = model.misfit(repeated, y)
+        return gap - ops.reshape(fit, (count, -1))
 
-    compiled = backend.compiled(log_weights, ("count",))
-    values = [ops.convert_to_tensor(v) for v in variables]
+    compiled = backend.reading(model, log_weights, ("count",), key="log_weights")
     found, weights = [], []
     for batch in feeding.inputs(x, batch_size):
         batch = model.target(batch)
@@ -65,9 +61,7 @@ def log_likelihood(model, x, samples, batch_size):
         for start in range(0, samples, chunk):
             seed = model.sampling.seed_generator.next()
             count = min(chunk, samples - start)
-            parts.append(
-                ops.convert_to_numpy(compiled(values, batch, seed, count=count))
-            )
+            parts.append(ops.convert_to_numpy(compiled(batch, seed, count=count)))
         log_w = np.concatenate(parts).astype("float64")
         most = log_w.max(axis=0)
         w = np.exp(log_w - most)

@@ -192,21 +192,12 @@ class Writes:
 
     def _compiled(self, name, function, **static):
         """A compiled function of arrays that is made once."""
-        backend.up_to_date(self)
-        variables = self.variables
-        key = (name, *static.items(), *map(id, variables))
-        made = vars(self).setdefault("_written_by", {})
-        if key not in made:
 
-            def pure(values, *tensors):
-                mapping = [*zip(variables, values, strict=True)]
-                with keras.StatelessScope(mapping):
-                    found = function(*tensors, **static)
-                return found if isinstance(found, tuple) else (found,)
+        def run(*tensors):
+            found = function(*tensors, **static)
+            return found if isinstance(found, tuple) else (found,)
 
-            made[key] = backend.compiled(pure)
-        values = [ops.convert_to_tensor(v) for v in variables]
-        return lambda *arrays: made[key](values, *map(ops.convert_to_tensor, arrays))
+        return backend.reading(self, run, key=(name, *static.items()))
 
     def _steps(self, length):
         length = length or self.length or self.built_on[1][1]

@@ -3,8 +3,8 @@
 A call is noted with what goes in, the pre-activation where the layer applies an
 activation of its own, and what comes out. Of layers inside layers the innermost whose
 values can be seen are noted, so that nested, shared and subclassed models need no
-graph: a shared layer has a call each time it is used. A recurrent layer is unrolled for
-the pass; the steps of its cell belong to the recurrent layer's one call.
+graph: a shared layer has a call each time it is used. A recurrent layer may be unrolled
+for the pass; the steps of its cell belong to the recurrent layer's one call.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_dlparts import backend, graphs
@@ -66,7 +67,7 @@ def _operations(model):
                     yield node.operation
 
 
-def watched_pass(model, run, add=None):
+def watched_pass(model, run, add=None, keys=None, unroll=True):
     """(what `run()` gives, the calls of a model's layers, the calls around those).
 
     The calls stand in the order of computation.
@@ -76,28 +77,76 @@ def watched_pass(model, run, add=None):
         run: A function without arguments.
         add: Optional `add(key, place, tensor) -> tensor`, to change what goes in
             (`"inputs"`), a pre-activation (`"pre"`) or what comes out (`"output"`).
+        keys: Optional set of the keys of the calls to note, from `visible`. A function
+            that is compiled needs it: while it is traced no call's values can be seen,
+            and those within a loop must not leave it.
+        unroll: Whether recurrent layers call their cell step by step.
     """
     layers = [
         layer
         for layer in graphs.layers(model, itself=False)
         if not isinstance(layer, keras.layers.InputLayer)
     ]
-    watcher = _Watcher(add or (lambda key, place, tensor: tensor))
+    watcher = _Watcher(add or (lambda key, place, tensor: tensor), keys)
     watched = [*layers, *_operations(model)]
     with (
         backend.intercepted(watched, watcher.wrap),
         _activations(layers, watcher),
-        _unrolled(layers),
+        _unrolled(layers if unroll else ()),
     ):
         found = run()
-    return found, watcher.calls, watcher.around
+    calls, around = (
+        [c for c in noted if c.output is None or backend.in_reach(c.output)]
+        for noted in (watcher.calls, watcher.around)
+    )
+    return found, calls, around
+
+
+def visible(model, x, training=True):
+    """The keys of all calls in a pass whose values can be seen, for `watched_pass`.
+
+    One pass that is not compiled; the model stays as it is.
+    """
+    with keras.StatelessScope():
+        _, calls, around = watched_pass(
+            model, lambda: model(x, training=training), unroll=False
+        )
+    return {call.key for call in (*calls, *around)}
+
+
+def flat_ends(function):
+    """`(low, high)`: an activation is flat from low down and from high up.
+
+    Flat is where its slope is below a twentieth of the steepest in -3 .. 3, looked for
+    in -30 .. 30; an end that is not flat is infinite. None for a function that does not
+    work on each element, as softmax.
+
+    >>> flat_ends(keras.activations.relu), flat_ends(keras.activations.linear)
+    ((0.0, inf), (-inf, inf))
+    """
+    x = np.arange(-3000, 3002, dtype="float32") / 100
+    try:
+        whole, part = (
+            ops.convert_to_numpy(function(ops.convert_to_tensor(given)))
+            for given in (x, x[3100:3102])
+        )
+        if whole.shape != x.shape or not np.allclose(whole[3100:3102], part):
+            return None
+        slopes = np.abs(backend.slope(function, x))
+    except (TypeError, ValueError):
+        return None
+    steep = np.flatnonzero(slopes >= 0.05 * slopes[np.abs(x) <= 3].max())
+    first, last = steep[0], steep[-1]
+    low = float(x[first - 1]) if first else -np.inf
+    return low, float(x[last + 1]) if last + 1 < len(x) else np.inf
 
 
 class _Watcher:
     """Notes calls as they happen."""
 
-    def __init__(self, add):
-        self.add, self.calls, self.around = add, [], []
+    def __init__(self, add, keys):
+        self.add, self.keys = add, keys
+        self.calls, self.around = [], []
         self.stack, self.counts = [], {}
 
     def wrap(self, layer, call):
@@ -127,7 +176,10 @@ class _Watcher:
             moved = self.add(note.key, "output", first)
             note.output = first if moved is first else moved
             out = keras.tree.map_structure(lambda t: moved if t is first else t, out)
-        seen = backend.known(first) is not None if first is not None else False
+        if self.keys is not None:
+            seen = note.key in self.keys
+        else:
+            seen = first is not None and backend.known(first) is not None
         if in_loop:
             parent.steps.append(note)
         elif any(repeats(above.layer) for above in self.stack):
