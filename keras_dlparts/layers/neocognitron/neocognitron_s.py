@@ -76,15 +76,16 @@ class NeocognitronS(keras.layers.Layer):
     With `learning="seeds"` the layer teaches itself in every training pass, without
     labels and without a gradient; its connections do not count as trainable weights,
     and no optimizer moves them. The samples of a batch are presented one after
-    another, so what is learnt depends on their order and not on the size of batches. On
+    another, so what is learnt depends on their order and not on the size of batches,
+    and a large batch is learnt no faster. On
     several replicas each presents the samples of all, in the order of the whole batch,
     and all have the same connections. `model.compile(optimizer)` needs no loss, for
     the layer adds one of 0. With `trainable=False` nothing is learnt.
 
     A net learns stage by stage: let the first S-layer have `learn_for=1000` and the
     second `learn_after=1000`. The logs have `NAME_unlearnt_planes`, the planes of which
-    no cell was a seed yet; they respond to nothing much. A warning tells if those are
-    all.
+    no cell was a seed yet; they respond to everything a little. A warning tells if
+    those are all.
 
     Args:
         planes: Integer, `>= 1`. The planes of cells, so how many patterns there can be.
