@@ -6,6 +6,7 @@ between:
     SeedGenerator, own_draws, draw          random numbers that differ by replica
     running_variable, RunningSums, number   state that is right over replicas
     replica                                 which replica this is
+    of_all_replicas, losses_kept_apart      what all of them see, inside a call
     with_gradient, before_step, around_step gradients by hand, and around the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
@@ -68,7 +69,9 @@ from keras_dlparts.backend.normalising import row_norm
 from keras_dlparts.backend.products import accurate_matmul
 from keras_dlparts.backend.replication import (
     RunningSums,
+    losses_kept_apart,
     number,
+    of_all_replicas,
     replica,
     running_variable,
 )
@@ -107,10 +110,12 @@ __all__ = [
     "input_gradient",
     "intercepted",
     "known",
+    "losses_kept_apart",
     "make_deterministic",
     "name",
     "note_group",
     "number",
+    "of_all_replicas",
     "on_host",
     "own_draws",
     "pass_over",

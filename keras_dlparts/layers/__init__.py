@@ -9,6 +9,8 @@ from keras_dlparts.layers.energy.hopfield import Hopfield
 from keras_dlparts.layers.energy.modern_hopfield import ModernHopfield
 from keras_dlparts.layers.energy.rbm import RBM
 from keras_dlparts.layers.kernels.radial_basis import RadialBasis
+from keras_dlparts.layers.neocognitron.neocognitron_c import NeocognitronC
+from keras_dlparts.layers.neocognitron.neocognitron_s import NeocognitronS
 from keras_dlparts.layers.normalization.noisy_batch_normalization import (
     NoisyBatchNormalization,
 )
@@ -66,6 +68,8 @@ __all__ = [
     "Maxout",
     "MinMaxNormalization",
     "ModernHopfield",
+    "NeocognitronC",
+    "NeocognitronS",
     "NoisyBatchNormalization",
     "Perceptron",
     "RadialBasis",
