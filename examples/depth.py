@@ -9,7 +9,9 @@ figures.
 deviations      of the outputs of ten layers of 500 units, by the size of the weights
 jacobian        singular values of 64 tanh layers of 300 units, orthogonal and Gaussian
 heat            accuracy after 600 steps over depth and weight variance, with 6 xi_c
-lsuv            LSUV against He on a deep net of SiLU or ReLU without normalisation
+lsuv            LSUV against He on a deep net of SiLU or ReLU without normalisation, and
+                the same net with batch normalisation
+health          units that die at high learning rates, of ReLU and of leaky ReLU
 convolutions    a deep plain convolution net from delta-orthogonal and Glorot's weights
 pictures        the phases of tanh, the logistic map's cycles, a table of activations
 """
@@ -32,6 +34,7 @@ from keras_dlparts.analysis import (
     mean_field,
     phase_diagram,
 )
+from keras_dlparts.callbacks import ActivationHealth
 from keras_dlparts.data.idx import read_idx
 from keras_dlparts.initializers import DeltaOrthogonal
 from keras_dlparts.initializers.gaussian_means import critical, means, tabulated
@@ -45,6 +48,7 @@ KEYS = {
     "heat": ("depth", "weight_variance", "seed"),
     "lsuv": ("activation", "start", "seed"),
     "convolutions": ("start", "depth", "seed"),
+    "health": ("activation", "learning_rate", "seed"),
 }
 
 
@@ -189,37 +193,46 @@ def heat(folder, seeds, done=(), steps=600, batch=64, units=200, learning_rate=0
 
 
 def lsuv_rows(folder, seeds, done=(), depth=30, steps=300, batch=64, units=128):
-    """Rows: He, LeCun and LSUV on plain deep nets of two activations."""
+    """Rows: He, LeCun, LSUV and batch norm on plain deep nets of two activations."""
     train, test = mnist(folder)
     train, test = ((x.reshape(len(x), -1), y) for x, y in (train, test))
     test = tuple(part[:2000] for part in test)
-    for activation in ("relu", "silu"):
-        layers = [kl.Dense(units, activation) for _ in range(depth)]
-        last = kl.Dense(10)
-        model = keras.Sequential([keras.Input((784,)), *layers, last])
+    starts = {"He": 2.0, "LeCun": 1.0, "LSUV": 1.0, "LeCun, batch norm": 1.0}
+    for activation, start in itertools.product(("relu", "silu"), starts):
+        if all((activation, start, seed) in done for seed in seeds):
+            continue
+        layers = [kl.Dense(units) for _ in range(depth)]
+        last, net = kl.Dense(10), [keras.Input((784,))]
+        for layer in layers:
+            net.append(layer)
+            if start == "LeCun, batch norm":
+                net.append(kl.BatchNormalization(momentum=0.9))
+            net.append(kl.Activation(activation))
+        model = keras.Sequential([*net, last])
+        first = model.get_weights()
         trial = Trial(model, 0.02)
-        for start, scale in (("He", 2.0), ("LeCun", 1.0), ("LSUV", 1.0)):
-            for seed in seeds:
-                if (activation, start, seed) in done:
-                    continue
-                for i, layer in enumerate([*layers, last]):
-                    draw = keras.initializers.VarianceScaling(
-                        scale, "fan_in", "untruncated_normal", 1000 * seed + i
-                    )
-                    layer.kernel.assign(draw(layer.kernel.shape))
-                    layer.bias.assign(np.zeros(layer.bias.shape))
-                if start == "LSUV":
-                    lsuv(model, train[0][:512], seed=1000 * seed)
-                loss, accuracy = trial.accuracy(train, test, steps, batch, seed)
-                row = {
-                    "activation": activation,
-                    "start": start,
-                    "seed": seed,
-                    "loss": loss,
-                    "accuracy": accuracy,
-                }
-                print(row, flush=True)
-                yield row
+        for seed in seeds:
+            if (activation, start, seed) in done:
+                continue
+            model.set_weights(first)
+            for i, layer in enumerate([*layers, last]):
+                draw = keras.initializers.VarianceScaling(
+                    starts[start], "fan_in", "untruncated_normal", 1000 * seed + i
+                )
+                layer.kernel.assign(draw(layer.kernel.shape))
+                layer.bias.assign(np.zeros(layer.bias.shape))
+            if start == "LSUV":
+                lsuv(model, train[0][:512], seed=1000 * seed)
+            loss, accuracy = trial.accuracy(train, test, steps, batch, seed)
+            row = {
+                "activation": activation,
+                "start": start,
+                "seed": seed,
+                "loss": loss,
+                "accuracy": accuracy,
+            }
+            print(row, flush=True)
+            yield row
 
 
 def convolutions(
@@ -279,6 +292,41 @@ def kept(name, make, asked):
 def read(name, out):
     path = out / f"benchmarks/results/depth_{name}.json"
     return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
+def health(folder, out, seeds, done=(), steps=600, batch=64, units=256):
+    """Rows: dead units and test accuracy by activation and learning rate."""
+    train, test = mnist(folder)
+    rows = [part[: steps * batch] for part in train]
+    for activation in ("relu", "leaky_relu"):
+        for rate in (0.05, 0.2, 0.5):
+            for seed in seeds:
+                if (activation, rate, seed) in done:
+                    continue
+                keras.utils.set_random_seed(seed)
+                layers = [kl.Dense(units, activation) for _ in range(4)]
+                model = keras.Sequential(
+                    [keras.Input((28, 28)), kl.Flatten(), *layers, kl.Dense(10)]
+                )
+                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+                model.compile(
+                    keras.optimizers.SGD(rate, 0.9), loss, metrics=["accuracy"]
+                )
+                seen = ActivationHealth(every=20, data=tuple(a[:1000] for a in train))
+                watch = [seen] if activation == "relu" else []
+                logs = model.fit(*rows, batch, verbose=0, callbacks=watch).history
+                row = {
+                    "activation": activation,
+                    "learning_rate": rate,
+                    "seed": seed,
+                    "dead_units": logs.get("dead_units", [None])[-1],
+                    "accuracy": model.evaluate(*test, 500, verbose=0)[1],
+                }
+                print(row, flush=True)
+                if (activation, rate, seed) == ("relu", 0.2, seeds[0]):
+                    picture = seen.figures(None)["Dead units by layer"]
+                    save(picture, out / "docs/figures/depth_health.svg")
+                yield row
 
 
 def figure_of_heat(rows):
@@ -388,7 +436,15 @@ def pictures():
 
 
 def main():
-    names = ("deviations", "jacobian", "heat", "lsuv", "convolutions", "pictures")
+    names = [
+        "deviations",
+        "jacobian",
+        "heat",
+        "lsuv",
+        "convolutions",
+        "health",
+        "pictures",
+    ]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -403,6 +459,7 @@ def main():
         "heat": lambda done: heat(asked.folder, asked.seeds, done),
         "lsuv": lambda done: lsuv_rows(asked.folder, asked.seeds, done),
         "convolutions": lambda done: convolutions(asked.folder, asked.seeds, done),
+        "health": lambda done: health(asked.folder, asked.out, asked.seeds, done),
     }
     for name in asked.only:
         if name == "pictures":

@@ -375,6 +375,22 @@ def test_own_losses_are_those_added_in_the_last_call():
     assert plain.losses
 
 
+def test_losses_of_call_are_those_of_the_outermost_layer_and_of_all_in_it():
+    seen = []
+
+    class Looks(kl.Layer):
+        def call(self, x):
+            seen.append([len(each) for each in keras_private.losses_of_call()])
+            return x
+
+    inner = Inner(depth=0)
+    model = keras.Sequential([inner, Looks()])
+    model(np.ones((2, 3), "float32"))
+    own = keras_private.layers_in(model).index(inner)
+    assert len(seen[-1]) == len(keras_private.layers_in(model))
+    assert seen[-1][own] == sum(seen[-1]) == 1, "of the layer that was called before"
+
+
 # Tracing.
 
 

@@ -153,6 +153,21 @@ def on_host() -> bool:
     return not keras_private.in_stateless_scope()
 
 
+def variable_value(variable: keras.Variable) -> np.ndarray | None:
+    """A variable's value as a numpy array, or None where it has none.
+
+    TensorFlow's variables have one while a function is traced, JAX' have none then.
+    """
+    if not on_host():
+        return None
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.init_scope():
+            return ops.convert_to_numpy(variable)
+    return ops.convert_to_numpy(variable)
+
+
 def full_precision() -> AbstractContextManager:
     """A context in which variables are read in their own dtype, not the policy's."""
     return keras_private.no_autocast()

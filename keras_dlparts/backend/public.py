@@ -6,6 +6,7 @@ between:
     SeedGenerator, own_draws, draw          random numbers that differ by replica
     running_variable, RunningSums, number   state that is right over replicas
     replica                                 which replica this is
+    of_all_replicas, losses_kept_apart      what all of them see, inside a call
     with_gradient, before_step, around_step gradients by hand, and around the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
@@ -13,7 +14,8 @@ between:
     update_if, note_group                   updates in some steps only, by groups
     pullback, pushforward, slope            of functions of tensors
     name, known, require, cond, traced      which backend runs; values while tracing
-    compiled, full_precision, on_host, recorded
+    compiled, full_precision, on_host, recorded, variable_value
+    accurate_matmul                         a product of matrices with all digits
 
 All else serves the package itself and may change with any version, as may every module
 of this folder and whatever begins with an underscore.
@@ -36,6 +38,7 @@ from keras_dlparts.backend.basics import (
     recorded,
     require,
     traced,
+    variable_value,
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.derivatives import pullback, pushforward, slope
@@ -63,9 +66,12 @@ from keras_dlparts.backend.models import (
     up_to_date,
 )
 from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.products import accurate_matmul
 from keras_dlparts.backend.replication import (
     RunningSums,
+    losses_kept_apart,
     number,
+    of_all_replicas,
     replica,
     running_variable,
 )
@@ -85,6 +91,7 @@ __all__ = [
     "SeedGenerator",
     "Seeded",
     "accelerators",
+    "accurate_matmul",
     "apart",
     "around_step",
     "assign",
@@ -103,10 +110,12 @@ __all__ = [
     "input_gradient",
     "intercepted",
     "known",
+    "losses_kept_apart",
     "make_deterministic",
     "name",
     "note_group",
     "number",
+    "of_all_replicas",
     "on_host",
     "own_draws",
     "pass_over",
@@ -129,6 +138,7 @@ __all__ = [
     "unmoved",
     "up_to_date",
     "update_if",
+    "variable_value",
     "with_gradient",
 ]
 

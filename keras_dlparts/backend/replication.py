@@ -1,11 +1,14 @@
 """Replicas of a `tf.distribute` strategy, and variables that are right over them."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import name, on_host
 
 
@@ -22,6 +25,36 @@ def replica() -> tuple:
     if context is None:
         return 0, 1
     return context.replica_id_in_sync_group, context.num_replicas_in_sync
+
+
+def of_all_replicas(x: Any) -> Any:
+    """The rows of all replicas' tensors, in the order of the whole batch.
+
+    In a `call`, wrap it in `losses_kept_apart`.
+    """
+    if replica()[1] == 1:
+        return x
+    import tensorflow as tf
+
+    rows = tf.distribute.get_replica_context().all_gather(x, axis=0)
+    return tf.ensure_shape(rows, (None, *x.shape[1:]))  # it forgets what was known
+
+
+@contextlib.contextmanager
+def losses_kept_apart() -> Iterator[None]:
+    """A context in which replicas may wait for one another inside a `call`.
+
+    While one waits, the next begins the same model's call, which clears the losses that
+    layers have added so far, and adds its own. Here each gets its own back.
+    """
+    if replica()[1] == 1:
+        yield
+        return
+    shared = keras_private.losses_of_call()
+    own = [[*losses] for losses in shared]
+    yield
+    for losses, kept in zip(shared, own, strict=True):
+        losses[:] = kept
 
 
 def number(variable: Any) -> float:

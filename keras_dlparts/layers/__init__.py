@@ -8,6 +8,9 @@ from keras_dlparts.layers.energy.boltzmann_machine import BoltzmannMachine
 from keras_dlparts.layers.energy.hopfield import Hopfield
 from keras_dlparts.layers.energy.modern_hopfield import ModernHopfield
 from keras_dlparts.layers.energy.rbm import RBM
+from keras_dlparts.layers.kernels.radial_basis import RadialBasis
+from keras_dlparts.layers.neocognitron.neocognitron_c import NeocognitronC
+from keras_dlparts.layers.neocognitron.neocognitron_s import NeocognitronS
 from keras_dlparts.layers.normalization.noisy_batch_normalization import (
     NoisyBatchNormalization,
 )
@@ -65,8 +68,11 @@ __all__ = [
     "Maxout",
     "MinMaxNormalization",
     "ModernHopfield",
+    "NeocognitronC",
+    "NeocognitronS",
     "NoisyBatchNormalization",
     "Perceptron",
+    "RadialBasis",
     "RandomDropout",
     "Residual",
     "ResidualBlock",

@@ -4,6 +4,7 @@ from keras_dlparts.models import circuits
 from keras_dlparts.models.adversarial.gan import GAN
 from keras_dlparts.models.energy.dbm import DBM
 from keras_dlparts.models.energy.dbn import DBN
+from keras_dlparts.models.feedforward.kernel_machine import KernelMachine
 from keras_dlparts.models.feedforward.mlp import MLP
 from keras_dlparts.models.feedforward.plain_net import PlainNet
 from keras_dlparts.models.feedforward.resnet import ResNet
@@ -17,6 +18,7 @@ __all__ = [
     "MLP",
     "Autoencoder",
     "EncoderDecoder",
+    "KernelMachine",
     "PlainNet",
     "ResNet",
     "circuits",

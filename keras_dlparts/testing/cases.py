@@ -41,6 +41,7 @@ class Case:
             layer that takes a list of inputs.
         input_dtype: Of every input, or a list of one an input. Integers are drawn
             from 0 and 1.
+        positive: Whether the inputs must not be negative.
         skip: Why this case cannot be checked, in words for the part's user.
         still: Dict of arguments with which the part draws nothing at random, for the
             comparison of replicas with one device.
@@ -63,6 +64,7 @@ class Case:
     arguments: dict | Callable
     input_shape: tuple | list | None = None
     input_dtype: str | list = "float32"
+    positive: bool = False
     skip: str = ""
     still: dict | None = None
     per_share: str = ""
@@ -110,7 +112,8 @@ class Case:
         def draw(shape, dtype):
             shape = shape if batch is None else (batch, *shape[1:])
             if "float" in dtype:
-                return random.normal(size=shape).astype(dtype)
+                drawn = random.normal(size=shape).astype(dtype)
+                return np.abs(drawn) if self.positive else drawn
             return random.integers(0, 2, shape).astype(dtype)
 
         return self.map_inputs(draw)

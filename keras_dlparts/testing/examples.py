@@ -122,9 +122,10 @@ def _inputs(case):
 
 def _around_layer(case):
     inputs = _inputs(case)
+    activation = "relu" if case.positive else None
     front = keras.tree.map_structure(
         lambda x: (
-            keras.layers.Dense(x.shape[-1], use_bias=False)(x)
+            keras.layers.Dense(x.shape[-1], activation, use_bias=False)(x)
             if "float" in x.dtype
             else x
         ),

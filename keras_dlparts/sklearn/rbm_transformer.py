@@ -7,30 +7,21 @@ Scikit-learn's `BernoulliRBM` draws one unit a row instead, so its score is this
 the mean; drawn scores would break the rule that a row's score is its own.
 
 The machine is `keras_dlparts.layers.RBM`, trained by SGD through Keras' `fit` with as
-many steps a call as the backend can loop over. It needs scikit-learn:
-`pip install keras-dlparts[tune]`.
+many steps a call as the backend can loop over.
 """
 
 import warnings
 
 import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from keras_dlparts.support.checks import check_count
-
-try:
-    from sklearn.base import (
-        BaseEstimator,
-        ClassNamePrefixFeaturesOutMixin,
-        TransformerMixin,
-    )
-    from sklearn.utils import check_random_state
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError(
-        "keras_dlparts.sklearn needs scikit-learn: pip install keras-dlparts[tune]"
-    ) from error
-
-__all__ = ["RBMTransformer"]
 
 
 class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

@@ -1,0 +1,96 @@
+"""What watching the units of a net costs a training.
+
+    KERAS_BACKEND=jax python benchmarks/health.py
+
+Epochs of 300 steps with `ActivationHealth` at its default (each 100 steps) over epochs
+without, in one process and by turns; the first epoch of each training, which compiles,
+is left out and told apart. Two nets on made data of MNIST's shape, batches of 64, in a
+plain `fit`.
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_dlparts.callbacks import ActivationHealth
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+from studies import write  # noqa: E402  (the studies are no package)
+
+ROUNDS, EPOCHS, STEPS, BATCH = 3, 4, 300, 64
+
+
+def dense():
+    layers = [keras.layers.Dense(256, "relu") for _ in range(3)]
+    return [keras.layers.Flatten(), *layers, keras.layers.Dense(10)]
+
+
+def convolutional():
+    layers = [
+        keras.layers.Conv2D(16, 3, strides=s, padding="same", activation="relu")
+        for s in (2, 1, 2, 1)
+    ]
+    return [*layers, keras.layers.Flatten(), keras.layers.Dense(10)]
+
+
+class Seconds(keras.callbacks.Callback):
+    """How long each epoch took."""
+
+    def on_train_begin(self, logs=None):
+        self.epochs = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(time.perf_counter() - self.began)
+
+
+def trained(layers, data, watched):
+    """Seconds of the epochs of one training."""
+    model = keras.Sequential([keras.Input((28, 28, 1)), *layers()])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01), loss)
+    seconds = Seconds()
+    x, y = data
+    batch = ActivationHealth(data=(x[:BATCH], y[:BATCH]))
+    callbacks = [batch, seconds] if watched else [seconds]
+    model.fit(x, y, BATCH, EPOCHS, verbose=0, callbacks=callbacks)
+    return seconds.epochs
+
+
+def main():
+    random = np.random.default_rng(0)
+    x = random.random((STEPS * BATCH, 28, 28, 1), "float32")
+    data, rows = (x, random.integers(0, 10, len(x))), []
+    for layers in (dense, convolutional):
+        found = {False: [], True: []}
+        first = {False: [], True: []}
+        for _ in range(ROUNDS):
+            for watched in (False, True):
+                begin, *rest = trained(layers, data, watched)
+                found[watched] += rest
+                first[watched].append(begin)
+        plain, watched = (statistics.median(found[w]) for w in (False, True))
+        rows.append(
+            {
+                "net": layers.__name__,
+                "ms_per_step": 1000 * plain / STEPS,
+                "ratio": watched / plain,
+                "seconds_to_compile_it": statistics.median(first[True])
+                - statistics.median(first[False]),
+            }
+        )
+        print(rows[-1], flush=True)
+    backend = keras.backend.backend()
+    path = ROOT / f"benchmarks/results/health_{backend}.json"
+    write(path, f"KERAS_BACKEND={backend} python benchmarks/health.py", rows)
+
+
+if __name__ == "__main__":
+    main()

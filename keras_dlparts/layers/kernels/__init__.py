@@ -1,0 +1,1 @@
+"""Layers that compare their input with templates."""

@@ -1,0 +1,1 @@
+"""The Neocognitron's cells, and the seed cells by which they learn."""
