@@ -9,7 +9,7 @@ get their patterns
     seeds        by seed cells, from 800 images without labels, stage by stage
     seeds max    likewise, with the Cresceptron's C-cells, which take the largest
     patches      from what cells at random places see in those images
-    random       at random: a half of the field is empty, the rest is uniform
+    random       at random, as gradients start from
     gradient     by back-propagation, from all training images and their labels
 
 A linear layer reads them out: ridge regression on 2000 training images and their
@@ -69,7 +69,7 @@ def net(way, seed, selectivities=SELECTIVITIES):
     keras.utils.set_random_seed(seed)
     half = UNLABELLED // 2
     first, second = {"learn_for": half}, {"learn_after": half, "learn_for": half}
-    if way == "gradient":
+    if way in ("random", "gradient"):
         first, second = {"learning": "gradient"}, {"learning": "gradient"}
     kernel = {"kernel_size": 5, "reinforcement": Q}
     r1, r2 = selectivities
@@ -100,24 +100,22 @@ def taught(way, seed, data, selectivities=SELECTIVITIES):
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
         whole.fit(x, y, batch_size=50, epochs=EPOCHS, verbose=0)
-    else:
+    elif way == "patches":
         u = x[:UNLABELLED]
         for i, layer in enumerate(model.layers):
             if isinstance(layer, NeocognitronS):
                 below = keras.Sequential([keras.Input((28, 28, 1)), *model.layers[:i]])
                 given = below.predict(u, verbose=0) if i else u
-                imprint(layer, patterns(way, given, layer, random))
+                imprint(layer, patterns(given, layer, random))
     names = ("s1", "s2")
     learnt = [int((ops.convert_to_numpy(model.get_layer(n).inhibition) > 0).sum())
               for n in names]  # fmt: skip
     return model, learnt
 
 
-def patterns(way, given, layer, random):
-    """A pattern for each plane: (planes, height, width, planes below)."""
+def patterns(given, layer, random):
+    """What cells at random places see, one for each plane: (planes, n, m, below)."""
     shape = (layer.planes, *layer.kernel_size, given.shape[-1])
-    if way == "random":
-        return random.random(shape) * (random.random(shape) < 0.5)
     found = []
     while len(found) < layer.planes:
         sample = given[random.integers(len(given))]
@@ -151,7 +149,8 @@ class Readout:
         squares, products = f.T @ f, f.T @ (targets - self.base)
         best = -1.0
         for penalty in PENALTIES:
-            strength = penalty * np.trace(squares) / len(squares) * np.eye(f.shape[1])
+            mean = max(np.trace(squares) / len(squares), 1e-12)  # 0 if all is silent
+            strength = penalty * mean * np.eye(f.shape[1])
             self.weights = np.linalg.solve(squares + strength, products)
             score = self.score(held, held_y)
             if score > best:
@@ -206,10 +205,14 @@ def measured(way, seed, data):
         readout.score(features(model, noisy(test, deviation, random)), test_y)
         for deviation in NOISES
     ]
-    planes = None
-    if model is not None:
-        planes = ops.convert_to_numpy(model.get_layer("s1").kernel)[:, :, 0]
-    return row, planes
+    return row, first_planes(model)
+
+
+def first_planes(model):
+    """What the cells of the first S-layer look for, (5, 5, planes); None of pixels."""
+    if model is None:
+        return None
+    return ops.convert_to_numpy(model.get_layer("s1").kernel)[:, :, 0]
 
 
 def choose(folder):
@@ -297,8 +300,13 @@ def main():
             write(file, "python examples/neocognitron.py FOLDER --seeds "
                   + " ".join(map(str, asked.seeds)), rows)  # fmt: skip
     draw(rows, asked.out / "docs/figures/neocognitron.svg")
+    data = images(asked.folder, asked.seeds[0])
+    for way in asked.ways:  # those of an earlier call once more, for the picture
+        if way != "pixels" and way not in drawn:
+            drawn[way] = first_planes(taught(way, asked.seeds[0], data)[0])
     if drawn:
-        draw_planes(drawn, asked.out / "docs/figures/neocognitron_planes.png")
+        ordered = {way: drawn[way] for way in WAYS if way in drawn}
+        draw_planes(ordered, asked.out / "docs/figures/neocognitron_planes.png")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def test_of_imprinted_planes_each_responds_most_to_its_own_pattern(study):
     model = study.net("patches", 0)
     layer = model.get_layer("s1")
     x = np.random.default_rng(0).random((3, 28, 28, 1)).astype("float32")
-    fields = study.patterns("patches", x, layer, np.random.default_rng(0))
+    fields = study.patterns(x, layer, np.random.default_rng(0))
     study.imprint(layer, fields)
     y = study.ops.convert_to_numpy(layer(fields.astype("float32")))[:, 0, 0]
     assert y.argmax(axis=-1).tolist() == [*range(len(fields))]
