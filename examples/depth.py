@@ -299,7 +299,7 @@ def health(folder, out, seeds, done=(), steps=600, batch=64, units=256):
     train, test = mnist(folder)
     rows = [part[: steps * batch] for part in train]
     for activation in ("relu", "leaky_relu"):
-        for rate in (0.05, 0.2, 0.5):
+        for rate in (0.05, 0.1, 0.2):
             for seed in seeds:
                 if (activation, rate, seed) in done:
                     continue
