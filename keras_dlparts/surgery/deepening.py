@@ -187,7 +187,7 @@ class _Place:
         if self.norm is not None:
             config = {"name": f"{name}_norm", "scale": True, "center": True}
             config = {**self.norm.get_config(), **config}
-            # Their moving statistics are those of an identity too.
+            # Beside the moving statistics 0 and 1 this gain passes the input on.
             root = float(np.sqrt(1 + self.norm.epsilon))
             config["gamma_initializer"] = keras.initializers.Constant(root)
             config["beta_initializer"] = "zeros"
@@ -311,6 +311,8 @@ def _places(model):
             why = "it is used more than once"
         elif chain[-1].is_output:
             why = "its output is the model's"
+        elif not chain[-1].outputs:
+            why = "the shape of its output is not known: begin the model with an Input"
         elif getattr(linear, "quantization_mode", None) or getattr(
             linear, "lora_enabled", False
         ):
