@@ -14,3 +14,7 @@ from keras_dlparts.sklearn.kernel_machine import KernelMachine
 from keras_dlparts.sklearn.rbm_transformer import RBMTransformer
 
 __all__ = ["KernelMachine", "RBMTransformer"]
+
+
+def __dir__():
+    return __all__
