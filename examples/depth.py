@@ -304,7 +304,9 @@ def health(folder, out, seeds, done=(), steps=600, batch=64, units=256):
                 if (activation, rate, seed) in done:
                     continue
                 keras.utils.set_random_seed(seed)
-                layers = [kl.Dense(units, activation) for _ in range(4)]
+                layers = [
+                    kl.Dense(units, activation, name=f"layer_{i + 1}") for i in range(4)
+                ]
                 model = keras.Sequential(
                     [keras.Input((28, 28)), kl.Flatten(), *layers, kl.Dense(10)]
                 )
