@@ -9,7 +9,7 @@
 All weights are 1: the circuit is monotone. It has fan_in^(2k - 2) inputs, each used
 once. With k - 1 levels of monotone threshold gates the same function needs
 2^(c fan_in) gates (Hastad & Goldmann 1991, "On the power of small-depth threshold
-circuits", theorem 1; Hastad 1986, "Computational limitations of small-depth circuits").
+circuits"; Hastad 1986, "Computational limitations of small-depth circuits").
 
 Shapes: x (batch, fan_in^(2k - 2)) of zeros and ones -> y (batch, 1), exactly 0 or 1.
 """

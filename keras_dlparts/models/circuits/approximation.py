@@ -20,7 +20,7 @@ where w is the modulus of continuity of f: the largest change over such a distan
 Shapes: x (batch, d) in [0, 1] -> y (batch, 1).
 
 The order of the error is that of Shen, Yang, Zhang 2020, "Deep network approximation
-characterized by number of neurons", arXiv:1906.05497, theorem 1.1, whose steps these
+characterized by number of neurons", arXiv:1906.05497, whose steps these
 are. Their ReLU net is wrong in gaps between cells; with the floors of their "Deep
 network with approximation error being reciprocal of width to power of square root of
 depth", arXiv:2006.12231, there are none. Selecting from the table by zeros and ones

@@ -5,7 +5,7 @@
 
 A net of one hidden layer has at most one piece more than it has units, so it needs
 about 2^L of them. Telgarsky 2016, "Benefits of depth in neural networks",
-arXiv:1602.04485, lemma 3.10.
+arXiv:1602.04485.
 
 Shapes: x (batch, 1) in [0, 1] -> y (batch, 1) in [0, 1].
 """
