@@ -80,15 +80,15 @@ class ActivationHealth(Measuring):
     Example:
 
     >>> dead = keras.initializers.Constant(-9)
-    >>> dense = keras.layers.Dense(4, "relu", bias_initializer=dead, name="dense")
+    >>> dense = keras.layers.Dense(4, "relu", bias_initializer=dead, name="hidden")
     >>> model = keras.Sequential([keras.Input((3,)), dense, keras.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
     >>> x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
     >>> health = ActivationHealth(data=(x, y))
     >>> model.fit(x, y, verbose=0, callbacks=[health]).history["dead_units"]
     [1.0]
-    >>> health.layers, health.units["dense"]
-    (['dense'], array([1., 1., 1., 1.], dtype=float32))
+    >>> health.layers, health.units["hidden"]
+    (['hidden'], array([1., 1., 1., 1.], dtype=float32))
     """
 
     columns = ("dead_units", "saturated")

@@ -125,6 +125,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
 
     Example:
 
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     >>> model.compile(keras.optimizers.SGD(0.1), "mse")
     >>> x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")

@@ -105,10 +105,14 @@ class Averaged(Wrapping):
         # Variables, so that a callback that knows how many steps an epoch has can set
         # them without a new compilation.
         self._start, self._every = (
-            inner.add_variable((), dtype="int32", name=name)
-            for name in ("average_start", "average_every")
+            inner.add_variable(
+                (), keras.initializers.Constant(value), "int32", name=name
+            )
+            for name, value in (
+                ("average_start", self.start),
+                ("average_every", self.every),
+            )
         )
-        self.take_from(self.start, self.every)
 
     def take_from(self, start: int, every: int):
         """Begin the average anew, with snapshots every so many steps after `start`."""

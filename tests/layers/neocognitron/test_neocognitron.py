@@ -148,6 +148,7 @@ def net(shape, first=None, second=None, dtype=None, **options):
 NOTHING_TRAINABLE = "ignore:.*does not have any trainable weights"
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings(NOTHING_TRAINABLE)
 def test_stages_learn_in_turn_and_the_size_of_batches_does_not_matter():
     x = activities(24, 10, 10, 1)
@@ -202,6 +203,7 @@ def test_in_mixed_precision_the_same_is_learnt():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings(NOTHING_TRAINABLE)
 def test_the_logs_count_planes_that_learnt_nothing_and_a_warning_says_if_all():
     x = activities(8, 10, 10, 1)

@@ -85,6 +85,7 @@ def test_a_sawtooth_is_exact_up_to_the_last_digit_of_float32():
         circuits.sawtooth(25)
 
 
+@pytest.mark.long
 def test_more_digits_need_float64():
     """Keras multiplies in it on TensorFlow only; elsewhere that is refused."""
     if keras.backend.backend() != "tensorflow":
@@ -116,7 +117,7 @@ def test_a_piecewise_constant_is_exact_outside_gaps():
     assert size(model) == (20, 1)
 
 
-@pytest.mark.parametrize("count", [3, 24])
+@pytest.mark.parametrize("count", [3, pytest.param(24, marks=pytest.mark.long)])
 def test_bits_and_their_sums_are_exact(count):
     random = np.random.default_rng(0)
     rows = random.integers(0, 2, (300, count))
