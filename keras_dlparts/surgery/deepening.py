@@ -123,10 +123,6 @@ def deepen(
     return new
 
 
-def _is_norm(layer):
-    return isinstance(layer, kl.BatchNormalization)
-
-
 @dataclasses.dataclass
 class _Place:
     """Where blocks may go: behind an activation, or behind a residual sum.
