@@ -8,7 +8,7 @@ figures.
 
 deviations      of the outputs of ten layers of 500 units, by the size of the weights
 jacobian        singular values of 64 tanh layers of 300 units, orthogonal and Gaussian
-heat            accuracy after 600 steps over depth and weight variance, with 6 xi_c
+heat            accuracy after 200 steps over depth and weight variance, with 6 xi_c
 lsuv            LSUV against He on a deep net of SiLU or ReLU without normalisation, and
                 the same net with batch normalisation
 health          units that die at high learning rates, of ReLU and of leaky ReLU
@@ -156,7 +156,7 @@ class Trial:
         return history[-1], self.model.evaluate(*test, batch_size=500, verbose=0)[1]
 
 
-def heat(folder, seeds, done=(), steps=600, batch=64, units=200, learning_rate=0.02):
+def heat(folder, seeds, done=(), steps=200, batch=64, units=200, learning_rate=0.02):
     """Rows: test accuracy of a dense tanh net by depth, weight variance and seed."""
     train, test = mnist(folder)
     train, test = ((x.reshape(len(x), -1), y) for x, y in (train, test))
@@ -369,7 +369,7 @@ def figure_of_heat(rows):
     axes.legend(
         loc="lower right", bbox_to_anchor=(1, 1.01), facecolor="0.4", labelcolor="w"
     )
-    figure.colorbar(mesh, ax=axes, label="test accuracy after 600 steps")
+    figure.colorbar(mesh, ax=axes, label="test accuracy after 200 steps")
     return figure
 
 
