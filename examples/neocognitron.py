@@ -8,6 +8,7 @@ get their patterns
 
     seeds        by seed cells, from 800 images without labels, stage by stage
     seeds max    likewise, with the Cresceptron's C-cells, which take the largest
+    seeds alone  as `seeds`, but that cells compete at their own place only
     patches      from what cells at random places see in those images
     random       at random, as gradients start from
     gradient     by back-propagation, from all training images and their labels
@@ -33,7 +34,10 @@ from keras_dlparts.data.idx import read_idx
 from keras_dlparts.layers import NeocognitronC, NeocognitronS
 from keras_dlparts.layers.neocognitron.fields import falling
 
-WAYS = ("seeds", "seeds max", "patches", "random", "gradient", "pixels")
+WAYS = (
+    *("seeds", "seeds max", "seeds alone"),
+    *("patches", "random", "gradient", "pixels"),
+)
 TRAINING, UNLABELLED, HELD = 2000, 800, 1000
 SHIFTS = (0, 1, 2, 3, 4, 6)
 NOISES = (0.0, 0.1, 0.2, 0.3, 0.4)
@@ -72,6 +76,7 @@ def net(way, seed, selectivities=SELECTIVITIES):
     if way in ("random", "gradient"):
         first, second = {"learning": "gradient"}, {"learning": "gradient"}
     kernel = {"kernel_size": 5, "reinforcement": Q}
+    kernel["column_size"] = 1 if way == "seeds alone" else 5
     r1, r2 = selectivities
     s1 = NeocognitronS(PLANES[0], selectivity=r1, name="s1", **kernel, **first)
     second["padding"] = "same"
@@ -231,8 +236,15 @@ def choose(folder):
             print(rows[-1], flush=True)
 
 
-COLORS = dict(zip(WAYS, ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00",
-                         "#999999"), strict=True))  # fmt: skip
+COLORS = {
+    "seeds": "#0072b2",
+    "seeds max": "#56b4e9",
+    "seeds alone": "#cc79a7",
+    "patches": "#009e73",
+    "random": "#e69f00",
+    "gradient": "#d55e00",
+    "pixels": "#999999",
+}
 
 
 def draw(rows, path):
