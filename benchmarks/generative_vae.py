@@ -66,7 +66,7 @@ class _Model(keras.Model):
     """A variational autoencoder as short as it can be."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(name="by_hand")
         self.encoder, self.decoder = _nets()
         self.seeds = keras.random.SeedGenerator(0)
 
@@ -76,7 +76,7 @@ class _Model(keras.Model):
         y = self.decoder(mean + ops.exp(0.5 * log_variance) * noise)
         return mean, log_variance, y
 
-    def compute_loss(self, x=None, y=None, y_pred=None, **more):
+    def compute_loss(self, x=None, y=None, y_pred=None, *more, **options):
         mean, log_variance, y = y_pred
         fit = ops.sum(ops.softplus(y) - x * y, axis=-1)
         kl = ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance
