@@ -17,10 +17,9 @@ import contextlib
 import dataclasses
 from typing import Any, Literal
 
-import keras
 import numpy as np
 
-from keras_dlparts import backend, graphs
+from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.data_callback import DataCallback
 from keras_dlparts.data.source import Source
@@ -28,6 +27,7 @@ from keras_dlparts.optimizers.averaged import Averaged
 from keras_dlparts.optimizers.wrapping import wrap_of
 from keras_dlparts.support.checks import check_count, check_number, check_word
 from keras_dlparts.surgery.population import recalibrate as recalibrated
+from keras_dlparts.surgery.population import recalibrated_in
 
 CASES = {"WeightAverage": ({"arguments": {"kind": "tail", "final": "weights"}},)}
 KINDS = ("ema", "sma", "swa", "tail")
@@ -65,6 +65,7 @@ class WeightAverage(DataCallback):
 
     Example:
 
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
     >>> x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
@@ -128,12 +129,8 @@ class WeightAverage(DataCallback):
 
     def on_train_begin(self, logs=None):
         self._kept = None
-        self._norms = [
-            layer
-            for layer in graphs.layers(self.model)
-            if isinstance(layer, keras.layers.BatchNormalization)
-        ]
-        if self._norms and self.recalibrate:
+        self._norms = recalibrated_in(self.model) if self.recalibrate else []
+        if self._norms:
             super().on_train_begin(logs)
         self.model.optimizer.build(self.model.trainable_variables)
         begun = int(backend.number(self.optimizer.iterations))
@@ -178,7 +175,6 @@ class WeightAverage(DataCallback):
     def _variables(self):
         """Those that differ between the weights and the averages."""
         moving = [v for norm in self._norms for v in norm.non_trainable_variables]
-        moving = moving if self.recalibrate else []
         return [*keras_private.trained_by(self.optimizer), *moving]
 
     def _put_in(self, variables):
@@ -188,7 +184,7 @@ class WeightAverage(DataCallback):
             return
         averages = self.optimizer.averages()
         backend.assign(variables[: len(averages)], averages)
-        if self._norms and self.recalibrate:
+        if self._norms:
             batches = (self.batch(i) for i in range(self.recalibrate))
             recalibrated(self.model, batches)
         self._kept = _Kept(count, [v.numpy() for v in variables])

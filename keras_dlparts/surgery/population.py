@@ -44,13 +44,7 @@ def recalibrate(model: keras.Model, data: Any, batch_size: int = 32) -> keras.Mo
     >>> float(norm.moving_mean[0]), float(norm.moving_variance[0])
     (4.0, 2.0)
     """
-    norms = {
-        id(layer): layer
-        for layer in graphs.layers(model)
-        if isinstance(layer, kl.BatchNormalization)
-        and layer.trainable
-        and not layer.renorm
-    }.values()
+    norms = recalibrated_in(model)
     if not norms:
         raise ValueError(
             "`model` must have a BatchNormalization that is trainable. "
@@ -70,6 +64,17 @@ def recalibrate(model: keras.Model, data: Any, batch_size: int = 32) -> keras.Mo
         layer.moving_mean.assign(mean)
         layer.moving_variance.assign(variance)
     return model
+
+
+def recalibrated_in(model):
+    """The batch normalisations of a model whose statistics `recalibrate` sets."""
+    return [
+        layer
+        for layer in graphs.layers(model)
+        if isinstance(layer, kl.BatchNormalization)
+        and layer.trainable
+        and not layer.renorm
+    ]
 
 
 def _moments(x, axis, mask=None):

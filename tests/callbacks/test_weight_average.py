@@ -107,6 +107,16 @@ def test_they_are_evaluated_with_statistics_of_their_own():
     )
 
 
+def test_normalizations_that_are_frozen_keep_their_statistics():
+    """Nothing is recalibrated then, and no training data is needed for it."""
+    model = net(norm=True)
+    model.layers[1].trainable = False
+    model.compile(keras.optimizers.SGD(0.2), "mse", jit_compile=False)
+    history = fit(model, WeightAverage("tail", validation_data=(X, Y)), epochs=1)
+    assert "average_val_loss" in history.history
+    np.testing.assert_array_equal(model.layers[1].moving_mean.numpy(), np.zeros(6))
+
+
 def test_it_begins_anew_in_each_fit_and_stays_one_wrapper():
     model, average, seen = net(), WeightAverage("tail", final="weights"), Snapshots()
     fit(model, average, epochs=1)
