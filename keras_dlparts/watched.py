@@ -77,7 +77,7 @@ def watched_pass(model, run, add=None, keys=None, unroll=True):
         run: A function without arguments.
         add: Optional `add(key, place, tensor) -> tensor`, to change what goes in
             (`"inputs"`), a pre-activation (`"pre"`) or what comes out (`"output"`).
-        keys: Optional set of the keys of the calls to note, from `visible`. A function
+        keys: Optional set of the keys of the calls to note, of `first_pass`. A function
             that is compiled needs it: while it is traced no call's values can be seen,
             and those within a loop must not leave it.
         unroll: Whether recurrent layers call their cell step by step.
@@ -102,16 +102,17 @@ def watched_pass(model, run, add=None, keys=None, unroll=True):
     return found, calls, around
 
 
-def visible(model, x, training=True):
-    """The keys of all calls in a pass whose values can be seen, for `watched_pass`.
+def first_pass(model, x):
+    """The calls of a training pass whose values can be seen, and those around them.
 
-    One pass that is not compiled; the model stays as it is.
+    It is not compiled, and shows which calls a compiled pass may note by their keys.
+    The model stays as it is.
     """
     with keras.StatelessScope():
         _, calls, around = watched_pass(
-            model, lambda: model(x, training=training), unroll=False
+            model, lambda: model(x, training=True), unroll=False
         )
-    return {call.key for call in (*calls, *around)}
+    return calls, around
 
 
 def flat_ends(function):

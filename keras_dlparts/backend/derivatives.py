@@ -165,6 +165,17 @@ def _stateless(function):
     return inner
 
 
+def root(x: Any) -> Any:
+    """The square root of a tensor `>= 0`, with the gradient 0 at 0, where it has none.
+
+    >>> float(root(ops.convert_to_tensor(9.0))), float(root(ops.convert_to_tensor(0.0)))
+    (3.0, 0.0)
+    """
+    there = x > 0
+    found = ops.sqrt(ops.where(there, x, ops.ones_like(x)))
+    return ops.where(there, found, ops.zeros_like(x))
+
+
 def slope(function: Callable, x: Any) -> np.ndarray:
     """The derivative of a function that works on each element, at an array."""
     outputs, pull = pullback(lambda x: [function(x)], [x])

@@ -13,6 +13,7 @@ between:
     input_gradient, apart                   of what a layer is given, inside a loss
     update_if, note_group                   updates in some steps only, by groups
     pullback, pushforward, slope            of functions of tensors
+    root                                    a square root that has a gradient at 0
     name, known, require, cond, traced      which backend runs; values while tracing
     compiled, full_precision, on_host, recorded, variable_value
     accurate_matmul                         a product of matrices with all digits
@@ -41,7 +42,7 @@ from keras_dlparts.backend.basics import (
     variable_value,
 )
 from keras_dlparts.backend.curvature import curvature_function
-from keras_dlparts.backend.derivatives import pullback, pushforward, slope
+from keras_dlparts.backend.derivatives import pullback, pushforward, root, slope
 from keras_dlparts.backend.gradients import (
     around_step,
     before_step,
@@ -125,6 +126,7 @@ __all__ = [
     "recorded",
     "replica",
     "require",
+    "root",
     "row_norm",
     "run_chunks",
     "running_variable",

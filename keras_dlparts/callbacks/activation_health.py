@@ -27,7 +27,7 @@ from keras_dlparts.callbacks.heat_map import heat_map
 from keras_dlparts.callbacks.measuring import Measuring
 from keras_dlparts.data.source import Source
 from keras_dlparts.support.checks import check_number
-from keras_dlparts.watched import flat_ends, watched_pass
+from keras_dlparts.watched import first_pass, flat_ends, watched_pass
 
 CASES = {
     "ActivationHealth": (
@@ -267,10 +267,7 @@ class _Reader:
     """
 
     def __init__(self, model, x):
-        with keras.StatelessScope():
-            _, calls, _ = watched_pass(
-                model, lambda: model(x, training=True), unroll=False
-            )
+        calls, _ = first_pass(model, x)
         ends = {}
         for call in calls:
             found = _flat_ends(call)

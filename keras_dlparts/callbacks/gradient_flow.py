@@ -24,7 +24,7 @@ from keras_dlparts.backend import keras_private
 from keras_dlparts.callbacks.heat_map import heat_map
 from keras_dlparts.callbacks.measuring import Measuring
 from keras_dlparts.data.source import Source
-from keras_dlparts.watched import visible, watched_pass
+from keras_dlparts.watched import first_pass, watched_pass
 
 CASES = {
     "GradientFlow": (
@@ -158,7 +158,8 @@ class _Probe(keras.Model):
         super().__init__(name="gradient_flow")
         self.net = model
         self.measured = [layer for layer in model.layers if layer.trainable_weights]
-        self.keys = visible(model, x)
+        calls, around = first_pass(model, x)
+        self.keys = {call.key for call in (*calls, *around)}
         self.activations = self.add_weight(
             shape=(len(self.measured),),
             initializer="zeros",

@@ -19,6 +19,7 @@ from keras import ops
 from keras_dlparts import backend
 from keras_dlparts.callbacks.measuring import Measuring
 from keras_dlparts.data.source import Source
+from keras_dlparts.optimizers.wrapping import wrapped_in
 from keras_dlparts.support.checks import check_count
 
 CASES = {
@@ -132,12 +133,9 @@ class HutchinsonCurvature(Measuring):
 
 def taker(optimizer):
     """The optimizer that takes a curvature: this one, or one that it wraps."""
-    inner = optimizer
-    while inner is not None:
+    for inner in wrapped_in(optimizer):
         if callable(getattr(inner, "update_curvature", None)):
             return inner
-        # LossScaleOptimizer calls it `inner_optimizer`, `Clipped` calls it `optimizer`.
-        inner = getattr(inner, "inner_optimizer", getattr(inner, "optimizer", None))
     raise ValueError(
         "HutchinsonCurvature needs an optimizer with `update_curvature(diagonal)`, "
         f"such as DiagonalNewton. Received: {type(optimizer).__name__}"

@@ -45,8 +45,9 @@ def wrapped_in(optimizer):
     """An optimizer, and those that it wraps, from outside to inside."""
     while optimizer is not None:
         yield optimizer
-        inner = "inner_optimizer" if hasattr(optimizer, "inner_optimizer") else ""
-        optimizer = vars(optimizer).get(inner or "optimizer")
+        # Keras' LossScaleOptimizer calls it `inner_optimizer`.
+        inner = getattr(optimizer, "optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", inner)
 
 
 def wrap_of(model, kind, make, inside=False):

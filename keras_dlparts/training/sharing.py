@@ -7,6 +7,7 @@ from keras_dlparts.backend import keras_private
 from keras_dlparts.config.calls import ready_objects
 from keras_dlparts.data.batches import Batches
 from keras_dlparts.distribute import shares
+from keras_dlparts.optimizers.wrapping import wrapped_in
 from keras_dlparts.support.messages import own_words
 
 # Kinds of parts that have variables, which belong to a strategy.
@@ -157,8 +158,7 @@ class Sharing:
 
     def _check_optimizer(self, optimizer):
         """What Keras does within a condition cannot wait for other replicas."""
-        for inner in ("inner_optimizer", "optimizer"):  # loss scaling, clipping
-            optimizer = getattr(optimizer, inner, optimizer)
+        *_, optimizer = wrapped_in(optimizer)
         for name, mend in (
             ("gradient_accumulation_steps", "Raise data.batch_size instead"),
             ("ema_overwrite_frequency", "Use the callback SwapEMAWeights instead"),

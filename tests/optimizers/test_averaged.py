@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import optimizers
 
 from keras_dlparts.optimizers import Averaged, Clipped, FixedNorm, Lookahead
 
@@ -32,19 +33,8 @@ def twin(kind, start, every, momentum=0.8, window=3):
 
 
 def stepped(optimizer):
-    """The variable after all steps, on JAX through what `fit` calls too."""
-    variable = keras.Variable(START, name="w")
-    optimizer.build([variable])
-    for g in STEPS:
-        if keras.backend.backend() == "jax":
-            values = [v.value for v in optimizer.variables]
-            (new,), others = optimizer.stateless_apply(values, [g], [variable.value])
-            variable.assign(new)
-            for v, value in zip(optimizer.variables, others, strict=True):
-                v.assign(value)
-        else:
-            optimizer.apply([keras.ops.convert_to_tensor(g)], [variable])
-    return keras.ops.convert_to_numpy(variable)
+    """The variable after all steps."""
+    return optimizers.stepped(optimizer, START, STEPS)
 
 
 def sgd(**more):

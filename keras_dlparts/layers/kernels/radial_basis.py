@@ -81,11 +81,6 @@ def squared_distances(x, c, s):
     return ops.maximum(xx - 2 * xc + ops.sum(w * ops.square(c), axis=-1), 0.0)
 
 
-def _laplacian(q):
-    there = q > 0  # a root has no slope at 0
-    return ops.exp(-ops.where(there, ops.sqrt(ops.where(there, q, 1.0)), 0.0))
-
-
 def _thin_plate(q):
     return q * ops.log(ops.where(q > 0, q, 1.0)) / 2
 
@@ -93,7 +88,7 @@ def _thin_plate(q):
 # phi by name.
 KERNELS = {
     "gaussian": lambda q: ops.exp(-q / 2),
-    "laplacian": _laplacian,
+    "laplacian": lambda q: ops.exp(-backend.root(q)),
     "inverse_multiquadric": lambda q: ops.rsqrt(1 + q),
     "multiquadric": lambda q: ops.sqrt(1 + q),
     "thin_plate": _thin_plate,

@@ -64,9 +64,7 @@ def respond(e, v, b, r, convention):
 
 def inhibitory(u, c, padding):
     """v (batch, height, width, 1), whose gradient is 0 where v is."""
-    square = ops.conv(ops.square(u), c[..., None], padding=padding)
-    some = square > 0
-    return ops.where(some, ops.sqrt(ops.where(some, square, 1.0)), 0.0)
+    return backend.root(ops.conv(ops.square(u), c[..., None], padding=padding))
 
 
 @keras.saving.register_keras_serializable("dlparts")

@@ -27,6 +27,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.support.checks import (
     check_count,
     check_flag,
@@ -74,10 +75,7 @@ def kernels(name, size=3, sigma=None):
 def length(x, y):
     """sqrt(x^2 + y^2), with the gradient 0 at 0, where the root has none."""
     # The square of a slope may be more than float16 holds.
-    square = ops.cast(x, "float32") ** 2 + ops.cast(y, "float32") ** 2
-    there = square > 0
-    root = ops.sqrt(ops.where(there, square, ops.ones_like(square)))
-    return ops.where(there, root, ops.zeros_like(root))
+    return backend.root(ops.cast(x, "float32") ** 2 + ops.cast(y, "float32") ** 2)
 
 
 @keras.saving.register_keras_serializable("dlparts")
