@@ -133,6 +133,8 @@ class WeightAverage(DataCallback):
         if self._norms:
             super().on_train_begin(logs)
         self.model.optimizer.build(self.model.trainable_variables)
+        if self.params is None:  # `dlparts check` begins no training
+            return
         begun = int(backend.number(self.optimizer.iterations))
         start, every = self._in_steps()
         self.optimizer.take_from(begun + start, every)

@@ -12,7 +12,7 @@ import re
 
 from keras_dlparts.report import html
 from keras_dlparts.report.style import HUES
-from keras_dlparts.runs import BOOKKEEPING, higher_is_better
+from keras_dlparts.runs import AVERAGE, BOOKKEEPING, higher_is_better
 
 MUTED, RULE, TRAIN, VAL, PAPER, *HUE = (f"#0a0b{i:02x}" for i in range(5 + HUES))
 VARIABLES = {
@@ -50,7 +50,8 @@ STYLE = {
 def groups(history):
     """The quality columns as [(name, training column, validation column)].
 
-    Either column may be None. The loss comes first, the rest as in the history.
+    Either column may be None. The loss comes first, the rest as in the history. What
+    averaged weights reach in validation has a panel of its own.
     """
     names = [
         name.removeprefix("val_") if name.startswith("val_") else name
@@ -58,14 +59,14 @@ def groups(history):
         if name not in BOOKKEEPING
     ]
     names = sorted(dict.fromkeys(names), key=lambda name: name != "loss")
-    return [
-        (
-            name,
-            name if name in history else None,
-            f"val_{name}" if f"val_{name}" in history else None,
-        )
-        for name in names
-    ]
+    found = []
+    for name in names:
+        train = name if name in history else None
+        val = f"val_{name}" if f"val_{name}" in history else None
+        if name.startswith(f"{AVERAGE}val_"):
+            train, val = None, name
+        found.append((name, train, val))
+    return found
 
 
 def finite(values):

@@ -37,6 +37,9 @@ GOOD = {
         "ReduceLROnPlateau", stopping("learning_rate", mode="min")
     ),
     "a callback without a monitor": watching("TerminateOnNaN"),
+    "averages, of steps that are known in training": watching(
+        {"use": "WeightAverage", "kind": "swa"}, stopping("average_val_loss")
+    ),
     "every epoch is kept, whatever the monitor": watching(
         {"use": "ModelCheckpoint", "filepath": "a.keras", "monitor": "no"}
     ),

@@ -537,6 +537,15 @@ def test_twins_share_a_picture():
     ]
 
 
+def test_what_averaged_weights_reach_is_a_figure_of_validation():
+    history = ["loss", "val_loss", "average_val_loss", "average_size"]
+    assert curves.groups(history) == [
+        ("loss", "loss", "val_loss"),
+        ("average_val_loss", None, "average_val_loss"),
+        ("average_size", "average_size", None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 0 s"), (3600, "1 h 0 min")],
