@@ -19,6 +19,7 @@ def blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+@pytest.mark.long
 def test_the_readmes_python_runs_as_printed(monkeypatch, tmp_path):
     (code,) = blocks(README, "python")
     assert len(code.strip().splitlines()) <= 10
@@ -51,6 +52,7 @@ def test_the_first_steps_run_as_printed(monkeypatch, tmp_path):
     assert names["found"].best is not None
 
 
+@pytest.mark.long
 def test_the_readmes_config_trains(tmp_path):
     (text,) = blocks(README, "yaml")
     path = tmp_path / "digits.yaml"

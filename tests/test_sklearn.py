@@ -66,6 +66,7 @@ def test_scores_and_features_are_bernoulli_rbms_under_the_same_weights():
     np.testing.assert_allclose(ours.score_samples(x[:20]), np.sum(terms, 0))
 
 
+@pytest.mark.long
 def test_it_learns_as_bernoulli_rbm_does():
     """Equal settings, six epochs: pseudo-likelihoods differ by less than 2 of 25."""
     options = {"learning_rate": 0.05, "n_iter": 6, "random_state": 0}
@@ -77,6 +78,7 @@ def test_it_learns_as_bernoulli_rbm_does():
     assert scores[0] > before + 10
 
 
+@pytest.mark.long
 def test_partial_fit_goes_on_as_fit_does():
     """Two calls are two epochs: the seeds and the chains go on, too."""
     whole, parts = small().fit(x), small()

@@ -307,6 +307,7 @@ def test_a_distribution_installed_for_editing(tmp_path):
     assert out.stdout.split("\n")[0] == "Is edited. False"
 
 
+@pytest.mark.long
 def test_reading_imports_nothing():
     code = (
         "import sys; from keras_dlparts import registry, static\n"

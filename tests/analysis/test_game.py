@@ -47,6 +47,7 @@ def test_eigenvalues_of_the_dirac_gan(objective, r1, slope):
         assert found.largest_learning_rate == pytest.approx(rate, rel=1e-2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.9, 1.1])
 def test_the_largest_learning_rate_is_where_descent_comes_to_rest(share):
     model = dirac("minimax", r1=1.5)

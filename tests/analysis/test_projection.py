@@ -64,6 +64,7 @@ def convolutional():
     return keras.Model(inputs, kl.Dense(2)(kl.Flatten()(x)))
 
 
+@pytest.mark.long
 def test_the_residual_falls_and_the_model_stays():
     keras.utils.set_random_seed(0)
     model = convolutional()
@@ -124,6 +125,7 @@ def test_a_layer_that_sees_another_batch():
         keras_dlparts.project_noise(model, X)
 
 
+@pytest.mark.long
 def test_the_default_search_ends_near_by():
     """Many inputs lead a layer there; momentum ends at a far one, no better."""
     keras.utils.set_random_seed(0)

@@ -119,6 +119,7 @@ def test_batch_normalisation_is_in_inference_and_the_model_stays():
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.long
 def test_it_works_in_the_middle_of_training_and_leaves_it_alone():
     """The same weights with and without a callback that asks after each epoch."""
 

@@ -37,6 +37,7 @@ def fit(model, *callbacks, **more):
     return model.fit(X, Y, callbacks=callbacks, **options)
 
 
+@pytest.mark.long
 def test_it_finds_the_units_that_were_planted_and_changes_nothing():
     plain = net()
     losses = fit(plain, epochs=2).history["loss"]
@@ -91,6 +92,7 @@ def test_a_unit_that_comes_back_is_dead_no_more():
     assert (health.dead_since["first"] == [7, -1, 0]).all()
 
 
+@pytest.mark.long
 def test_it_warns_once_a_layer_and_may_stop():
     health = ActivationHealth(every=1, limit=0.6, stop=True, data=(X, Y))
     model = net()

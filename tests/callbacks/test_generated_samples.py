@@ -38,6 +38,7 @@ def test_it_keeps_the_samples_of_every_so_many_epochs():
         GeneratedSamples(every=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(2,), (4, 4), (4, 4, 1), (4, 4, 3)])
 def test_it_draws_points_and_images(shape):
     pytest.importorskip("matplotlib")

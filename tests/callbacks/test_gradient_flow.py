@@ -48,6 +48,7 @@ def test_training_stays_as_it_is():
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.long
 def test_norms_are_those_of_the_gradient():
     model = net()
     model.layers[2].rate = 0.0
@@ -81,6 +82,7 @@ class Batches(keras.utils.PyDataset):
         return X[4 * i : 4 * i + 4], Y[4 * i : 4 * i + 4]
 
 
+@pytest.mark.long
 def test_it_measures_every_nth_step_on_the_batch_at_hand():
     flow, batches = GradientFlow(every=2), Batches()
     flow.set_data(batches)

@@ -236,6 +236,7 @@ def test_clipping_sets_the_threshold_by_what_it_measured():
         assert length <= min(1, 1 / (1e6 * known) if known else 1) * 1.1
 
 
+@pytest.mark.long
 def test_threshold_moves_without_a_new_trace():
     traces = []
 
@@ -281,6 +282,7 @@ def test_put_around_an_optimizer_in_use_it_changes_nothing_but_the_clipping():
     assert again.rule is rule
 
 
+@pytest.mark.long
 def test_saved_model_goes_on_clipping(tmp_path):
     model = linear_model()
     clipping = RelaxedSmoothnessClipping(every=1, data=(X, Y))

@@ -140,6 +140,7 @@ def test_no_command_shows_the_help(dlparts):
     assert "Usage: dlparts" in out + err
 
 
+@pytest.mark.long
 def test_schema_is_json(dlparts):
     code, out, _ = dlparts("schema")
     assert code == 0
@@ -223,6 +224,7 @@ def test_train_ends_by_naming_the_run_and_its_report(run):
     assert line.startswith("epoch 1/1  accuracy ")
 
 
+@pytest.mark.long
 def test_train_resumes(dlparts, run):
     config, _ = run
     arguments = [config, "--out", config.parent, "--set", "optimizer=sgd"]
@@ -249,6 +251,7 @@ def test_a_folder_that_cannot_be_made_exits_with_1(dlparts, run, tmp_path):
     assert "Not a directory" in err
 
 
+@pytest.mark.long
 def test_evaluate(dlparts, run):
     code, out, _ = dlparts("evaluate", made(run))
     assert code == 0
@@ -285,6 +288,7 @@ def test_evaluate_of_a_split_that_the_data_lacks(dlparts, run, tmp_path):
     assert "The splits of this data are: train, test" in " ".join(err.split())
 
 
+@pytest.mark.long
 def test_evaluate_of_a_run_whose_model_is_damaged(dlparts, run, tmp_path):
     dlparts("train", run[0], "--out", tmp_path)
     (folder,) = tmp_path.iterdir()

@@ -181,6 +181,7 @@ def test_the_note_is_no_error_and_has_its_place(dlparts, tmp_path):
     assert err.startswith("a.yaml:3:7  loss\n  note: the model ends in no activation")
 
 
+@pytest.mark.long
 def test_training_says_the_note(said, tmp_path):
     config = model_of(None, crossentropy()) | {"fit": {"epochs": 1}}
     keras_dlparts.train(config, out=tmp_path)

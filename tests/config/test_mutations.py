@@ -164,6 +164,7 @@ def test_damaged_values_in_a_file(tmp_path, config, form):
     outcome(lambda: load(path))
 
 
+@pytest.mark.long
 @QUICKLY
 @given(
     name=st.sampled_from(sorted(TEXTS)),

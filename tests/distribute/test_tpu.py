@@ -59,6 +59,7 @@ def test_an_absent_tpu_is_told(calls):
         distribute.strategy("tpu", tpu="absent")
 
 
+@pytest.mark.long
 def test_a_run_on_a_tpu_has_batches_of_one_size(calls, tmp_path, said):
     config = {
         "data": {"use": "spirals", "samples": 300, "batch_size": 16},

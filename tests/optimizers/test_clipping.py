@@ -312,6 +312,7 @@ def test_threshold_moves_without_a_new_trace():
         assert len(traces) == seen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "make",
     [
@@ -420,6 +421,7 @@ def weights_when_validated(optimizer):
     return seen
 
 
+@pytest.mark.long
 def test_moving_average_of_the_wrapped_optimizer_is_swapped_in():
     def sgd():
         return keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)

@@ -176,6 +176,7 @@ def test_each_estimate_is_drawn_anew():
     assert not np.array_equal(*found)
 
 
+@pytest.mark.long
 def test_measuring_leaves_all_but_the_curvature():
     """With a learning rate so small that no estimate moves a weight."""
     plain, watched = net(), net()

@@ -117,6 +117,7 @@ def test_a_step_that_overflows_is_nobody_s_turn():
     assert int(model.optimizer.inner_optimizer.iterations) == 1
 
 
+@pytest.mark.long
 def test_each_group_has_its_own_learning_rate():
     optimizer = made()
     model = regression(optimizer)
@@ -134,6 +135,7 @@ def test_each_group_has_its_own_learning_rate():
     assert rates["learning_rate_bias"] == pytest.approx(0.05)
 
 
+@pytest.mark.long
 def test_a_schedule_goes_by_the_group_s_own_steps():
     schedule = keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5)
     optimizer = made(bias=keras.optimizers.SGD(schedule))

@@ -79,6 +79,7 @@ def test_a_reload_changes_nothing_of_what_is_proposed(tmp_path, algorithm):
     assert combinations(again) == combinations(whole)
 
 
+@pytest.mark.long
 def test_bayes_finds_what_is_best(tmp_path):
     values = {"x": {"search": "float", "min": -1.0, "max": 1.0}}
     oracle = oracle_in(tmp_path / "s", values, algorithm="bayesian", trials=9)

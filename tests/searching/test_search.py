@@ -213,6 +213,7 @@ def test_an_interrupted_trial_goes_on_to_the_same_end(config, tmp_path, monkeypa
     assert [t.curve for t in again.trials] == [t.curve for t in whole.trials]
 
 
+@pytest.mark.long
 def test_an_objective_of_validation_counts_where_it_ran(config, tmp_path):
     """With validation in every second epoch: after two epochs of three."""
     config["fit"] = {"epochs": 3, "validation_freq": 2}
@@ -223,6 +224,7 @@ def test_an_objective_of_validation_counts_where_it_ran(config, tmp_path):
         assert trial.notes["epochs"] == 3
 
 
+@pytest.mark.long
 def test_an_objective_of_validation_that_does_not_run_is_refused(config, tmp_path):
     config["fit"] = {"epochs": 9, "validation_freq": 2}
     told = refused(config, out=tmp_path / "s", algorithm="hyperband")
@@ -236,6 +238,7 @@ def test_an_objective_of_validation_that_does_not_run_is_refused(config, tmp_pat
     assert found.completed
 
 
+@pytest.mark.long
 def test_a_search_goes_on_from_the_config_in_its_own_folder(config, tmp_path):
     given = tmp_path / "small.yaml"
     given.write_text(yaml.safe_dump({**config, "fit": {"epochs": 1}}))
@@ -290,6 +293,7 @@ def test_hyperband_goes_on_where_a_trial_stood(config, tmp_path):
     assert whole.history["val_loss"] == promoted[0].run.history["val_loss"]
 
 
+@pytest.mark.long
 def test_a_changed_space_is_refused_with_the_difference(config, tmp_path):
     path = tmp_path / "s"
     search(config, out=path, trials=1)
@@ -319,6 +323,7 @@ def test_a_fork_takes_over_what_fits(config, tmp_path):
     assert len(keras_dlparts.Search(path).trials) == 4
 
 
+@pytest.mark.long
 def test_two_searches_in_one_folder(config, tmp_path):
     path = tmp_path / "s"
     search(config, out=path, trials=1)
@@ -410,6 +415,7 @@ def test_what_best_says_of_the_objective_holds(config, tmp_path):
     assert found.best.score == max(trial.score for trial in found.trials)
 
 
+@pytest.mark.long
 def test_the_settings_may_stand_in_the_file(config, tmp_path, monkeypatch):
     config["search"] = {"algorithm": "grid", "trials": 2, "objective": "val_accuracy"}
     config["name"] = "named"

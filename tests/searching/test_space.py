@@ -200,6 +200,7 @@ def test_every_branch_is_assembled_once(tmp_path):
     ]
 
 
+@pytest.mark.long
 def test_a_good_space_gives_the_default_model_and_the_space():
     made, spaces = check_config(NESTED)
     assert made.model.count_params() == 2 * 2 + 2
@@ -212,6 +213,7 @@ def test_whole_space_leaves_the_document_as_it_was():
     assert document.problems == []
 
 
+@pytest.mark.long
 def test_a_hypermodel_builds_and_fits(tmp_path):
     """KerasTuner's own tuner, with nothing said but the config."""
     import keras_tuner

@@ -145,6 +145,7 @@ def test_with_verbose_0_a_notebook_shows_nothing(notebook, tmp_path):
     assert notebook == []
 
 
+@pytest.mark.long
 def test_a_search_in_a_notebook_is_one_table(notebook, tmp_path):
     CALLS["search"]("auto", tmp_path)
     (drawn,) = notebook

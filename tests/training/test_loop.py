@@ -90,6 +90,7 @@ def test_the_resolved_config_repeats_the_run(whole, tmp_path):
     assert again.config == whole.config
 
 
+@pytest.mark.long
 def test_another_seed_gives_other_weights(whole, tmp_path):
     other = train(CONFIG, ["seed=1"], out=tmp_path)
     assert not np.array_equal(weights(whole)[0], weights(other)[0])
@@ -270,6 +271,7 @@ def test_training_needs_data(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_other_versions_are_said(whole, tmp_path, said):
     resolved = yaml.safe_load((whole.path / "resolved.yaml").read_text())
     resolved["versions"]["keras"] = "3.0.0"

@@ -421,6 +421,7 @@ def test_weights_of_samples_count(tmp_path):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
 
 
+@pytest.mark.long
 def test_several_inputs_and_outputs(tmp_path):
     a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
     first = keras.layers.Dense(1, name="first")(a)
@@ -515,6 +516,7 @@ def test_a_function_makes_the_model(tmp_path):
     assert_same_weights(*runs)
 
 
+@pytest.mark.long
 def test_objects_stand_where_parts_stand(tmp_path):
     def mean_error(y, p):
         return keras.ops.mean(keras.ops.abs(y - p), axis=-1)

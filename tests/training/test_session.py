@@ -193,6 +193,7 @@ def test_a_run_holds_its_lock_while_it_trains(tmp_path):
     assert seen[0].startswith("process ")
 
 
+@pytest.mark.long
 def test_other_data_is_not_gone_on_with(tmp_path):
     """400 rows, then 100: it went on silently."""
 

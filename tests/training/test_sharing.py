@@ -197,6 +197,7 @@ def test_a_callback_that_measures_sees_two_devices_as_one(out):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_nan_is_found_in_its_layer(out):
     model = [
         {"use": "Dense", "units": 8, "name": "first", "activation": "exponential"},

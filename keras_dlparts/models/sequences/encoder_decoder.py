@@ -129,7 +129,7 @@ class EncoderDecoder(Writes, MakesLayers, keras.Model):
     >>> source = np.array([[2, 3, 4, 0], [5, 2, 0, 0]])
     >>> target = np.array([[4, 3, 2, 1], [2, 5, 1, 0]])
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    >>> model.compile("adam", loss, metrics=["accuracy"])
+    >>> model.compile("adam", loss, jit_compile=False)
     >>> history = model.fit((source, target), target, verbose=0)
     >>> model.generate(source).shape
     (2, 4)

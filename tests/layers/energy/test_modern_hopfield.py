@@ -114,6 +114,7 @@ def test_pooling_and_lookup_are_retrieval_with_a_part_that_is_learnt():
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_beta_is_learnt_from_where_it_begins():
     xi, x = arrays((8, 1, 4), (8, 5, 4))
     layer = ModernHopfield(beta=0.5, learn_beta=True)

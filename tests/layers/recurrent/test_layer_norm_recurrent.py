@@ -310,6 +310,7 @@ def after_zeros(layer_class, count, unroll=False, epsilon=EPSILON, **arguments):
     return numpy(model(x)), dict(zip(names, map(numpy, gradients), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("epsilon", "unroll"),
     [

@@ -235,6 +235,7 @@ def with_dead(layer):
     layer.keep.assign(keep)
 
 
+@pytest.mark.long
 def test_dead_weights_stay_exactly_zero():
     """Even under momentum, and whatever their mean was."""
     model, layer = compiled(optimizer=keras.optimizers.Adam(0.05))
@@ -277,6 +278,7 @@ def test_windows_are_epochs_under_fit():
     assert (layer.window.numpy(), layer.batches.numpy(), layer.n.numpy()) == (2, 4, 3)
 
 
+@pytest.mark.long
 def test_evaluating_between_epochs_changes_nothing():
     states = []
     for validation in (None, (X, Y)):
@@ -288,6 +290,7 @@ def test_evaluating_between_epochs_changes_nothing():
         np.testing.assert_array_equal(states[0][name], states[1][name], err_msg=name)
 
 
+@pytest.mark.long
 def test_accumulated_gradients_count_once():
     """Four accumulated quarters of a batch are one batch: the same window by window."""
     found = []

@@ -99,6 +99,7 @@ def test_one_perceptron_fails_at_exclusive_or():
     assert len({tuple(np.append(w, b)) for w, b in weights.seen[-8:]}) > 1
 
 
+@pytest.mark.long
 def test_perceptrons_behind_perceptrons_learn_it():
     """The gradient passes the steps. Of 30 starts like this one all get there within
     200 epochs, half within 10."""

@@ -203,6 +203,7 @@ def test_batch_norm_sees_real_and_generated_apart_and_moves_once_for_each():
     np.testing.assert_allclose(found, once, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_packing_puts_samples_side_by_side():
     images = np.arange(4 * 2 * 3 * 2).reshape(4, 2, 3, 2).astype("float32")
     found = ops.convert_to_numpy(objectives.packed(images, 2))
@@ -218,6 +219,7 @@ def test_packing_puts_samples_side_by_side():
         model.fit(X[:5], verbose=0)
 
 
+@pytest.mark.long
 def test_classes_are_seen_by_both_nets():
     y = np.array([0, 1, 2, 2, 1, 0])
     model = by_sgd(gan(classes=3))
@@ -266,6 +268,7 @@ def test_noise_is_on_what_d_sees_in_training_only():
     np.testing.assert_array_equal(model._shown(ops.convert_to_tensor(x), False), x)
 
 
+@pytest.mark.long
 def test_metrics_are_told_of_samples(tmp_path):
     model = by_sgd(gan(sample_metrics=[ModeCoverage(deviation=1.0)]))
     logs = model.fit(X, validation_data=(X,), verbose=0).history

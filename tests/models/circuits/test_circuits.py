@@ -117,6 +117,7 @@ def test_a_piecewise_constant_is_exact_outside_gaps():
     assert size(model) == (20, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [3, pytest.param(24, marks=pytest.mark.long)])
 def test_bits_and_their_sums_are_exact(count):
     random = np.random.default_rng(0)

@@ -248,6 +248,7 @@ def test_pretraining_doubles_what_is_free(monkeypatch):
         np.testing.assert_allclose(found, one, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_it_learns_layer_by_layer_and_as_a_whole(learnt):
     model, histories = learnt
     assert [len(history["loss"]) for history in histories] == [4, 4, 1]
@@ -358,6 +359,7 @@ def test_joint_learning_is_asked_of_what_has_it_only(tmp_path):
         train(config, out=tmp_path)
 
 
+@pytest.mark.long
 def test_offsets_are_the_means_after_pretraining():
     model = DBM([4, 3], centering=True, input_shape=(6,), seed=0)
     model.pretrain(TWO, epochs=1, batch_size=20)

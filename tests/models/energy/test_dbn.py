@@ -69,6 +69,7 @@ def test_deep_autoencoder_starts_better_after_pretraining():
     assert errors[1] < errors[0] / 2
 
 
+@pytest.mark.long
 def test_seeds_repeat_and_a_file_brings_all_back(tmp_path):
     made = []
     for _ in range(2):

@@ -106,6 +106,7 @@ def test_exact_estimated_and_numeric_contraction_agree(activation):
     np.testing.assert_allclose(numeric, exact, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_contraction_of_a_deep_encoder_trains_all_its_kernels():
     """The loss of the estimate is differentiated once more, to its kernels."""
     model = made([kl.Dense(4, "tanh"), kl.Dense(2, "tanh")], contraction=10.0)
@@ -189,6 +190,7 @@ def test_the_bound_of_many_codes_lies_between_elbo_and_likelihood():
     assert several.reconstruct(BITS).shape == BITS.shape
 
 
+@pytest.mark.long
 def test_terms_are_columns_and_beta_moves_in_the_compiled_step():
     model = one_dimensional(of_code={"beta": Ramp(4), "free_bits": 0.05})
     history = model.fit(BITS, batch_size=8, epochs=3, verbose=0).history
@@ -293,6 +295,7 @@ def test_a_saved_model_comes_back(options, tmp_path):
     loaded.fit(BITS, epochs=1, verbose=0)
 
 
+@pytest.mark.long
 def test_pretraining_learns_the_layers_of_the_model_itself():
     x = RANDOM.uniform(size=(40, 6)).astype("float32")
     model = made([kl.Dense(5, "tanh"), kl.Dense(3, "tanh")], code=2, tied=True)
