@@ -1,0 +1,77 @@
+"""The folders of the data sets, each with its four files in MNIST's own format."""
+
+import functools
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_dlparts.data.idx import read_idx, write_idx
+
+PREFIXES = {"train": "train", "test": "t10k"}
+
+
+class Images(NamedTuple):
+    """Grey values in [0, 1] as (images, 28, 28), and their classes."""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+def folder(name, given=None):
+    """The folder of a data set.
+
+    `given` is a folder that has it, as `mnist` or `fashion-mnist`. Without it Keras
+    fetches the data, once, and the files are kept in the user's cache.
+    """
+    if given is not None:
+        path = Path(given) / name
+        if not path.is_dir():
+            raise FileNotFoundError(f"{given} must have a folder {name!r}")
+        return path
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = cache / "keras_dlparts/data" / name
+    if not (path / "t10k-labels-idx1-ubyte").exists():
+        import keras
+
+        sets = {
+            "mnist": keras.datasets.mnist,
+            "fashion-mnist": keras.datasets.fashion_mnist,
+        }
+        _write(path, *sets[name].load_data())
+    return path
+
+
+def made(path):
+    """A folder of 360 images of 28 x 28 from scikit-learn's digits, to try a claim."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.kron(digits.images[:360] * (255 / 16), np.ones((3, 3)))
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+    labels = digits.target[:360]
+    _write(path, (images[:300], labels[:300]), (images[300:], labels[300:]))
+    return path
+
+
+def _write(path, train, test):
+    path.mkdir(parents=True, exist_ok=True)
+    for part, (x, y) in {"train": train, "test": test}.items():
+        prefix = PREFIXES[part]
+        write_idx(path / f"{prefix}-images-idx3-ubyte", np.asarray(x))
+        write_idx(path / f"{prefix}-labels-idx1-ubyte", np.asarray(y))
+
+
+@functools.lru_cache(maxsize=1)
+def images(path, train=None):
+    """All images of a folder, or only the first `train` of those to learn from."""
+    found = []
+    for part, prefix in PREFIXES.items():
+        some = slice(train if part == "train" else None)
+        pixels = read_idx(path / f"{prefix}-images-idx3-ubyte")[some]
+        found.append(pixels.astype("float32") / 255)
+        found.append(read_idx(path / f"{prefix}-labels-idx1-ubyte")[some].astype("int"))
+    return Images(*found)
