@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_dlparts.data.idx import read_idx, write_idx
+from keras_dlparts.data import Idx
+from keras_dlparts.data.idx import write_idx
 
 PREFIXES = {"train": "train", "test": "t10k"}
 
@@ -68,10 +69,6 @@ def _write(path, train, test):
 @functools.lru_cache(maxsize=1)
 def images(path, train=None):
     """All images of a folder, or only the first `train` of those to learn from."""
-    found = []
-    for part, prefix in PREFIXES.items():
-        some = slice(train if part == "train" else None)
-        pixels = read_idx(path / f"{prefix}-images-idx3-ubyte")[some]
-        found.append(pixels.astype("float32") / 255)
-        found.append(read_idx(path / f"{prefix}-labels-idx1-ubyte")[some].astype("int"))
-    return Images(*found)
+    source = Idx(path, channel_axis=False, validation_split=0.0)
+    (x, y), (x_test, y_test) = source.train.arrays(), source.test.arrays()
+    return Images(x[:train], y[:train].astype("int"), x_test, y_test.astype("int"))
