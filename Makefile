@@ -1,5 +1,5 @@
-# make demo · make test · make test-all · make check · make bench · make docs · make site
-# make dist
+# make demo · make test · make test-all · make check · make bench · make claims
+# make docs · make site · make dist
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch
@@ -32,7 +32,7 @@ QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
 .PHONY: demo test test-all test-more test-studies test-next test-floors \
-	test-at-floors check bench docs site dist checked-dist clean
+	test-at-floors check bench claims docs site dist checked-dist clean
 
 # A stamp is touched when its packages are installed; a later call installs nothing.
 $(VENV)/.made:
@@ -118,6 +118,11 @@ check: $(VENV)/.test
 # what is recorded. Nothing else should run.
 bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks run --minutes 20
+
+# The papers' claims, each as long as minutes allow; it goes on where it was stopped.
+# Keras fetches the data, or: make claims DATA="--data FOLDER".
+claims: $(VENV)/.all
+	$(BIN)/python -m examples.claims --all $(DATA)
 
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py

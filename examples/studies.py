@@ -1,7 +1,6 @@
 """What the studies share: train a config in this process, write down what came out."""
 
 import importlib
-import json
 import os
 import platform
 from importlib.metadata import version
@@ -29,6 +28,7 @@ def write(path, command, rows):
     import keras
 
     from keras_dlparts.backend import accelerators
+    from keras_dlparts.support.files import write_json
 
     backend = keras.backend.backend()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -46,7 +46,7 @@ def write(path, command, rows):
         "rows": rows,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(result), indent=1) + "\n")
+    write_json(path, _rounded(result))  # whole or not at all
 
 
 def save(figure, path, **options):
