@@ -15,6 +15,7 @@ CONFIGS = (
     "dropout",
     "feature_space",
     "maxout",
+    "noisy_batch_normalization",
     "weight_normalization",
 )
 
@@ -46,6 +47,11 @@ def test_data_init_makes_the_first_outputs_standard(tmp_path):
     ("script", "more", "result"),
     [
         ("examples/project_noise.py", ["--rounds", "2"], "project_noise"),
+        (
+            "examples/noisy_batch_normalization.py",
+            ["--epochs", "1"],
+            "noisy_batch_normalization",
+        ),
         ("benchmarks/dropout.py", ["--epochs", "1"], "dropout_digits"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A config of second order resumes, and the study of perceptrons runs."""
+"""A config of second order resumes; studies of landscapes and perceptrons run."""
 
 import json
 import subprocess
@@ -38,11 +38,18 @@ def test_the_config_trains_and_resumes_to_the_same_weights(tmp_path):
 
 
 @pytest.mark.study
-def test_the_study_of_perceptrons_runs(tmp_path):
+@pytest.mark.parametrize(
+    ("script", "arguments", "picture"),
+    [
+        ("xor", "--seeds 0 --epochs 1", "xor.svg"),
+        ("landscapes", "--depth 2 --epochs 1 --points 3", "landscapes.png"),
+    ],
+)
+def test_the_studies_run(script, arguments, picture, tmp_path):
     pytest.importorskip("matplotlib")
-    command = [sys.executable, str(ROOT / "examples/xor.py"), "--seeds", "0"]
-    command += ["--epochs", "1", "--out", str(tmp_path)]
+    command = [sys.executable, str(ROOT / "examples" / f"{script}.py")]
+    command += [*arguments.split(), "--out", str(tmp_path)]
     subprocess.run(command, check=True, timeout=900)
-    result = json.loads((tmp_path / "benchmarks/results/xor.json").read_text())
+    result = json.loads((tmp_path / f"benchmarks/results/{script}.json").read_text())
     assert result["rows"]
-    assert (tmp_path / "docs/figures/xor.svg").stat().st_size > 5000
+    assert (tmp_path / "docs/figures" / picture).stat().st_size > 5000

@@ -21,7 +21,7 @@ def run(
     look=LOOK,
     test=10_000,
 ):
-    """Sharpness and largest curvature of the training loss at the end, and the error."""
+    """Sharpness and largest curvature of the training loss, and the test error."""
     found = images(data)
     x = found.x[:train].reshape(-1, 784)
     y, x_test = found.y[:train], found.x_test[:test].reshape(-1, 784)

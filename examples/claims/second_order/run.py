@@ -51,7 +51,7 @@ def on_quadratic(method, steps):
     path = [f()]
     if method == "Newton-CG":
         model.compile(loss="mse")
-        keras_dlparts.newton(model, x, zeros, iterations=1)
+        keras_dlparts.newton(model, x, zeros, iterations=1, verbose=0)
         return [*path, f()]
     model.compile(ON_QUADRATIC[method](), "mse")
     calls = [HutchinsonCurvature(data=(x, zeros))] if "Newton" in method else []
@@ -93,7 +93,7 @@ def by_newton(iterations):
     model = net()
     model.compile(loss=LOSS)
     options = {"iterations": iterations, "cg_iterations": 50, "cg_tolerance": 0.1}
-    history = keras_dlparts.newton(model, *digits(), **options)
+    history = keras_dlparts.newton(model, *digits(), verbose=0, **options)
     # A trial of the line search is a gradient; one product more judges the step.
     steps = zip(history["step"][1:], history["cg_iterations"][1:], strict=True)
     costs = [1, *(1 - np.log2(a) + 2 * (inner + 1) for a, inner in steps)]
