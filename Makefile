@@ -1,4 +1,5 @@
-# make demo · make test · make test-all · make check · make docs · make site · make dist
+# make demo · make test · make test-all · make check · make bench · make docs · make site
+# make dist
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch
@@ -31,7 +32,7 @@ QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
 .PHONY: demo test test-all test-more test-studies test-next test-floors \
-	test-at-floors check docs site dist checked-dist clean
+	test-at-floors check bench docs site dist checked-dist clean
 
 # A stamp is touched when its packages are installed; a later call installs nothing.
 $(VENV)/.made:
@@ -111,9 +112,16 @@ check: $(VENV)/.test
 	$(BIN)/python tests/lint_private.py
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m benchmarks readme --check
+
+# Each line of benchmarks/README.md that fits in 20 minutes, measured again and set beside
+# what is recorded. Nothing else should run.
+bench: $(VENV)/.all
+	$(BIN)/python -m benchmarks run --minutes 20
 
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m benchmarks readme
 
 # The site in build/site; it opens from there, without a server or a network.
 site: $(VENV)/.docs

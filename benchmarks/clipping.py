@@ -7,11 +7,12 @@ that of one measurement over a step, spread over the steps from one to the next.
 """
 
 import argparse
+from pathlib import Path
 
 import keras
 import numpy as np
-from residual import batches, seconds, spread
-from studies import ROOT, write
+from measuring import seconds, spread, write
+from residual import batches
 
 from keras_dlparts.callbacks import RelaxedSmoothnessClipping
 from keras_dlparts.layers import LayerNormLSTM
@@ -96,6 +97,7 @@ def callback_cost(make, pairs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     rows = []
     for name, make in NETS.items():
@@ -112,12 +114,7 @@ def main():
             }
         )
         print(*rows[-2:], sep="\n", flush=True)
-    backend = keras.backend.backend()
-    write(
-        ROOT / f"benchmarks/results/clipping_{backend}.json",
-        f"KERAS_BACKEND={backend} python benchmarks/clipping.py --pairs {asked.pairs}",
-        rows,
-    )
+    write(rows, f"clipping_{keras.backend.backend()}", asked.out)
 
 
 if __name__ == "__main__":

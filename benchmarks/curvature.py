@@ -7,15 +7,11 @@ the machine does meets both.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from residual import seconds, spread
-from studies import ROOT, write
+from measuring import seconds, spread, write
 
 from keras_dlparts import backend
 from keras_dlparts.layers import LayerNormLSTM
@@ -73,9 +69,7 @@ def main():
     for what, (model, shape) in cases().items():
         rows.append(cost(what, model, shape, asked.pairs))
         print(rows[-1], flush=True)
-    name = f"curvature_{backend.name()}"
-    out = asked.out or ROOT / f"benchmarks/results/{name}.json"
-    write(out, f"python benchmarks/curvature.py --pairs {asked.pairs}", rows)
+    write(rows, f"curvature_{backend.name()}", asked.out)
 
 
 if __name__ == "__main__":

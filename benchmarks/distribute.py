@@ -11,13 +11,11 @@ what a second GPU brings.
 
 import argparse
 import statistics
-import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from multi_worker import BATCH, STEPS, made, spread
-from studies import ROOT, write
+from measuring import pairwise, write
+from multi_worker import BATCH, STEPS, made
 
 
 def timed(strategy, model, batches):
@@ -50,7 +48,7 @@ def measured(strategies, name, rounds):
         "what": f"examples a second of 2 replicas / of one device, {name}",
         "batch": BATCH[name],
         "parameters": setups[1][1].count_params(),
-        "ratio": spread([a / b for a, b in zip(took[1], took[2], strict=True)]),
+        "ratio": pairwise(took[1], took[2]),
         "ms_a_step": {
             count: 1000 * statistics.median(times) / STEPS[name]
             for count, times in took.items()
@@ -75,9 +73,7 @@ def main():
     rows = [measured(strategies, model, asked.rounds) for model in asked.models]
     for row in rows:
         print(row)
-    out = asked.out or ROOT / f"benchmarks/results/distribute_{backend.name()}.json"
-    command = f"python benchmarks/distribute.py {' '.join(sys.argv[1:])}"
-    write(out, f"KERAS_BACKEND={backend.name()} {command.strip()}", rows)
+    write(rows, f"distribute_{backend.name()}", asked.out)
 
 
 if __name__ == "__main__":

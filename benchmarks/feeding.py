@@ -10,7 +10,6 @@ memory, and one whose batches take 20 ms of nothing, as a disk or a network woul
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from studies import ROOT, write
+from measuring import spread, write
 
 from keras_dlparts.data import Batches
 from keras_dlparts.training.feed import Feed, Waiting
@@ -107,6 +104,7 @@ def epoch(model, items):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -119,20 +117,16 @@ def main():
                 plain, with_thread = (epoch(model, i) for i in (batches, ahead))
                 ratios.append(with_thread[0] / plain[0])
                 shares.append((plain[1], with_thread[1]))
-            low, middle, high = statistics.quantiles(ratios, n=4)
             rows.append(
                 {
                     "source": name,
-                    "ratio": {"median": middle, "quartiles": [low, high]},
+                    "ratio": spread(ratios),
                     "share_waiting": statistics.median(s[0] for s in shares),
                     "share_waiting_ahead": statistics.median(s[1] for s in shares),
                 }
             )
             print(rows[-1])
-    name = keras.backend.backend()
-    out = ROOT / f"benchmarks/results/feeding_{name}.json"
-    command = f"KERAS_BACKEND={name} python benchmarks/feeding.py"
-    write(out, f"{command} {' '.join(sys.argv[1:])}".strip(), rows)
+    write(rows, f"feeding_{keras.backend.backend()}", asked.out)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,7 @@ The two are timed by turns, and the ratio is the median of the rounds' ratios.
 """
 
 import argparse
-import json
-import os
 import time
-from importlib import metadata
 from pathlib import Path
 
 import keras
@@ -23,6 +20,7 @@ import numpy as np
 from generative_vae import vae
 from keras import layers as kl
 from keras import ops
+from measuring import pairwise, write
 
 from keras_dlparts.models import GAN
 from keras_dlparts.optimizers import Phased
@@ -87,7 +85,7 @@ def gan(rounds):
                 "batch": batch,
                 "ms_ours": 1000 * float(np.median(times[:, 0])),
                 "ms_by_hand": 1000 * float(np.median(times[:, 1])),
-                "ratio": float(np.median(times[:, 0] / times[:, 1])),
+                "ratio": pairwise(*times.T.tolist()),
             }
         )
         print(rows[-1], flush=True)
@@ -264,17 +262,7 @@ def main():
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     rows = MODELS[asked.model](asked.rounds)
-    if asked.out:
-        name = keras.backend.backend()
-        packages = {"tensorflow": "tensorflow-cpu"}.get(name, name), "keras"
-        command = f"KERAS_BACKEND={name} python benchmarks/generative.py {asked.model}"
-        result = {
-            "command": f"{command} --rounds {asked.rounds}",
-            "machine": {"cores": os.cpu_count()},
-            "versions": {each: metadata.version(each) for each in packages},
-            "rows": rows,
-        }
-        asked.out.write_text(json.dumps(result, indent=1) + "\n")
+    write(rows, f"generative_{asked.model}_{keras.backend.backend()}", asked.out)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ Adam is Keras' own in all. A ratio is that of the times within a round; the firs
 compiles, does not count.
 """
 
-import statistics
 import time
 
 import keras
 import numpy as np
 from keras import ops
+from measuring import spread
 
 BATCH = 100
 
@@ -32,8 +32,7 @@ def vae(rounds, steps=300):
         for name, other in others.items():
             ratios[name].append(seconds / _timed(other))
     rows = [
-        {"what": "vae", "beside": name, "ratio": statistics.median(r[1:])}
-        | {"rounds": r[1:]}
+        {"what": "vae", "beside": name, "ratio": spread(r[1:])}
         for name, r in ratios.items()
     ]
     print(*rows, sep="\n", flush=True)

@@ -8,19 +8,16 @@ is left out and told apart. Two nets on made data of MNIST's shape, batches of 6
 plain `fit`.
 """
 
+import argparse
 import statistics
-import sys
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
+from measuring import pairwise, write
 
 from keras_dlparts.callbacks import ActivationHealth
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "examples"))
-from studies import write  # noqa: E402  (the studies are no package)
 
 ROUNDS, EPOCHS, STEPS, BATCH = 3, 4, 300, 64
 
@@ -65,31 +62,31 @@ def trained(layers, data, watched):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
     random = np.random.default_rng(0)
     x = random.random((STEPS * BATCH, 28, 28, 1), "float32")
     data, rows = (x, random.integers(0, 10, len(x))), []
     for layers in (dense, convolutional):
-        found = {False: [], True: []}
+        epochs = {False: [], True: []}
         first = {False: [], True: []}
         for _ in range(ROUNDS):
             for watched in (False, True):
                 begin, *rest = trained(layers, data, watched)
-                found[watched] += rest
+                epochs[watched].append(statistics.median(rest))
                 first[watched].append(begin)
-        plain, watched = (statistics.median(found[w]) for w in (False, True))
         rows.append(
             {
                 "net": layers.__name__,
-                "ms_per_step": 1000 * plain / STEPS,
-                "ratio": watched / plain,
+                "ms_per_step": 1000 * statistics.median(epochs[False]) / STEPS,
+                "ratio": pairwise(epochs[True], epochs[False]),
                 "seconds_to_compile_it": statistics.median(first[True])
                 - statistics.median(first[False]),
             }
         )
         print(rows[-1], flush=True)
-    backend = keras.backend.backend()
-    path = ROOT / f"benchmarks/results/health_{backend}.json"
-    write(path, f"KERAS_BACKEND={backend} python benchmarks/health.py", rows)
+    write(rows, f"health_{keras.backend.backend()}", asked.out)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from studies import ROOT, write
+from measuring import pairwise, write
 
 WORKERS = 2
 STEPS = {"conv": 3, "wide": 10, "small": 60}
@@ -120,12 +118,6 @@ def asked_of(processes, name):
     return max(said, key=lambda each: each["seconds"])
 
 
-def spread(ratios):
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return {"median": middle, "quartiles": [low, high], "rounds": len(ratios)}
-
-
 def measured(setups, name, rounds):
     for processes in setups.values():  # compiles
         asked_of(processes, name)
@@ -134,16 +126,14 @@ def measured(setups, name, rounds):
         for setup in [*setups] if i % 2 else [*setups][::-1]:
             said = asked_of(setups[setup], name)
             took[setup].append(said["seconds"])
-    pairs = {
-        other: [a / b for a, b in zip(took[other], took["workers"], strict=True)]
-        for other in ("one", "threads")
-    }
     return {
         "what": f"examples a second of {WORKERS} workers / of one process, {name}",
         "batch": BATCH[name],
         "parameters": said["parameters"],
-        "ratio": spread(pairs["one"]),
-        f"ratio_to_one_process_of_{WORKERS}_threads": spread(pairs["threads"]),
+        "ratio": pairwise(took["one"], took["workers"]),
+        f"ratio_to_one_process_of_{WORKERS}_threads": pairwise(
+            took["threads"], took["workers"]
+        ),
         "ms_a_step": {k: 1000 * statistics.median(v) for k, v in took.items()},
     }
 
@@ -177,9 +167,7 @@ def main():
     for row in rows:
         print(row)
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    out = asked.out or ROOT / f"benchmarks/results/multi_worker_{backend}.json"
-    command = f"python benchmarks/multi_worker.py {' '.join(sys.argv[1:])}"
-    write(out, command.strip(), rows)
+    write(rows, f"multi_worker_{backend}", asked.out)
 
 
 if __name__ == "__main__":

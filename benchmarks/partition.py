@@ -16,17 +16,15 @@ with 100 chains, and 5000 temperatures for ours, 10 000 for the other.
 """
 
 import argparse
-import json
 import math
-import os
 import time
 import warnings
-from importlib import metadata
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
+from measuring import write
 
 from keras_dlparts import backend
 from keras_dlparts.data import Idx
@@ -48,22 +46,8 @@ def main():
         for units, epochs in MACHINES:
             rows.append(measured(asked.images, seed, units, epochs))
             print(rows[-1], flush=True)
-            if asked.out:  # after each: the next may take too long
-                write(rows, asked.seeds, asked.out)
-
-
-def write(rows, seeds, path):
-    name = keras.backend.backend()
-    packages = {"tensorflow": "tensorflow-cpu"}.get(name, name), "keras", "numpy"
-    seeds = " ".join(map(str, seeds))
-    command = f"KERAS_BACKEND={name} python benchmarks/partition.py --images FOLDER"
-    result = {
-        "command": f"{command} --seeds {seeds}",
-        "machine": {"cores": os.cpu_count()},
-        "versions": {each: metadata.version(each) for each in packages},
-        "rows": rows,
-    }
-    path.write_text(json.dumps(result, indent=1) + "\n")
+            # After each: the next may take too long.
+            write(rows, "partition", asked.out)
 
 
 def measured(images, seed, units, epochs):

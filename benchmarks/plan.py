@@ -7,11 +7,9 @@ Arithmetic: nothing is trained or timed. The models are those of the papers, and
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from studies import ROOT, write
+from measuring import write
 
 from keras_dlparts import plan
 
@@ -49,9 +47,7 @@ MODELS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicas", type=int, default=8)
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "benchmarks/results/plan.json"
-    )
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     rows = []
     for name, config in MODELS.items():
@@ -64,8 +60,7 @@ def main():
             f"{found['wire_bytes_per_step'] / 1e6:>10.3g} MB",
             *(f"{ms:>9.3g} ms" for ms in milliseconds),
         )
-    command = f"python benchmarks/plan.py {' '.join(sys.argv[1:])}".strip()
-    write(asked.out, command, rows)
+    write(rows, "plan", asked.out)
 
 
 if __name__ == "__main__":

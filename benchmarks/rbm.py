@@ -1,6 +1,8 @@
 """RBM against scikit-learn's BernoulliRBM at equal settings: time, quality, memory.
 
     python benchmarks/rbm.py [--rounds 3] [--sizes small large] [--systems ...]
+    python benchmarks/rbm.py --plain      by `fit` on the arrays, not by a config
+    python benchmarks/rbm.py --floor      beside the matrix products of a step alone
 
 Equal settings: persistent contrastive divergence with one Gibbs step, as many chains as
 a batch has rows, plain SGD, float32, the rows in their order. `small` is the digits,
@@ -9,20 +11,25 @@ MNIST-format files; otherwise made of blobs). The other backends run in processe
 their own, interleaved with scikit-learn, round by round; a figure is the ratio within a
 round. Seconds are those of further epochs after the first, which compiles; that one is
 told beside. With `monitor` the figures of the logs are computed too.
+
+The floor of a step are its five products of a batch with the weights or with a batch:
+up, down, up again, and two for the gradient,
+
+    5 x 2 x batch x visible x hidden operations
+
+`--floor` times as many of these, compiled and without anything else, as the epochs have
+steps; the share is their time over that of our epochs, in the same process, by turns.
 """
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
+from measuring import pairwise, process, write
 
 # rows, visible, hidden, batch, learning rate, epochs timed
 SIZES = {
@@ -79,7 +86,8 @@ def theirs(x, hidden, batch, rate, epochs):
     return epoch, epoch, weights
 
 
-def ours(x, hidden, batch, rate, epochs, monitor):
+def trainer(x, hidden, batch, rate, monitor, plain):
+    """(layer, a function that trains it for some epochs and waits for the end)."""
     import keras
 
     from keras_dlparts.data.batches import Batches
@@ -89,20 +97,92 @@ def ours(x, hidden, batch, rate, epochs, monitor):
     layer = RBM(hidden, persistent=True, chains=batch, monitor=monitor, seed=0)
     model = keras.Sequential([keras.Input((x.shape[1],)), layer])
     model.compile(keras.optimizers.SGD(rate))
-    batches = Batches(x, batch_size=batch)
-    steps = chunks.steps_a_call(model, batches)
-    prepared, times = chunks.prepared(model, batches, steps), []
-    for count in (1, epochs):
+    given = {"x": x, "batch_size": batch}
+    if not plain:
+        batches = Batches(x, batch_size=batch)
+        steps = chunks.steps_a_call(model, batches)
+        given = {"x": chunks.prepared(model, batches, steps)}
+
+    def train(count):
         start = time.perf_counter()
-        model.fit(prepared, epochs=count, shuffle=False, verbose=0)
+        model.fit(**given, epochs=count, shuffle=False, verbose=0)
         np.array(keras.ops.convert_to_numpy(layer.kernel))  # all is done
-        times.append(time.perf_counter() - start)
+        return time.perf_counter() - start
+
+    return layer, train
+
+
+def ours(x, hidden, batch, rate, epochs, monitor, plain):
+    import keras
+
+    layer, train = trainer(x, hidden, batch, rate, monitor, plain)
+    times = [train(1), train(epochs)]
     variables = layer.kernel, layer.visible_bias, layer.hidden_bias
     weights = [keras.ops.convert_to_numpy(w) for w in variables]
     return times[0], times[1] / epochs, weights
 
 
-def one(system, size, monitor, images):
+def products(x, hidden, batch):
+    """A function that does the products of a number of steps, and waits for the end."""
+    import keras
+    from keras import ops
+
+    from keras_dlparts import backend
+
+    random = np.random.default_rng(0)
+    v = ops.convert_to_tensor(x[:batch])
+    W = ops.convert_to_tensor(random.normal(size=(x.shape[1], hidden)), "float32")
+
+    def step(W):
+        up = ops.matmul(v, W)
+        down = ops.matmul(up, ops.transpose(W))
+        again = ops.matmul(down, W)
+        positive = ops.matmul(ops.transpose(v), up)
+        negative = ops.matmul(ops.transpose(down), again)
+        # Each product's result goes on into the next step, so that none is left out.
+        return W + 1e-9 * (positive - negative)
+
+    run = backend.compiled(step)
+
+    def work(steps):
+        start, found = time.perf_counter(), W
+        for _ in range(steps):
+            found = run(found)
+        np.array(keras.ops.convert_to_numpy(found))
+        return time.perf_counter() - start
+
+    work(2)
+    return work
+
+
+def floor(size, rounds):
+    """A row: the share of our epochs that their products alone would take."""
+    import keras
+
+    x = data(size, None)
+    hidden, batch, rate, epochs = SIZES[size][2:]
+    _, train = trainer(x, hidden, batch, rate, monitor=False, plain=False)
+    train(1)
+    work, steps = products(x, hidden, batch), epochs * (len(x) // batch)
+    took, least = [], []
+    for n in range(rounds):
+        for side in (0, 1) if n % 2 else (1, 0):
+            if side:
+                took.append(train(epochs))
+            else:
+                least.append(work(steps))
+    operations = 5 * 2 * batch * x.shape[1] * hidden
+    return {
+        "what": "time of a step's products alone / time of our step",
+        "size": size,
+        "system": keras.backend.backend(),
+        "operations_a_step": operations,
+        "operations_a_second": operations * steps / statistics.median(least),
+        "ratio": pairwise(least, took),
+    }
+
+
+def one(system, size, monitor, images, plain):
     """Seconds of the first epoch and of a further one, quality and peak memory."""
     from keras_dlparts.training.log import peak_memory_mb
 
@@ -111,7 +191,7 @@ def one(system, size, monitor, images):
     if system == "scikit-learn":
         first, epoch, weights = theirs(x, hidden, batch, rate, epochs)
     else:
-        first, epoch, weights = ours(x, hidden, batch, rate, epochs, monitor)
+        first, epoch, weights = ours(x, hidden, batch, rate, epochs, monitor, plain)
     return {
         "first_epoch_seconds": first,
         "epoch_seconds": epoch,
@@ -120,20 +200,15 @@ def one(system, size, monitor, images):
     }
 
 
-def elsewhere(system, size, monitor, images):
+def elsewhere(system, size, monitor, images, plain):
     """`one` in a process of its own, on that backend."""
     backend = "tensorflow" if system == "scikit-learn" else system
     command = [sys.executable, __file__, "--one", system, "--sizes", size]
     command += ["--monitor"] if monitor else []
     command += ["--images", images] if images else []
-    found = subprocess.run(
-        command,
-        env=os.environ | {"KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(found.stdout.splitlines()[-1])
+    command += ["--plain"] if plain else []
+    printed = process(command, KERAS_BACKEND=backend)["printed"]
+    return json.loads(printed.splitlines()[-1])
 
 
 def main():
@@ -142,12 +217,22 @@ def main():
     parser.add_argument("--sizes", nargs="+", choices=[*SIZES], default=[*SIZES])
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=[*SYSTEMS])
     parser.add_argument("--images")
-    parser.add_argument("--out", default="rbm", help="the name of the results")
+    parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--floor", action="store_true")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--one", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--monitor", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(one(asked.one, asked.sizes[0], asked.monitor, asked.images)))
+        how = asked.monitor, asked.images, asked.plain
+        print(json.dumps(one(asked.one, asked.sizes[0], *how)))
+        return
+    if asked.floor:
+        import keras
+
+        rows = [floor(size, asked.rounds) for size in asked.sizes]
+        print(*rows, sep="\n")
+        write(rows, f"rbm_floor_{keras.backend.backend()}", asked.out)
         return
     rows = []
     for size in asked.sizes:
@@ -156,32 +241,30 @@ def main():
         runs += [(system, m) for system in others for m in (False, True)]
         found = {run: [] for run in runs}
         for _ in range(asked.rounds):
-            for run in runs:
-                found[run].append(elsewhere(run[0], size, run[1], asked.images))
-                print(size, *run, found[run][-1], flush=True)
-        base = [result["epoch_seconds"] for result in found[runs[0]]]
+            for system, monitor in runs:
+                took = elsewhere(system, size, monitor, asked.images, asked.plain)
+                found[system, monitor].append(took)
+                print(size, system, monitor, took, flush=True)
+        base = found[runs[0]]
         for (system, monitor), results in found.items():
-            epochs = [result["epoch_seconds"] for result in results]
-            ratios = [a / b for a, b in zip(base, epochs, strict=True)]
+            sides = {
+                name: [[each[name] for each in side] for side in (base, results)]
+                for name in ("epoch_seconds", "peak_mb")
+            }
             rows.append(
                 {
                     "size": size,
                     "system": system,
                     "monitor": monitor,
-                    "times_faster_than_scikit_learn": statistics.median(ratios),
-                    "least_and_most": [min(ratios), max(ratios)],
+                    "times_faster": pairwise(*sides["epoch_seconds"]),
+                    "memory_ratio": pairwise(*sides["peak_mb"][::-1]),
                     **{
                         name: statistics.median(result[name] for result in results)
                         for name in results[0]
                     },
                 }
             )
-    from studies import ROOT, write
-
-    command = f"python benchmarks/rbm.py --rounds {asked.rounds}"
-    command += f" --sizes {' '.join(asked.sizes)} --systems {' '.join(asked.systems)}"
-    command += " --images FOLDER" if asked.images else ""
-    write(ROOT / f"benchmarks/results/{asked.out}.json", command, rows)
+    write(rows, "rbm_plain" if asked.plain else "rbm", asked.out)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,11 @@ process of its own: its peak, and how far that lies above the peak before traini
 
 import argparse
 import itertools
-import json
-import os
-import platform
-import shlex
-import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
+
+from measuring import pairwise, process, write
 
 KINDS = "LSTM", "GRU"
 GOAL = [(100, 64, 256, 64), (100, 64, 256, 512)]
@@ -83,10 +79,8 @@ def compare(kind, shape, rounds, only=None):
         for name in made:
             row[f"{what}_ms_{name}"] = round(np.median([t[name] for t in took]), 1)
             if name != "keras":
-                ratios = [t[name] / t["keras"] for t in took]
-                spread = np.percentile(ratios, (25, 50, 75)).round(3).tolist()
-                row[f"{what}_ratio_{name}"] = dict(
-                    zip(("q1", "median", "q3"), spread, strict=True)
+                row[f"{what}_ratio_{name}"] = pairwise(
+                    *([t[side] for t in took] for side in (name, "keras"))
                 )
     return row
 
@@ -96,8 +90,8 @@ def memory(kind, shape):
     found = {}
     for name in ("keras", "ours"):
         command = [sys.executable, __file__, "--train", kind, name, *map(str, shape)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        found[name] = [round(float(mb)) for mb in done.stdout.split()]
+        last = process(command)["printed"].splitlines()[-1]
+        found[name] = [round(float(mb)) for mb in last.split()]
     (peak, rise), (our_peak, our_rise) = found["keras"], found["ours"]
     return {
         "peak_mb": {"keras": peak, "ours": our_peak},
@@ -134,8 +128,6 @@ def main():
         return
     import keras
 
-    from keras_dlparts.backend import accelerators
-
     backend = keras.backend.backend()
     rows = []
     for kind in options.kinds:
@@ -152,25 +144,9 @@ def main():
                 if "ratio" in key
             }
             print(backend, kind, shape, medians, flush=True)
-    names = ("keras", "keras-dlparts", "tensorflow-cpu", "jax", "torch", "numpy")
-    installed = {d.name.replace("_", "-"): d.version for d in metadata.distributions()}
-    result = {
-        "command": f"KERAS_BACKEND={backend} python {shlex.join(sys.argv)}",
-        "backend": backend,
-        "machine": {
-            "cores": os.cpu_count(),
-            "memory_gib": round(
-                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-            ),
-            "processor": platform.machine(),
-            "accelerators": accelerators(),
-        },
-        "versions": {name: installed[name] for name in names if name in installed},
-        **({} if options.memory else {"rounds": options.rounds}),
-        "rows": rows,
-    }
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    kept = "grid" if options.grid else "memory" if options.memory else ""
+    kept = "short" if options.shape else kept
+    write(rows, "_".join(["recurrent", *kept.split(), backend]), options.out)
 
 
 if __name__ == "__main__":

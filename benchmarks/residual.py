@@ -9,16 +9,12 @@ the machine does meets both. `--deep` adds a training step of depth 1001, batch 
 import argparse
 import resource
 import statistics
-import sys
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers as kl
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from studies import ROOT, write
+from measuring import seconds, spread, write
 
 from keras_dlparts.callbacks import GradientFlow
 from keras_dlparts.models import ResNet
@@ -66,18 +62,6 @@ def compiled(model):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss)
     return model
-
-
-def seconds(run):
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def spread(ratios):
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return {"median": middle, "quartiles": [low, high], "pairs": len(ratios)}
 
 
 def step_ratio(pairs, batch):
@@ -181,8 +165,7 @@ def main():
         name += f"_{keras.backend.backend()}"
     for row in rows:
         print(row)
-    out = asked.out or ROOT / f"benchmarks/results/{name}.json"
-    write(out, f"python benchmarks/residual.py {' '.join(sys.argv[1:])}".strip(), rows)
+    write(rows, name, asked.out)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,13 @@ they hardly feel what else the machine does.
 import argparse
 import json
 import os
-import resource
-import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from studies import ROOT, write
+from measuring import pairwise, process, write
 
+SIDES = ("hand", "1", "2")  # by hand, and the number of workers
 CONFIG = {
     "data": {"use": "mnist1d", "samples": 8000, "batch_size": 64},
     "model": [
@@ -100,26 +95,12 @@ def ours(folder, trials, epochs, workers):
 
 
 def measured(side, trials, epochs):
-    """(seconds, seconds of the processor) of one side, in a process of its own."""
-    folder = Path(tempfile.mkdtemp())
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    start = time.perf_counter()
-    command = [sys.executable, __file__, "--side", side, "--folder", folder]
-    subprocess.run(
-        [*map(str, command), "--trials", str(trials), "--epochs", str(epochs)],
-        check=True,
-        capture_output=True,
-    )
-    seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    shutil.rmtree(folder)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, spent
-
-
-def spread(values):
-    low, middle, high = statistics.quantiles(values, n=4)
-    return {"median": middle, "quartiles": [low, high], "each": values}
+    """What one side took, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--side", side, "--folder", folder]
+        told = process([*command, "--trials", trials, "--epochs", epochs])
+    del told["printed"]
+    return told
 
 
 def main():
@@ -129,14 +110,15 @@ def main():
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--side")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=[*SIDES])
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     if asked.side == "hand":
         return by_hand(asked.folder, asked.trials, asked.epochs)
     if asked.side:
         workers = int(asked.side)
         return ours(asked.folder, asked.trials, asked.epochs, workers)
-    taken = {"hand": [], "1": [], "2": []}
+    taken = {side: [] for side in asked.sides}
     load = []
     for n in range(asked.rounds):
         sides = list(taken) if n % 2 else list(taken)[::-1]
@@ -146,32 +128,29 @@ def main():
             print(side, taken[side][-1], flush=True)
 
     def ratio(over, under, column):
-        pairs = zip(taken[over], taken[under], strict=True)
-        return spread([a[column] / b[column] for a, b in pairs])
+        return pairwise(
+            [each[column] for each in taken[over]],
+            [each[column] for each in taken[under]],
+        )
 
+    compared = {
+        "one worker / by hand, clock": ("1", "hand", "seconds"),
+        "one worker / by hand, processor": ("1", "hand", "processor_seconds"),
+        "one worker / by hand, memory": ("1", "hand", "peak_mb"),
+        "one worker / two workers, clock": ("1", "2", "seconds"),
+    }
     rows = [
-        {
-            "what": "one worker / by hand, clock",
-            "ratio": ratio("1", "hand", 0),
-            "goal": "at most 1.05",
-        },
-        {
-            "what": "one worker / by hand, processor",
-            "ratio": ratio("1", "hand", 1),
-        },
-        {
-            "what": "one worker / two workers, clock",
-            "ratio": ratio("1", "2", 0),
-            "goal": "at least 1.6",
-        },
-        {"what": "seconds (clock, processor)", "each": taken},
+        {"what": what, "ratio": ratio(*sides)}
+        for what, sides in compared.items()
+        if {*sides[:2]} <= {*taken}
+    ]
+    rows += [
+        {"what": "each process", "each": taken},
         {"what": "the machine's load before each round", "each": load},
     ]
     for row in rows:
         print(json.dumps(row))
-    command = f"python benchmarks/search.py {' '.join(sys.argv[1:])}".strip()
-    write(asked.out / "search.json", command, rows)
-    return None
+    return write(rows, "search", asked.out)
 
 
 if __name__ == "__main__":

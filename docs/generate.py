@@ -1,4 +1,4 @@
-"""Write the pages of the parts and the lists of them from the parts' own source.
+"""Write the pages of the parts and their lists, and the page of the papers' claims.
 
 python docs/generate.py            write them
 python docs/generate.py --check    fail if any is not current
@@ -13,9 +13,11 @@ from pathlib import Path
 from keras_dlparts import registry, static
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "docs"))
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]
 
 import formulas  # noqa: E402
+
+from examples.claims import gallery  # noqa: E402
 
 PACKAGE = Path(importlib.util.find_spec("keras_dlparts").origin).parent
 BEGIN, END = "<!-- parts: written by docs/generate.py -->", "<!-- /parts -->"
@@ -169,6 +171,7 @@ def file_of(part):
 def files():
     """{path: text} of everything that is generated."""
     found = {ROOT / "docs" / "parts" / file_of(part): page(part) for part in ours()}
+    found[ROOT / "docs/claims.md"] = gallery.markdown()
     lists = {
         ROOT / "README.md": table(),
         ROOT / "docs" / "README.md": "\n" + "\n\n".join(index()) + "\n",

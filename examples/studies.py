@@ -28,8 +28,13 @@ def write(path, command, rows):
     """Results with the command, the versions and the machine's shape."""
     import keras
 
+    from keras_dlparts.backend import accelerators
+
     backend = keras.backend.backend()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = {"cores": os.cpu_count(), "memory_gib": round(memory)}
+    if found := accelerators():
+        machine["accelerators"] = found
     result = {
         "command": command,
         "versions": {
@@ -37,7 +42,7 @@ def write(path, command, rows):
             "keras": version("keras"),
             backend: importlib.import_module(backend).__version__,
         },
-        "machine": {"cores": os.cpu_count(), "memory_gib": round(memory)},
+        "machine": machine,
         "rows": rows,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -60,9 +60,18 @@ def on_files(files, config):
     }
     fonts = (katex / "dist/fonts").glob("*.woff2")
     wanted |= {f"assets/katex/fonts/{font.name}": font for font in fonts}
+    wanted |= {
+        _picture(path.parent.name, path.suffix): path
+        for path in (ROOT / "examples/claims").glob("*/picture.*")
+    }
     for place, path in wanted.items():
         files.append(File.generated(config, place, abs_src_path=str(path)))
     return files
+
+
+def _picture(claim, suffix):
+    """Where the site has the picture of a claim."""
+    return f"assets/claims/{claim}{suffix}"
 
 
 def on_page_markdown(markdown, page, files, **_):
@@ -82,6 +91,8 @@ def on_page_markdown(markdown, page, files, **_):
 
     def outward(match):
         target = posixpath.normpath(posixpath.join(folder, match[1]))
+        if picture := re.fullmatch(r"examples/claims/(\w+)/picture(\.\w+)", target):
+            return f"]({_picture(*picture.groups())})"
         return match[0] if target.startswith("docs/") else f"]({repository}{target})"
 
     return re.sub(r"\]\((\.\./[^)#]*)\)", outward, markdown)

@@ -1,5 +1,8 @@
 """A claim's picture: its own, or its figures as dots, one a seed, way by way."""
 
+import base64
+import io
+
 import numpy as np
 
 from examples.studies import save as save_figure
@@ -51,3 +54,21 @@ def dots(figure, claim, rows):
     handles = [h for axes in panels for h in axes.get_legend_handles_labels()[0]]
     if handles:
         figure.legend(handles[:1], ["published"], loc="outside lower right")
+
+
+def as_text(image):
+    """A grey image of values in [0, 1] as text, for a row that is to be drawn later."""
+    from PIL import Image
+
+    grey = np.round(np.clip(image, 0, 1) * 15).astype("uint8") * 17
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def from_text(text):
+    """The image that `as_text` wrote."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(base64.b64decode(text)))
+    return np.asarray(image, "float32") / 255

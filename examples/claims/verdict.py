@@ -8,7 +8,7 @@ with the same seed. Of the differences d of n seeds
 is computed, where s is their deviation and t the 95 % point of Student's distribution
 with n - 1 degrees of freedom (2.92 for three seeds). The criterion *holds* if all of
 that interval is on the claimed side, by the least difference that was asked for; it is
-*contradicted* if all of it is on the other side of zero; else it stays *open*. Where
+*contradicted* if all of it is on the other side; else it stays *open*. Where
 nothing is drawn by chance, one run decides.
 
     reproduced           all criteria hold
@@ -79,7 +79,7 @@ def judge(criterion, rows, seeds):
     else:
         ahead = mean if criterion.above is not None else -mean
         holds = ahead - half > criterion.by
-        contradicted = ahead + half < 0
+        contradicted = ahead + half < min(criterion.by, 0)
     state = "holds" if holds else "contradicted" if contradicted else "open"
     return Judged(criterion, state, mean, half)
 
