@@ -1,4 +1,4 @@
-"""The studies of second-order methods, landscapes and perceptrons run."""
+"""A config of second order resumes; studies of landscapes and perceptrons run."""
 
 import json
 import subprocess
@@ -42,13 +42,7 @@ def test_the_config_trains_and_resumes_to_the_same_weights(tmp_path):
     ("script", "arguments", "picture"),
     [
         ("xor", "--seeds 0 --epochs 1", "xor.svg"),
-        ("second_order", "--epochs 1 --newton 1", "second_order.svg"),
         ("landscapes", "--depth 2 --epochs 1 --points 3", "landscapes.png"),
-        (
-            "batch_norm_smoothness",
-            "--steps 2 --every 1",
-            "batch_norm_smoothness.svg",
-        ),
     ],
 )
 def test_the_studies_run(script, arguments, picture, tmp_path):
