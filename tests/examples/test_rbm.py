@@ -51,22 +51,6 @@ def test_the_benchmark_measures_both_sides():
 
 
 @pytest.mark.study
-def test_the_study_of_associative_memories_runs(tmp_path):
-    pytest.importorskip("matplotlib")
-    command = [sys.executable, ROOT / "examples/hopfield.py", "--units", "100"]
-    command += ["--seeds", "0", "--dimensions", "10", "12", "--out", tmp_path]
-    subprocess.run([str(part) for part in command], check=True, timeout=600)
-    rows = json.loads((tmp_path / "benchmarks/results/hopfield.json").read_text())[
-        "rows"
-    ]
-    by_hebb = [np.mean(row["overlap"]) for row in rows if row["rule"] == "hebb"]
-    assert by_hebb[0] == 1 > by_hebb[-1] + 0.3
-    held = [row["held"][0] for row in rows if row["rule"] == "modern"]
-    assert held[1] > 2 * held[0]
-    assert (tmp_path / "docs/figures/hopfield.svg").stat().st_size > 1000
-
-
-@pytest.mark.study
 def test_the_energy_pictures_are_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     random = np.random.default_rng(0)
