@@ -46,7 +46,6 @@ def test_data_init_makes_the_first_outputs_standard(tmp_path):
 @pytest.mark.parametrize(
     ("script", "more", "result"),
     [
-        ("examples/project_noise.py", ["--rounds", "2"], "project_noise"),
         (
             "examples/noisy_batch_normalization.py",
             ["--epochs", "1"],
@@ -56,8 +55,6 @@ def test_data_init_makes_the_first_outputs_standard(tmp_path):
     ],
 )
 def test_the_studies_run(script, more, result, tmp_path):
-    if "project" in script:
-        pytest.importorskip("matplotlib")
     command = [sys.executable, ROOT / script, *more, "--seeds", "0", "--out", tmp_path]
     subprocess.run([str(part) for part in command], check=True, timeout=900)
     (found,) = tmp_path.glob(f"**/{result}.json")
