@@ -13,8 +13,9 @@ SHOWN = (0.13, 0.2)  # loads whose overlap is a figure, where they are tried
 
 def run(seed, data, rule, loads, units):
     """Overlap with the pattern and share of exact recalls, for each load."""
-    overlaps, exact = zip(*(recalled(rule, load, units, seed) for load in loads))
-    all_exact = [load for load, share in zip(loads, exact) if share == 1]
+    found = [recalled(rule, load, units, seed) for load in loads]
+    overlaps, exact = zip(*found, strict=True)
+    all_exact = [load for load, share in zip(loads, exact, strict=True) if share == 1]
     return {
         "exact_load": max(all_exact, default=0.0),
         **{

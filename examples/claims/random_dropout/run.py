@@ -47,7 +47,7 @@ def draw(figure, rows):
         rates = sorted(set(its[0]["rates"]))
         by_rate = [
             [
-                np.mean([e for e, r in zip(row["errors"], row["rates"]) if r == rate])
+                np.mean(np.array(row["errors"])[np.array(row["rates"]) == rate])
                 for row in its
             ]
             for rate in rates
