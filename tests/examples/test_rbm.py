@@ -14,26 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.study
-def test_the_study_runs(tmp_path):
-    pytest.importorskip("sklearn")
-    script = ROOT / "examples/rbm_digits.py"
-    command = [
-        sys.executable,
-        script,
-        "--epochs",
-        "1",
-        "--seeds",
-        "0",
-        "--out",
-        tmp_path,
-    ]
-    subprocess.run([str(part) for part in command], check=True, timeout=900)
-    for name, count in {"features": 2, "labels": 6}.items():
-        path = tmp_path / f"benchmarks/results/rbm_{name}.json"
-        assert len(json.loads(path.read_text())["rows"]) == count
-
-
-@pytest.mark.study
 def test_the_benchmark_measures_both_sides():
     pytest.importorskip("sklearn")
     script = ROOT / "benchmarks/rbm.py"
