@@ -20,12 +20,15 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sparsity_references import Cubic, GrowingKL, Magnitude, Variational
-from studies import ROOT, write
-
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import keras_dlparts
+from examples.claims.sparsity.references import (
+    Cubic,
+    GrowingKL,
+    Magnitude,
+    Variational,
+)
+from examples.studies import ROOT, write
 from keras_dlparts.data import Digits, Idx
 from keras_dlparts.layers import BayesianSparsityDropout
 

@@ -1,4 +1,4 @@
-"""The two references of `sparsity.py`, small and with their published settings.
+"""Two references that sparse layers are held against, with their published settings.
 
 Magnitude pruning (Zhu & Gupta 2017, arXiv:1710.01878): the smallest weights of all
 layers are masked, after each epoch e, so that the sparsity is

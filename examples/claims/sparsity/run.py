@@ -1,0 +1,52 @@
+"""LeNet-300-100, made sparse in one of three ways: its error and its compression."""
+
+import keras
+from keras import layers as kl
+
+from examples.claims.data import images
+from examples.claims.sparsity.references import (
+    Cubic,
+    GrowingKL,
+    Magnitude,
+    Variational,
+)
+from keras_dlparts.layers import BayesianSparsityDropout
+
+
+def run(seed, data, method, setting, rate, epochs, widths, batch_size, train=None):
+    """Train with Adam, whose rate falls linearly to 0.
+
+    `setting` is the strength of our layer or the sparsity that pruning ends with.
+    """
+    found = images(data, train)
+    x, y = found.x[..., None], found.y
+    wrap = {
+        "dense": lambda layer: layer,
+        "ours": lambda layer: BayesianSparsityDropout(
+            layer, strength=setting, warmup=2, seed=seed
+        ),
+        "magnitude": Magnitude,
+        "variational": lambda layer: Variational(layer, len(x)),
+    }[method]
+    callbacks = {"magnitude": lambda: [Cubic(setting, epochs)]}
+    callbacks |= {"variational": lambda: [GrowingKL()]}
+    inputs = keras.Input(x.shape[1:])
+    hidden = kl.Flatten()(inputs)
+    for units in widths:
+        hidden = wrap(kl.Dense(units, "relu"))(hidden)
+    model = keras.Model(inputs, wrap(kl.Dense(10))(hidden))
+    steps = epochs * -(-len(x) // batch_size)
+    decay = keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(decay), loss, metrics=["accuracy"])
+    model.fit(
+        x, y, batch_size, epochs, verbose=0, callbacks=callbacks.get(method, list)()
+    )
+    test = found.x_test[..., None], found.y_test
+    result = model.evaluate(*test, batch_size=256, verbose=0, return_dict=True)
+    counted = [layer.counts() for layer in model.layers if hasattr(layer, "counts")]
+    left, weights = map(sum, zip(*counted, strict=True)) if counted else (1, 1)
+    return {
+        "error": 100 * (1 - result["accuracy"]),
+        "compression": weights / max(left, 1),
+    }
