@@ -15,7 +15,6 @@ CONFIGS = (
     "dropout",
     "feature_space",
     "maxout",
-    "noisy_batch_normalization",
     "weight_normalization",
 )
 
@@ -40,16 +39,6 @@ def test_data_init_makes_the_first_outputs_standard(tmp_path):
     y = model.predict(source.train.arrays()[0], verbose=0)
     assert abs(y.mean(axis=0)).max() < 1e-2
     assert abs(y.std(axis=0) - 1).max() < 1e-2
-
-
-@pytest.mark.study
-def test_the_study_of_noise_runs(tmp_path):
-    script = ROOT / "examples/noisy_batch_normalization.py"
-    command = [sys.executable, script, "--epochs", "1", "--seeds", "0"]
-    command += ["--out", tmp_path]
-    subprocess.run([str(part) for part in command], check=True, timeout=900)
-    (found,) = tmp_path.glob("**/noisy_batch_normalization.json")
-    assert json.loads(found.read_text())["rows"]
 
 
 @pytest.mark.study
