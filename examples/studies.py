@@ -63,7 +63,8 @@ def _rounded(value):
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        # Settings stay as they were given, so that a row is known by them.
+        return {k: v if k == "settings" else _rounded(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
     return value

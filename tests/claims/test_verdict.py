@@ -29,7 +29,7 @@ def made(criteria, ways=("a", "b"), **options):
         claim="",
         source="",
         page="",
-        ways=dict.fromkeys(ways),
+        ways=ways if isinstance(ways, dict) else dict.fromkeys(ways),
         budgets={"smoke": {}, "minutes": {}, "hours": {}},
         figures={"loss": ""},
         criteria=criteria,
@@ -114,3 +114,19 @@ def test_all_claims_are_written_as_they_should_be():
         assert claim.claim.endswith("."), claim.name
         files = [claim.folder / name for name in ("run.py", "config.yaml")]
         assert any(path.exists() for path in files), claim.name
+
+
+def test_settings_are_kept_as_they_were_given(tmp_path):
+    from examples.studies import write
+
+    claim = made([below()], ways={"a": {"rate": 0.123456789}, "b": {}})
+    row = {
+        "way": "a",
+        "seed": 0,
+        "settings": claim.asked("a", "minutes"),
+        "loss": 1 / 3,
+    }
+    write(claim.result("minutes", tmp_path), "", [row])
+    (found,) = claim.rows("minutes", tmp_path)
+    assert found["settings"] == {"rate": 0.123456789}
+    assert found["loss"] == 0.3333
