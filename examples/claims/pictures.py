@@ -2,6 +2,7 @@
 
 import base64
 import io
+import textwrap
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def dots(figure, claim, rows):
         shown_values = [row[name] for row in rows if name in row]
         if min(shown_values) > 0 and max(shown_values) > 20 * min(shown_values):
             axes.set_xscale("log")
-        axes.set_xlabel(claim.figures[name])
+        axes.set_xlabel(textwrap.fill(claim.figures[name], 90 // len(shown)))
         axes.grid(axis="x", alpha=0.3)
         axes.margins(y=0.15 / max(len(ways) / 4, 1))
     panels[0].set_yticks(range(len(ways)), ways)

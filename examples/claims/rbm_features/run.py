@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from examples.claims.data import images
 from keras_dlparts.layers import RBM
 
-PENALTIES = (0.1, 1.0, 10.0, 100.0)  # LogisticRegression's C, from strong to weak
+PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)  # LogisticRegression's C, from strong to weak
 
 
 def run(seed, data, of, units, epochs, rate, labelled, chosen_on, train=None):
