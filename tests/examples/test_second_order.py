@@ -1,4 +1,4 @@
-"""A config of second order resumes; studies of landscapes and perceptrons run."""
+"""A config of second order resumes, and the study of perceptrons runs."""
 
 import json
 import subprocess
@@ -42,7 +42,6 @@ def test_the_config_trains_and_resumes_to_the_same_weights(tmp_path):
     ("script", "arguments", "picture"),
     [
         ("xor", "--seeds 0 --epochs 1", "xor.svg"),
-        ("landscapes", "--depth 2 --epochs 1 --points 3", "landscapes.png"),
     ],
 )
 def test_the_studies_run(script, arguments, picture, tmp_path):
