@@ -1,7 +1,8 @@
 """What a callback's `data=` may be: one batch, or anything that gives batches.
 
 (x, y), (x, y, sample_weight)       the same batch at each step
-a keras.utils.PyDataset             batch i at step i, from the beginning at its end
+a keras.utils.PyDataset, a list     batch i at step i, from the beginning at its end;
+of tuples                           a list of two arrays is one batch
 a tf.data.Dataset, a DataLoader,    a batch at each step, from the beginning at the
 any other iterable, a function      end; a function is called for each pass
 that makes one
@@ -28,11 +29,19 @@ def check_given(data):
         return
     if isinstance(data, str):
         raise ValueError(f"{_RULE}: {', '.join(SPLITS)}. Received: data={data!r}")
-    one = isinstance(data, tuple | list) and len(data) > 1
+    one = isinstance(data, tuple | list) and (len(data) > 1 or _several(data))
     array = hasattr(data, "shape") or isinstance(data, dict | tuple | list)
     several = isinstance(data, Source | keras.utils.PyDataset) or callable(data)
     if not (one or several or (hasattr(data, "__iter__") and not array)):
         raise TypeError(f"{_RULE}. Received: data of type {type(data).__name__}")
+
+
+def _several(data):
+    """Whether it is a list of batches, each a tuple: `[(x, y), (x, y)]`.
+
+    A list of two arrays is one batch.
+    """
+    return isinstance(data, list) and bool(data) and {*map(type, data)} == {tuple}
 
 
 def batches_of(data):
@@ -44,6 +53,8 @@ def batches_of(data):
     if isinstance(data, Source):
         data = data.train
     if isinstance(data, keras.utils.PyDataset):
+        return lambda step: data[step % len(data)]
+    if _several(data):
         return lambda step: data[step % len(data)]
     if isinstance(data, tuple | list):
         batch = tuple(data)

@@ -42,10 +42,11 @@ def source(folder):
         loader,
         dataset,
         lambda: generator,
+        lambda: [*generator()],
         lambda: Batches(X, X, batch_size=2),
         source,
     ],
-    ids=["DataLoader", "tf.data", "function", "PyDataset", "source"],
+    ids=["DataLoader", "tf.data", "function", "list", "PyDataset", "source"],
 )
 def test_batches_come_in_turn_and_from_the_beginning(make, tmp_path):
     data = make(tmp_path) if make is source else make()
