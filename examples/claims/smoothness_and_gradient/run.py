@@ -98,5 +98,6 @@ def draw(figure, rows):
         n, bends = row["gradient_norm"], row["smoothness"]
         axes.scatter(n, bends, c=row["step"], cmap="viridis", s=9)
         axes.set(xscale="log", yscale="log", xlabel="gradient norm")
+        axes.xaxis.set_minor_formatter("")  # they would overlap
         axes.set_title(f"{row['way']}: {row['correlation']:.2f}", fontsize=9)
     panels[0].set_ylabel(f"local smoothness, seed {first}")
