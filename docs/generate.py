@@ -13,7 +13,8 @@ from pathlib import Path
 from keras_dlparts import registry, static
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]
+sys.path.insert(0, str(ROOT / "docs"))
+sys.path.append(str(ROOT))  # behind the installed package
 
 import formulas  # noqa: E402
 
