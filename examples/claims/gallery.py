@@ -28,6 +28,15 @@ mean difference over seeds, by Student's t, is all on the claimed side, is
 this budget** if not all hold in runs that are shorter, or of smaller nets, than what
 the effect needs. Claims that did not come out stay here.
 """
+NAMES = {  # of people, and abbreviations
+    "boltzmann": "Boltzmann",
+    "carlo": "Carlo",
+    "hopfield": "Hopfield",
+    "jacobian": "Jacobian",
+    "lsuv": "LSUV",
+    "rbm": "RBM",
+    "vae": "VAE",
+}
 DIFFERENCE = "difference, mean and half its interval"
 
 
@@ -47,7 +56,8 @@ def markdown():
 
 
 def title(claim):
-    return claim.name.replace("_", " ").capitalize()
+    words = claim.name.capitalize().split("_")
+    return " ".join(NAMES.get(word.lower(), word) for word in words)
 
 
 def index(claims, judged):
