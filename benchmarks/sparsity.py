@@ -22,15 +22,9 @@ from keras import layers as kl
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import keras_dlparts
-from examples.claims.sparsity.references import (
-    Cubic,
-    GrowingKL,
-    Magnitude,
-    Variational,
-)
+from examples.claims.sparsity.references import counts, method_of
 from examples.studies import ROOT, write
 from keras_dlparts.data import Digits, Idx
-from keras_dlparts.layers import BayesianSparsityDropout
 
 FASHION = "/usr/share/datasets/fashion-mnist"
 # Epochs, batch, training samples at most, learning rates.
@@ -92,19 +86,7 @@ def trained(name, method, setting, rate, epochs, seed=0):
     epochs = min(most, epochs or most)
     (x, y), test = data(source, limit)
     keras.utils.set_random_seed(seed)
-    callbacks = []
-    wrap = {
-        "dense": lambda layer: layer,
-        "ours": lambda layer: BayesianSparsityDropout(
-            layer, strength=setting, warmup=2, seed=seed
-        ),
-        "magnitude": Magnitude,
-        "variational": lambda layer: Variational(layer, len(x)),
-    }[method]
-    if method == "magnitude":
-        callbacks.append(Cubic(setting, epochs))
-    if method == "variational":
-        callbacks.append(GrowingKL())
+    wrap, callbacks = method_of(method, setting, len(x), epochs, seed)
     model = net(kind, x.shape[1:], wrap)
     steps = epochs * -(-len(x) // batch)
     model.compile(
@@ -118,8 +100,7 @@ def trained(name, method, setting, rate, epochs, seed=0):
     history = model.fit(x, y, batch, epochs, verbose=0, callbacks=callbacks).history
     seconds = time.perf_counter() - start
     result = model.evaluate(*test, batch_size=256, verbose=0, return_dict=True)
-    counted = [layer.counts() for layer in model.layers if hasattr(layer, "counts")]
-    left, weights = map(sum, zip(*counted, strict=True)) if counted else (1, 1)
+    left, weights = counts(model)
     row = {
         "net": name,
         "method": method,

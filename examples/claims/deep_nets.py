@@ -20,13 +20,11 @@ def flat(pairs, scale=1.0):
     return [(scale * x.reshape(len(x), -1), y) for x, y in pairs]
 
 
-def draw(layers, start, biases=None):
-    """Each layer's kernel from `start(number)`; its biases, or zeros."""
+def draw(layers, start):
+    """Each layer's kernel from `start(number, layer)`, and biases of zero."""
     for number, layer in enumerate(layers):
         layer.kernel.assign(start(number, layer)(layer.kernel.shape))
-        layer.bias.assign(
-            np.zeros(layer.bias.shape) if biases is None else biases(layer.bias.shape)
-        )
+        layer.bias.assign(np.zeros(layer.bias.shape))
 
 
 def trained(model, train, test, learning_rate, steps, batch, seed):

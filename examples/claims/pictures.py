@@ -34,12 +34,7 @@ def dots(figure, claim, rows):
     figure.set_size_inches(9, 1.3 + 0.28 * len(ways))
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, shown, strict=True):
-        for place, way in enumerate(ways):
-            found = [row[name] for row in rows if row["way"] == way and name in row]
-            if not found:
-                continue
-            axes.plot(found, [place] * len(found), "o", color=OURS, ms=4, alpha=0.7)
-            axes.vlines(np.mean(found), place - 0.3, place + 0.3, color=OURS, lw=2)
+        by_way(axes, rows, name, ways)
         for one in claim.published:
             if one.figure == name and one.of in ways:
                 place = ways.index(one.of)
@@ -55,6 +50,16 @@ def dots(figure, claim, rows):
     handles = [h for axes in panels for h in axes.get_legend_handles_labels()[0]]
     if handles:
         figure.legend(handles[:1], ["published"], loc="outside lower right")
+
+
+def by_way(axes, rows, name, ways):
+    """A line a way: a dot for the figure of each seed, and a stroke at their mean."""
+    for place, way in enumerate(ways):
+        found = [row[name] for row in rows if row["way"] == way and name in row]
+        if not found:
+            continue
+        axes.plot(found, [place] * len(found), "o", color=OURS, ms=4, alpha=0.7)
+        axes.vlines(np.mean(found), place - 0.3, place + 0.3, color=OURS, lw=2)
 
 
 def as_text(image):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from examples.claims.data import images
-from examples.claims.pictures import as_text, from_text
+from examples.claims.pictures import as_text, by_way, from_text
 from keras_dlparts.layers import KSparse, MaskingNoise
 from keras_dlparts.models import Autoencoder
 
@@ -74,10 +74,7 @@ def draw(figure, rows):
         1, 2 + len(shown), width_ratios=[1, 1, 1.6][: 2 + len(shown)]
     )
     for axes, name in zip(panels, SHARES, strict=False):
-        for place, way in enumerate(ways):
-            errors = [row[name] for row in rows if row["way"] == way]
-            axes.plot(errors, [place] * len(errors), "o", color="#0072b2", ms=4)
-            axes.vlines(np.mean(errors), place - 0.3, place + 0.3, color="#0072b2")
+        by_way(axes, rows, name, ways)
         axes.set_yticks(range(len(ways)), ways if name == "error_1" else [])
         axes.invert_yaxis()
         axes.grid(axis="x", alpha=0.3)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from examples.claims.data import images
-from examples.claims.pictures import as_text, from_text
+from examples.claims.pictures import as_text, by_way, from_text
 from keras_dlparts.layers import FeatureSpaceAugmentation, LayerNormGRU
 from keras_dlparts.models import EncoderDecoder
 
@@ -113,10 +113,7 @@ def draw(figure, rows):
     for axes, name, count in zip(
         panels, ("error_100", "error_1000"), LABELS, strict=True
     ):
-        for place, way in enumerate(ways):
-            errors = [row[name] for row in rows if row["way"] == way]
-            axes.plot(errors, [place] * len(errors), "o", color="#0072b2", ms=4)
-            axes.vlines(np.mean(errors), place - 0.3, place + 0.3, color="#0072b2")
+        by_way(axes, rows, name, ways)
         axes.set_xlabel(f"test error in %, {count} labels")
         axes.grid(axis="x", alpha=0.3)
     panels[0].set_yticks(range(len(ways)), ways)

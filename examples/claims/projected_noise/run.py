@@ -8,6 +8,7 @@ from keras import layers as kl
 
 import keras_dlparts
 from examples.claims.data import images
+from examples.claims.pictures import by_way
 
 BATCH, MEASURED = 100, 1000
 TITLES = {  # of the three pictures of a way; the images are shown once
@@ -116,10 +117,7 @@ def draw(figure, rows):
             axes.set(xticks=[], yticks=[])
     axes = right.subplots()
     ways = list(dict.fromkeys(row["way"] for row in rows))
-    for place, way in enumerate(ways):
-        errors = [row["error"] for row in rows if row["way"] == way]
-        axes.plot(errors, [place] * len(errors), "o", color="#0072b2", ms=4, alpha=0.7)
-        axes.vlines(np.mean(errors), place - 0.3, place + 0.3, color="#0072b2", lw=2)
+    by_way(axes, rows, "error", ways)
     axes.set_yticks(range(len(ways)), ways)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)

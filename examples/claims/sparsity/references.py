@@ -22,6 +22,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.layers import BayesianSparsityDropout
+
 
 def linear(layer, x, kernel):
     """What a Dense or Conv2D does without bias and activation."""
@@ -112,3 +114,24 @@ class GrowingKL(keras.callbacks.Callback):
         for layer in self.model.layers:
             if isinstance(layer, Variational):
                 layer.share.assign(np.clip((epoch - 5) / 15, 0, 1))
+
+
+def method_of(name, setting, samples, epochs, seed):
+    """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
+
+    `setting` is the strength of our layer, or the sparsity that pruning ends with.
+    """
+    if name == "ours":
+        options = {"strength": setting, "warmup": 2, "seed": seed}
+        return lambda layer: BayesianSparsityDropout(layer, **options), []
+    if name == "magnitude":
+        return Magnitude, [Cubic(setting, epochs)]
+    if name == "variational":
+        return lambda layer: Variational(layer, samples), [GrowingKL()]
+    return lambda layer: layer, []
+
+
+def counts(model):
+    """(weights left, all weights) of the layers that can drop some; (1, 1) if none."""
+    counted = [layer.counts() for layer in model.layers if hasattr(layer, "counts")]
+    return tuple(map(sum, zip(*counted, strict=True))) if counted else (1, 1)

@@ -4,13 +4,7 @@ import keras
 from keras import layers as kl
 
 from examples.claims.data import images
-from examples.claims.sparsity.references import (
-    Cubic,
-    GrowingKL,
-    Magnitude,
-    Variational,
-)
-from keras_dlparts.layers import BayesianSparsityDropout
+from examples.claims.sparsity.references import counts, method_of
 
 
 def run(seed, data, method, setting, rate, epochs, widths, batch_size, train=None):
@@ -20,16 +14,7 @@ def run(seed, data, method, setting, rate, epochs, widths, batch_size, train=Non
     """
     found = images(data, train)
     x, y = found.x[..., None], found.y
-    wrap = {
-        "dense": lambda layer: layer,
-        "ours": lambda layer: BayesianSparsityDropout(
-            layer, strength=setting, warmup=2, seed=seed
-        ),
-        "magnitude": Magnitude,
-        "variational": lambda layer: Variational(layer, len(x)),
-    }[method]
-    callbacks = {"magnitude": lambda: [Cubic(setting, epochs)]}
-    callbacks |= {"variational": lambda: [GrowingKL()]}
+    wrap, callbacks = method_of(method, setting, len(x), epochs, seed)
     inputs = keras.Input(x.shape[1:])
     hidden = kl.Flatten()(inputs)
     for units in widths:
@@ -39,13 +24,10 @@ def run(seed, data, method, setting, rate, epochs, widths, batch_size, train=Non
     decay = keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(decay), loss, metrics=["accuracy"])
-    model.fit(
-        x, y, batch_size, epochs, verbose=0, callbacks=callbacks.get(method, list)()
-    )
+    model.fit(x, y, batch_size, epochs, verbose=0, callbacks=callbacks)
     test = found.x_test[..., None], found.y_test
     result = model.evaluate(*test, batch_size=256, verbose=0, return_dict=True)
-    counted = [layer.counts() for layer in model.layers if hasattr(layer, "counts")]
-    left, weights = map(sum, zip(*counted, strict=True)) if counted else (1, 1)
+    left, weights = counts(model)
     return {
         "error": 100 * (1 - result["accuracy"]),
         "compression": weights / max(left, 1),
