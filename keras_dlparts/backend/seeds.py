@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dlparts.backend import keras_private
+from keras_dlparts.backend import keras_private, threefry
 from keras_dlparts.backend.basics import name
 from keras_dlparts.backend.replication import replica
 
@@ -173,7 +173,10 @@ def draw(
         step: Integer or tensor, such as the number of the round.
     """
     offset = ops.cast(step, seed.dtype) * ops.cast(1_000_003, seed.dtype)
-    seed = _GivenSeed(seed + ops.stack([offset, ops.zeros_like(offset)]))
+    seed = seed + ops.stack([offset, ops.zeros_like(offset)])
+    if name() == "jax" and threefry.gives_jax_numbers(seed, shape):
+        return (threefry.uniform if kind == "uniform" else threefry.normal)(seed, shape)
+    seed = _GivenSeed(seed)
     function = keras.random.uniform if kind == "uniform" else keras.random.normal
     return function(shape, dtype="float32", seed=seed)
 
