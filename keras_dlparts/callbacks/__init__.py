@@ -10,6 +10,7 @@ from keras_dlparts.callbacks.relaxed_smoothness_clipping import (
 )
 from keras_dlparts.callbacks.smoothness_trace import SmoothnessTrace
 from keras_dlparts.callbacks.sparsity_log import SparsityLog
+from keras_dlparts.callbacks.sparsity_target import SparsityTarget
 from keras_dlparts.callbacks.weight_average import WeightAverage
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "RelaxedSmoothnessClipping",
     "SmoothnessTrace",
     "SparsityLog",
+    "SparsityTarget",
     "WeightAverage",
 ]
 

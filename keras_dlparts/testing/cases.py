@@ -56,6 +56,8 @@ class Case:
             right.
         slot: The argument of a Dense layer that takes a regularizer, initializer or
             constraint; by default that of the kernel.
+        works_on: A function that makes a layer, for a callback that works on layers of
+            that kind alone: the model gets it.
         number: Which of the part's cases it is, from 0.
     """
 
@@ -71,6 +73,7 @@ class Case:
     alone: str = ""
     not_exported: dict = field(default_factory=dict)
     slot: str = ""
+    works_on: Callable | None = None
     number: int = 0
 
     def make(self, **more):

@@ -59,6 +59,7 @@ def example(case: Case, batch=None, jit_compile=None, learning_rate=0.1, behind=
             [
                 keras.Input((3,)),
                 keras.layers.Dense(4, _activation(case), **kernel),
+                *([case.works_on()] if case.works_on else []),
                 keras.layers.Dense(units, activation="sigmoid"),
                 *behind,
             ]

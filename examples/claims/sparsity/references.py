@@ -22,6 +22,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts.callbacks import SparsityTarget
 from keras_dlparts.layers import BayesianSparsityDropout
 
 
@@ -119,8 +120,13 @@ class GrowingKL(keras.callbacks.Callback):
 def method_of(name, setting, samples, epochs, seed):
     """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
 
-    `setting` is the strength of our layer, or the sparsity that pruning ends with.
+    `setting` is the strength of our layer, the fraction of weights that it is steered to
+    as `target`, or the sparsity that pruning ends with.
     """
+    if name == "target":
+        options = {"warmup": 2, "seed": seed}
+        callbacks = [SparsityTarget(setting)]
+        return lambda layer: BayesianSparsityDropout(layer, **options), callbacks
     if name == "ours":
         options = {"strength": setting, "warmup": 2, "seed": seed}
         return lambda layer: BayesianSparsityDropout(layer, **options), []

@@ -1,5 +1,7 @@
 """LeNet-300-100, made sparse in one of three ways: its error and its compression."""
 
+import warnings
+
 import keras
 from keras import layers as kl
 
@@ -10,7 +12,8 @@ from examples.claims.sparsity.references import counts, method_of
 def run(seed, data, method, setting, rate, epochs, widths, batch_size, train=None):
     """Train with Adam, whose rate falls linearly to 0.
 
-    `setting` is the strength of our layer or the sparsity that pruning ends with.
+    `setting` is the fraction of weights that our layers are steered to, or the sparsity
+    that pruning ends with.
     """
     found = images(data, train)
     x, y = found.x[..., None], found.y
@@ -24,7 +27,9 @@ def run(seed, data, method, setting, rate, epochs, widths, batch_size, train=Non
     decay = keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(decay), loss, metrics=["accuracy"])
-    model.fit(x, y, batch_size, epochs, verbose=0, callbacks=callbacks)
+    with warnings.catch_warnings():  # the compression tells it
+        warnings.filterwarnings("ignore", "`SparsityTarget` did not reach its target")
+        model.fit(x, y, batch_size, epochs, verbose=0, callbacks=callbacks)
     test = found.x_test[..., None], found.y_test
     result = model.evaluate(*test, batch_size=256, verbose=0, return_dict=True)
     left, weights = counts(model)

@@ -15,7 +15,7 @@ mini-batch b leaves; a step is rho long, as a root mean square over steps and we
     E-step        e_j = E[1/tau_j | w_j / s]        s^2 = mean_j m_j^2 after the warm-up
                       = sqrt(gamma) s / |w_j|       "laplace"
                       = s^2 / w_j^2                 "jeffreys"
-    M-step        w_j <- w_j / (1 + c e_j)          c = strength/s rho/sqrt(B)
+    M-step        w_j <- w_j / (1 + c e_j)          c = force strength/s rho/sqrt(B)
     drop          p_j = N(0 | m_j, s_j^2) / N(m_j | m_j, s_j^2)
                       = exp(-m_j^2 / (2 s_j^2))     s_j^2 = v_j + mean_i v_i
     training      y = f((W z) x)                    z_j = 0 with probability p_j, else 1
@@ -31,7 +31,8 @@ needed, and neither the batch size nor the unit of the weights changes what gamm
 `strength` mean; the more data, the less the prior counts. The M-step is the ridge
 1/2 e_j w_j^2, as a shrink after the optimizer's step rather than a term of the loss,
 which an optimizer like Adam would rescale. After the warm-up c and p_j grow from
-nothing to the above in `ramp` windows; then shutting down begins.
+nothing to the above in `ramp` windows; then shutting down begins. `force` is 1 unless
+`callbacks.SparsityTarget` steers it; at 0 no weight is pulled or shut down any more.
 
 The M-step holds a weight fast that it finds near zero, one that a needed weight only
 passes on its way to the other sign included. So the warm-up has to be long enough for
@@ -98,8 +99,9 @@ _VARIABLES = (
     ("began", False, "zeros"),  # n when the metrics were last reset
     ("travel", False, "zeros"),
     ("waited", False, "ones"),
+    ("force", False, "ones"),
 )
-_LATER = "travel", "waited"  # not in files of older versions
+_OLDER = 13, 15  # how many of them files of older versions have
 _LEAST_WARMUP = 2
 _FAR = 3.0  # times s
 _REST = 0.5  # times the way of the mean window
@@ -169,11 +171,17 @@ def over_left(values, keep):
     return ops.sum(values * left) / ops.maximum(ops.sum(left), 1.0)
 
 
+def ratio_of(mean, variance, keep):
+    """|m_j| / s_j of each weight."""
+    spread = ops.sqrt(variance + over_left(variance, keep)) + _TINY
+    return ops.abs(mean) / spread
+
+
 def judged(mean, variance, keep, part, level):
     """1 - part p_j for each weight, 0 for those that are shut down."""
-    spread = ops.sqrt(variance + over_left(variance, keep)) + _TINY
-    ratio = ops.abs(mean) / spread
-    kept = 1 - part * ops.exp(-0.5 * ops.square(ratio))
+    ratio = ratio_of(mean, variance, keep)
+    # Rounded to 0, a weight would count as shut down before `level` says so.
+    kept = ops.maximum(1 - part * ops.exp(-0.5 * ops.square(ratio)), _TINY)
     over = ops.logical_or(ratio < level, ops.equal(keep, 0))
     return ops.where(over, 0.0, kept)
 
@@ -223,7 +231,8 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
     there on. In inference the layer uses the mean of the weights over the epoch.
 
     The fraction of weights left is a metric of the model, `<name>_left`, so `evaluate`
-    gives it too; `callbacks.SparsityLog` logs that of the whole model.
+    gives it too; `callbacks.SparsityLog` logs that of the whole model. To say how many
+    shall be left, give `fit` a `callbacks.SparsityTarget`.
     `keras_dlparts.strip` makes a plain model of the result, `keras_dlparts.compact` a
     smaller one. `model.quantize` leaves the wrapped layer as it is: strip before.
 
@@ -332,11 +341,10 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
             setattr(self, name, variable)
 
     def load_own_variables(self, store):
-        """As of any layer, and from a file whose layer had no `travel` and `waited`."""
-        old = [name for name, *_ in _VARIABLES if name not in _LATER]
-        if len(store.keys()) == len(old):
-            for at, name in enumerate(old):
-                getattr(self, name).assign(store[f"{at}"])
+        """As of any layer, and from a file whose layer lacked the last variables."""
+        if len(store.keys()) in _OLDER:
+            for at in range(len(store.keys())):
+                getattr(self, _VARIABLES[at][0]).assign(store[f"{at}"])
             return
         super().load_own_variables(store)
 
@@ -421,7 +429,8 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         step = over_left(ops.square(k - last), verdict.keep)
         way = before.way + ops.where(first, 0.0, step)
         part = self._part(verdict.window, verdict.waited)
-        a = self.strength * part * verdict.rho / ops.sqrt(verdict.batches)
+        strength = self.strength * ops.convert_to_tensor(self.force)
+        a = strength * part * verdict.rho / ops.sqrt(verdict.batches)
         w = shrunk(w, a, verdict.scale, self.prior, self.gamma)
         pulled = k - ops.where(verdict.keep > 0, w, 0.0)
         return pulled, *Window(mean, square, n, way)
@@ -443,6 +452,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
             waited = waited + ops.cast(goes_on, "float32")
         scale = ops.where(window <= waited, size, before.scale)
         full = self._part(before.window, before.waited) >= 1
+        full = ops.logical_and(full, self.force > 0)
         level = ops.where(full, float(self.level), 0.0)
         part = self._part(window, waited)
         variance = found.square / found.n
@@ -468,6 +478,23 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         """(weights left, weights) of the kernel."""
         keep = ops.convert_to_numpy(self.keep)
         return int(np.count_nonzero(keep)), keep.size
+
+    def ratios(self):
+        """|m_j| / s_j in the window so far, an array; 0 for weights that are shut down.
+
+        None as long as the warm-up and the ramp last, when nothing is shut down yet.
+        """
+        if backend.number(self._part(self.window, self.waited)) < 1:
+            return None
+        variance = self.square / ops.maximum(self.n, 1.0)
+        ratio = ratio_of(self.mean, variance, self.keep)
+        return ops.convert_to_numpy(ops.where(self.keep > 0, ratio, 0.0))
+
+    def settle(self, left):
+        """End pulling and shutting down, with only the weights in an array left."""
+        left = ops.logical_and(ops.convert_to_tensor(left), self.keep > 0)
+        self.keep.assign(ops.where(left, self.keep, 0.0))
+        self.force.assign(0.0)
 
     def notes(self):
         """The variables that a plain layer does without."""
