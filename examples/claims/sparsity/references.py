@@ -120,8 +120,8 @@ class GrowingKL(keras.callbacks.Callback):
 def method_of(name, setting, samples, epochs, seed):
     """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
 
-    `setting` is the strength of our layer, the fraction of weights that it is steered to
-    as `target`, or the sparsity that pruning ends with.
+    `setting` is the strength of our layer, the fraction of weights that `target` steers
+    it to, or the sparsity that pruning ends with.
     """
     if name == "target":
         options = {"warmup": 2, "seed": seed}
