@@ -39,7 +39,7 @@ DESCENTS = {  # the (rate, threshold) that are tried
 LABELS = {
     "plain": "plain, tuned",
     "clipped": "clipped, tuned",
-    "theorem": "clipped, the theorem's constants",
+    "theorem": "theorem's constants",
 }
 
 
