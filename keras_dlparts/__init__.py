@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from keras_dlparts.surgery import recalibrate as recalibrate
     from keras_dlparts.surgery import strip as strip
     from keras_dlparts.training import NonFiniteError as NonFiniteError
+    from keras_dlparts.training import many_steps as many_steps
     from keras_dlparts.training import train as train
 else:
     __getattr__, __dir__, __all__ = lazy.attach(
@@ -99,6 +100,7 @@ else:
             "hyperparameters": "searching",
             "load_model": "saving",
             "lsuv": "surgery",
+            "many_steps": "training",
             "monte_carlo": "analysis",
             "newton": "optimizers.newton_cg",
             "plan": "config",

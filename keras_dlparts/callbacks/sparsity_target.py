@@ -95,9 +95,10 @@ class SparsityTarget(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         layers = self._layers()
-        ratios = [layer.ratios() for layer in layers]
+        found = (layer.ratios() for layer in layers)
+        ratios = [ratio for ratio in found if ratio is not None]
         forces = [backend.number(layer.force) for layer in layers]
-        if any(ratio is None for ratio in ratios) or not any(forces):
+        if len(ratios) < len(layers) or not any(forces):
             return
         target = self._target()
         now = sum(

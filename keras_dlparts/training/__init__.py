@@ -6,6 +6,7 @@ from keras_dlparts.runs import Run as Run
 from keras_dlparts.support import lazy
 
 if TYPE_CHECKING:
+    from keras_dlparts.training.chunks import many_steps as many_steps
     from keras_dlparts.training.errors import NonFiniteError as NonFiniteError
     from keras_dlparts.training.look import evaluate as evaluate
     from keras_dlparts.training.look import write_report as write_report
@@ -16,6 +17,7 @@ else:
         {
             "NonFiniteError": "errors",
             "evaluate": "look",
+            "many_steps": "chunks",
             "train": "loop",
             "write_report": "look",
         },

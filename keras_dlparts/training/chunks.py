@@ -11,11 +11,14 @@ that measures every n steps, and can do so between two calls, has a call begin t
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_dlparts import backend, graphs
 from keras_dlparts.data.batches import Batches, JoinedBatches
+from keras_dlparts.support.checks import check_count
 
 _FLOPS_A_CALL = 5e9
 _BYTES_A_CALL = 32 * 2**20
@@ -88,3 +91,61 @@ def prepared(model, batches, steps):
         return batches
     backend.run_chunks(model, batches.batch_size)
     return JoinedBatches(batches, steps)
+
+
+def many_steps(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    batch_size: int = 32,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    shuffle: bool = True,
+    sample_weight: Any = None,
+    seed: int = 0,
+) -> keras.utils.PyDataset:
+    """Ready a compiled model for many small steps a call, and its data for `fit`.
+
+    A call from Python costs more than the arithmetic of a small step. `fit` on what
+    this returns makes the steps of `fit` on the arrays, in one compiled loop for as
+    many batches as make about 5e9 operations, at most an epoch and 32 MiB of data. To
+    `fit` and its callbacks such a chunk is one batch. `train` does this by itself.
+
+    It stays at one step a call on PyTorch, under a strategy of several replicas, with
+    `run_eagerly`, with a `train_step` of the model's own, and where a callback looks
+    at each batch. Compiling the model again ends it.
+
+    Args:
+        model: A built and compiled model.
+        x: Arrays as `fit` takes them.
+        y: Likewise, or None.
+        batch_size: Integer, `>= 1`.
+        callbacks: Those that `fit` will get.
+        shuffle: Whether each epoch has an order of its own, which the seed decides.
+        sample_weight: Arrays as `fit` takes them, or None.
+        seed: Integer, `>= 0`, of the order.
+
+    Returns:
+        The data, to be given to `fit` in place of the arrays, with `shuffle=False`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x, y = np.ones((64, 4), "float32"), np.ones((64, 1), "float32")
+    >>> data = many_steps(model, x, y, batch_size=8)
+    >>> _ = model.fit(data, epochs=5, shuffle=False, verbose=0)
+    """
+    for ready, how in (
+        (model.built, "give it an `Input`, or call it once"),
+        (model.compiled, "call `compile` before"),
+    ):
+        if not ready:
+            raise ValueError(
+                f"`model` must be built and compiled. Received: {model.name!r}, which "
+                f"is not; {how}"
+            )
+    check_count("batch_size", batch_size, 1)
+    options = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    batches = Batches(x, y, sample_weight=sample_weight, **options)
+    return prepared(model, batches, steps_a_call(model, batches, callbacks))

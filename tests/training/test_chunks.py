@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dlparts import NonFiniteError, backend, train
+from keras_dlparts import NonFiniteError, backend, many_steps, train
 from keras_dlparts.callbacks import GradientFlow
 from keras_dlparts.data import Digits
 from keras_dlparts.data.batches import Batches, JoinedBatches
@@ -62,6 +62,44 @@ def test_the_weights_and_the_logs_are_those_of_single_steps(steps):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-6)
     for name, values in history.items():
         assert many_history[name] == pytest.approx(values, rel=1e-4)
+
+
+@loops
+def test_plain_fit_makes_many_steps_a_call():
+    """With sample weights, in the seed's order; the weights of single steps."""
+    weights = np.arange(50, dtype="float32")
+    found = []
+    for many in (False, True):
+        model, steps = net(), Steps()
+        if many:
+            data = many_steps(model, x, y, 7, sample_weight=weights, seed=3)
+        else:
+            data = Batches(x, y, 7, shuffle=True, seed=3, sample_weight=weights)
+        model.fit(data, epochs=3, shuffle=False, verbose=0, callbacks=[steps])
+        found.append(model.get_weights())
+        assert len(steps.seen) == (3 if many else 24)
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_where_a_callback_looks_at_each_batch_it_is_one_step_a_call():
+    model = net()
+    data = many_steps(model, x, y, 7, callbacks=[Steps()])
+    assert type(data) is Batches
+    assert len(data) == 8
+    assert model.steps_per_execution == 1
+
+
+def test_a_model_must_be_ready_for_many_steps():
+    model = keras.Sequential([keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="give it an `Input`"):
+        many_steps(model, x, y)
+    model.build((None, 3))
+    with pytest.raises(ValueError, match="call `compile` before"):
+        many_steps(model, x, y)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="`batch_size` must be"):
+        many_steps(model, x, y, 0)
 
 
 @loops
