@@ -58,14 +58,16 @@ def test_the_model_keeps_exactly_as_many_weights_as_asked_for(trained):
     assert sum(layer.counts()[0] for layer in model.layers) == 24
     # Together: neither layer has its own fifth of the weights.
     assert model.layers[0].counts()[0] != pytest.approx(0.2 * 96, abs=1)
-    zeros = [np.sum(layer.posterior_kernel() != 0) for layer in model.layers]
-    assert sum(zeros) == 24
+    kernels = [
+        keras.ops.convert_to_numpy(layer.posterior_kernel()) for layer in model.layers
+    ]
+    assert sum(map(np.count_nonzero, kernels)) == 24
 
 
 def test_the_pull_ends_with_the_target_and_the_weights_settle(trained):
     model, forces = trained
     end = forces.forces.index(0.0)
-    assert 10 < end < 30
+    assert 4 <= end <= 25  # after warm-up and ramp; asked for by 20
     assert set(forces.forces[end:]) == {0.0}
     assert set(forces.left[end:]) == {24}
     assert min(forces.left[:end]) > 24

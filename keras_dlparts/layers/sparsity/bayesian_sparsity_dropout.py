@@ -486,14 +486,14 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         """
         if backend.number(self._part(self.window, self.waited)) < 1:
             return None
-        variance = self.square / ops.maximum(self.n, 1.0)
-        ratio = ratio_of(self.mean, variance, self.keep)
-        return ops.convert_to_numpy(ops.where(self.keep > 0, ratio, 0.0))
+        mean, square, n, keep = self._values(["mean", "square", "n", "keep"])
+        ratio = ratio_of(mean, square / ops.maximum(n, 1.0), keep)
+        return ops.convert_to_numpy(ops.where(keep > 0, ratio, 0.0))
 
     def settle(self, left):
         """End pulling and shutting down, with only the weights in an array left."""
-        left = ops.logical_and(ops.convert_to_tensor(left), self.keep > 0)
-        self.keep.assign(ops.where(left, self.keep, 0.0))
+        keep = ops.convert_to_tensor(self.keep)
+        self.keep.assign(ops.where(ops.convert_to_tensor(left), keep, 0.0))
         self.force.assign(0.0)
 
     def notes(self):
