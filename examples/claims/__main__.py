@@ -104,10 +104,9 @@ def attempt(claim, asked, temporary):
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
         rows.append(claim.run(module, way, seed, budget, folder))
-        told = {key: rows[-1][key] for key in claim.figures if key in rows[-1]}
-        print(
-            "   ", *(f"{key} {value:.4g}," for key, value in told.items()), flush=True
-        )
+        row = rows[-1]
+        told = [f"{key} {row[key]:.4g}" for key in claim.figures if key in row]
+        print("   ", ", ".join(told), flush=True)
         backend = keras.backend.backend()
         command = f"KERAS_BACKEND={backend} python -m examples.claims {claim.name}"
         write(claim.result(budget, out), f"{command} --budget {budget}", rows)

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from keras import ops
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 
 BATCH = 100
 SURE = 0.3  # nats: the most steps are taken where the deviation of log Z is above
@@ -14,9 +14,8 @@ SURE = 0.3  # nats: the most steps are taken where the deviation of log Z is abo
 
 def flat(data, train=None):
     """Training and test images as rows of grey values in [0, 1], and their labels."""
-    found = images(data, train)
-    x, x_test = (part.reshape(len(part), -1) for part in (found.x, found.x_test))
-    return x, x_test, found.y, found.y_test
+    found = flat_images(data, train)
+    return found.x, found.x_test, found.y, found.y_test
 
 
 def binarized(grey, random):

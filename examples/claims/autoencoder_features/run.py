@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 from examples.claims.pictures import as_text, by_way, from_text
 from keras_dlparts.layers import KSparse, MaskingNoise
 from keras_dlparts.models import Autoencoder
@@ -29,8 +29,8 @@ def run(
     """
     from sklearn.linear_model import LogisticRegression
 
-    found = images(data, train)
-    x, x_test = (part.reshape(len(part), -1) for part in (found.x, found.x_test))
+    found = flat_images(data, train)
+    x, x_test = found.x, found.x_test
     row = {}
     if features:
         keras.utils.set_random_seed(seed)

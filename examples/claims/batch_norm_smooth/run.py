@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 from keras_dlparts import backend
 from keras_dlparts.analysis import along_the_step
 
@@ -13,8 +13,8 @@ RANGES = "loss_variation", "gradient_predictiveness"
 
 def run(seed, data, batch_norm, steps, every, units, points):
     """The ranges at every so many steps of gradient descent, and their medians."""
-    found = images(data)
-    x = found.x.reshape(len(found.x), -1)
+    found = flat_images(data)
+    x = found.x
     model = keras.Sequential([keras.Input((784,))])
     for _ in range(DEPTH):
         model.add(keras.layers.Dense(units, kernel_initializer="he_normal"))

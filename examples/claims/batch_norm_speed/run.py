@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 
 BATCH = 60
 
@@ -13,8 +13,8 @@ def run(seed, data, batch_norm, rate, steps, units, every, test):
 
     Where an accuracy is not reached its number of steps is that of the training.
     """
-    found = images(data)
-    flat = [a.reshape(len(a), -1) for a in (found.x, found.x_test[:test])]
+    found = flat_images(data)
+    tested = found.x_test[:test], found.y_test[:test]
     small = keras.initializers.RandomNormal(stddev=0.1)
     layers = []
     for _ in range(3):
@@ -30,8 +30,8 @@ def run(seed, data, batch_norm, rate, steps, units, every, test):
     at, accuracies = [], []
     for step in range(every, steps + 1, every):
         chosen = random.integers(len(found.x), size=every * BATCH)
-        model.fit(flat[0][chosen], found.y[chosen], BATCH, shuffle=False, verbose=0)
-        _, accuracy = model.evaluate(flat[1], found.y_test[:test], test // 5, verbose=0)
+        model.fit(found.x[chosen], found.y[chosen], BATCH, shuffle=False, verbose=0)
+        _, accuracy = model.evaluate(*tested, test // 5, verbose=0)
         at.append(step)
         accuracies.append(accuracy)
 

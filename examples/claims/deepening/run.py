@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 from keras_dlparts import deepen
 
 BATCH, RATE = 128, 0.02
@@ -20,7 +20,7 @@ BATCH, RATE = 128, 0.02
 
 def run(seed, data, net, added=0, epochs=12, units=32, train=None):
     """The training loss after each epoch, and both errors in % at the end."""
-    both, half = rows_of(data, train), epochs // 2
+    both, half = split(data, train), epochs // 2
     x = both[0][0]
     change = 0.0
     if net == "scratch":
@@ -46,11 +46,10 @@ def run(seed, data, net, added=0, epochs=12, units=32, train=None):
     }
 
 
-def rows_of(data, train):
+def split(data, train):
     """(training, test): images as rows, and labels."""
-    found = images(data, train)
-    pairs = (found.x, found.y), (found.x_test, found.y_test)
-    return tuple((x.reshape(len(x), -1), y) for x, y in pairs)
+    found = flat_images(data, train)
+    return (found.x, found.y), (found.x_test, found.y_test)
 
 
 def plain(hidden, units, seed):
@@ -61,7 +60,7 @@ def plain(hidden, units, seed):
 
 @functools.lru_cache(maxsize=1)  # nets of a seed begin with the same half
 def begun(seed, data, epochs, units, train):
-    both = rows_of(data, train)
+    both = split(data, train)
     model = plain(2, units, seed)
     losses, _ = fit(model, both, epochs, seed)
     return model.get_weights(), losses

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 from keras_dlparts.models import DBN
 
 BATCH = 50
@@ -11,8 +11,8 @@ BATCH = 50
 
 def run(seed, data, pretrain, units, epochs, rate, steps, shares, train=None):
     """The test error in % after fine-tuning on each of two shares of the labels."""
-    found = images(data, train)
-    x, y = found.x.reshape(len(found.x), -1), found.y
+    found = flat_images(data, train)
+    x, y = found.x, found.y
     random = np.random.default_rng(seed)
     model = DBN(units, classes=10, dropout=0.2, input_shape=(784,), seed=seed)
     if pretrain:
@@ -25,9 +25,7 @@ def run(seed, data, pretrain, units, epochs, rate, steps, shares, train=None):
         # The same number of steps for each share, so that none learns longer.
         rows = labelled(y, share, steps * BATCH, random)
         model.fit(x[rows], y[rows], batch_size=BATCH, epochs=1, verbose=0)
-        logits = model.predict(
-            found.x_test.reshape(-1, 784), batch_size=1000, verbose=0
-        )
+        logits = model.predict(found.x_test, batch_size=1000, verbose=0)
         error = 100 * float((logits.argmax(axis=1) != found.y_test).mean())
         result[name] = error
     return result

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers as kl
 
 import keras_dlparts
-from examples.claims.data import images
+from examples.claims.data import flat_images
 from examples.claims.pictures import by_way
 
 BATCH, MEASURED = 100, 1000
@@ -38,8 +38,8 @@ def run(seed, data, learn, units, rounds, epochs, steps, rate, train=None):
     dropout; the data and its projections, two for each image; or the data and twice the
     data with Gaussian noise that is as long as the projections'.
     """
-    found = images(data, train)
-    x, y = found.x.reshape(len(found.x), -1), found.y
+    found = flat_images(data, train)
+    x, y = found.x, found.y
     random = np.random.default_rng(seed)
     noisy, clean = nets(units)
     result = {}
@@ -70,7 +70,7 @@ def run(seed, data, learn, units, rounds, epochs, steps, rate, train=None):
             "lengths": [float(np.linalg.norm(m, axis=1).mean()) for m in moved],
             "shown": [[packed(image) for image in part[:3]] for part in parts],
         }
-    logits = clean.predict(found.x_test.reshape(-1, 784), batch_size=1000, verbose=0)
+    logits = clean.predict(found.x_test, batch_size=1000, verbose=0)
     error = 100 * float((logits.argmax(axis=1) != found.y_test).mean())
     return {"error": error, **result}
 

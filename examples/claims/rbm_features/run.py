@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 from sklearn.linear_model import LogisticRegression
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 from keras_dlparts.layers import RBM
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)  # LogisticRegression's C, from strong to weak
@@ -13,8 +13,8 @@ PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)  # LogisticRegression's C, from strong
 
 def run(seed, data, of, units, epochs, rate, labelled, chosen_on, train=None):
     """The test error in %, at the penalty that is best on other training images."""
-    found = images(data, train)
-    x, x_test = (part.reshape(len(part), -1) for part in (found.x, found.x_test))
+    found = flat_images(data, train)
+    x, x_test = found.x, found.x_test
     order = np.random.default_rng(seed).permutation(len(x))
     rows, others = np.split(order[: labelled + chosen_on], [labelled])
     features = {"pixels": pixels, "rbm": learnt, "random": drawn}[of](

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from examples.claims.data import images
+from examples.claims.data import flat_images
 from keras_dlparts.callbacks import WeightAverage
 from keras_dlparts.optimizers import Averaged
 
@@ -22,9 +22,9 @@ def run(seed, data, epochs, train=10_000, units=256, kind=None, fall=False):
     A dense net with batch normalization and momentum 0.9. Without a kind of average
     `error` is that of the weights.
     """
-    found = images(data)
-    x, x_test = (a.reshape(len(a), -1) for a in (found.x[:train], found.x_test))
-    learnt, test = (x, found.y[:train]), (x_test, found.y_test)
+    found = flat_images(data, train)
+    x = found.x
+    learnt, test = (x, found.y), (found.x_test, found.y_test)
     layers = []
     for _ in range(2):
         layers += [keras.layers.Dense(units, use_bias=False)]
