@@ -8,6 +8,7 @@ over the layers that shut weights down, each of which logs its own `<name>_left`
 import keras
 
 from keras_dlparts import graphs
+from keras_dlparts.layers.sparsity.weights_left import counts_of
 
 CASES = {"SparsityLog": ({"arguments": {}},)}
 
@@ -34,13 +35,11 @@ class SparsityLog(keras.callbacks.Callback):
     columns = ("weights_left",)
 
     def on_epoch_end(self, epoch, logs=None):
-        found = {
-            id(layer): layer.counts()
+        found = [
+            layer
             for layer in graphs.layers(self.model)
             if callable(getattr(layer, "counts", None))
-        }
+        ]
         if found and logs is not None:
-            left, weights = (
-                sum(column) for column in zip(*found.values(), strict=True)
-            )
+            left, weights = counts_of(found)
             logs["weights_left"] = left / weights

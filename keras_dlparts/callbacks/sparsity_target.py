@@ -22,6 +22,7 @@ from keras_dlparts import backend, graphs
 from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
     BayesianSparsityDropout,
 )
+from keras_dlparts.layers.sparsity.weights_left import counts_of
 from keras_dlparts.support.checks import check_number
 
 CASES = {
@@ -100,26 +101,25 @@ class SparsityTarget(keras.callbacks.Callback):
         forces = [backend.number(layer.force) for layer in layers]
         if len(ratios) < len(layers) or not any(forces):
             return
-        target = self._target()
+        before, weights = counts_of(layers)
+        target = self._target(weights)
         now = sum(
             np.count_nonzero(ratio >= layer.level)
             for layer, ratio in zip(layers, ratios, strict=True)
         )
         if now <= target:
-            least = np.sort(np.concatenate([ratio.ravel() for ratio in ratios]))[
-                -target
-            ]
+            every = np.concatenate([ratio.ravel() for ratio in ratios])
+            least = np.sort(every)[-target]
             for layer, ratio in zip(layers, ratios, strict=True):
                 layer.settle((ratio >= least) & (ratio > 0))
             return
-        before = self._left()[0]
         ahead = self.until * self.params["epochs"] - (epoch + 1)
         for layer, force in zip(layers, forces, strict=True):
             layer.force.assign(next_force(force, before, now, target, ahead))
 
     def on_train_end(self, logs=None):
-        left, weights = self._left()
-        if left > self._target():
+        left, weights = counts_of(self._layers())
+        if left > self._target(weights):
             warnings.warn(
                 f"`SparsityTarget` did not reach its target: {left / weights:.2%} of "
                 f"the weights are left, not {self.weights_left:.2%}. Train for more "
@@ -127,11 +127,6 @@ class SparsityTarget(keras.callbacks.Callback):
                 stacklevel=2,
             )
 
-    def _left(self):
-        """(weights left, weights) of all the layers."""
-        counts = [layer.counts() for layer in self._layers()]
-        return tuple(map(sum, zip(*counts, strict=True)))
-
-    def _target(self):
-        """How many weights are to be left, one at least."""
-        return max(1, round(self.weights_left * self._left()[1]))
+    def _target(self, weights):
+        """How many of the weights are to be left, one at least."""
+        return max(1, round(self.weights_left * weights))

@@ -73,7 +73,7 @@ def test_the_pull_ends_with_the_target_and_the_weights_settle(trained):
     assert min(forces.left[:end]) > 24
     # Without pull the optimizer's weight moves on and what the prior took stays.
     layer = model.layers[0]
-    left = np.asarray(keras.ops.convert_to_numpy(layer.keep)) > 0
+    left = keras.ops.convert_to_numpy(layer.keep) > 0
     pulled = keras.ops.convert_to_numpy(layer.pulled)
     x = np.ones((8, 12), "float32")
     model.train_on_batch(x, np.ones((8, 3), "float32"))

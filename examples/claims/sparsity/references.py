@@ -24,6 +24,7 @@ from keras import ops
 
 from keras_dlparts.callbacks import SparsityTarget
 from keras_dlparts.layers import BayesianSparsityDropout
+from keras_dlparts.layers.sparsity.weights_left import counts_of
 
 
 def linear(layer, x, kernel):
@@ -139,5 +140,5 @@ def method_of(name, setting, samples, epochs, seed):
 
 def counts(model):
     """(weights left, all weights) of the layers that can drop some; (1, 1) if none."""
-    counted = [layer.counts() for layer in model.layers if hasattr(layer, "counts")]
-    return tuple(map(sum, zip(*counted, strict=True))) if counted else (1, 1)
+    counted = [layer for layer in model.layers if hasattr(layer, "counts")]
+    return counts_of(counted) if counted else (1, 1)

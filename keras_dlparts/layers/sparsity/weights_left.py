@@ -46,3 +46,9 @@ class WeightsLeft(keras.metrics.Metric):
         if layer is None or not layer.built:
             return self.left + 0.0
         return ops.mean(ops.cast(layer.keep > 0, "float32"))
+
+
+def counts_of(layers):
+    """(weights left, weights) of layers together, each of which has `counts()`."""
+    counts = [layer.counts() for layer in layers]
+    return tuple(map(sum, zip(*counts, strict=True)))
