@@ -11,20 +11,24 @@ import keras
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 
 
 def recomputed(layer, function, x):
     """`function(x)`, which uses the variables of `layer` and no others."""
     moving = layer.non_trainable_variables
     variables = [*layer.trainable_variables, *moving]
-    values = [variable.value for variable in layer.trainable_variables]
-    # Copies, since PyTorch assigns in place and the second pass needs the values from
-    # before the first.
-    values += [ops.copy(variable.value) for variable in moving]
+    # In the variables' own dtype, since what is assigned back must not be rounded to
+    # the layer's; the layers inside cast what they read.
+    with keras_private.no_autocast():
+        values = [variable.value for variable in layer.trainable_variables]
+        # Copies, since PyTorch assigns in place and the second pass needs the values
+        # from before the first.
+        values += [ops.copy(variable.value) for variable in moving]
 
     def pure(x, *values):
         mapping = [*zip(variables, values, strict=True)]
-        with keras.StatelessScope(mapping):
+        with keras_private.no_autocast(), keras.StatelessScope(mapping):
             y = function(x)
             return (y, *[variable.value for variable in moving])
 

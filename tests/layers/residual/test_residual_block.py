@@ -110,6 +110,19 @@ def test_remat_changes_nothing_but_memory():
         np.testing.assert_allclose(plain, remat, rtol=1e-5, atol=1e-6)
 
 
+def test_remat_does_not_round_frozen_weights():
+    block = ResidualBlock(3, remat=True, dtype="mixed_float16")
+    model = keras.Sequential([keras.Input((6, 6, 3)), block])
+    frozen = block.layers[0].body[0]
+    frozen.trainable = False
+    before = keras.ops.convert_to_numpy(frozen.kernel.value)
+    model.compile("sgd", "mse", jit_compile=False)
+    x = np.ones((2, 6, 6, 3), "float32")
+    model.train_on_batch(x, x)
+    after = keras.ops.convert_to_numpy(frozen.kernel.value)
+    np.testing.assert_array_equal(after, before)
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="`kind` must be one of"):
         ResidualBlock(4, kind="basis")
