@@ -271,7 +271,10 @@ def test_history_leads_to_the_call_that_made_a_tensor(graph):
 
 def test_a_mask_is_seen_by_losses_and_metrics():
     y = ops.convert_to_tensor([[1.0], [2.0]])
-    keras_private.set_mask(y, ops.convert_to_tensor([[True], [False]]))
+    assert keras_private.mask_of(y) is None
+    mask = ops.convert_to_tensor([[True], [False]])
+    keras_private.set_mask(y, mask)
+    assert keras_private.mask_of(y) is mask
     metric = keras.metrics.MeanSquaredError()
     metric.update_state(np.zeros((2, 1)), y)
     assert ops.convert_to_numpy(metric.result()) == 1
@@ -320,6 +323,23 @@ def test_layers_in_has_every_layer_once_and_goes_into_all():
     direct = keras_private.layers_in(model, recursive=False)
     assert layer in direct
     assert layer.inner not in direct
+
+
+def test_the_outermost_layer_is_the_one_that_was_called():
+    found = []
+
+    class Asks(kl.Layer):
+        def call(self, x):
+            found.append(keras_private.outermost_layer())
+            return x
+
+    asks = Asks()
+    model = keras.Sequential([asks])
+    model(np.ones((1, 2)))
+    assert found[-1] is model
+    asks(np.ones((1, 2)))
+    assert found[-1] is asks
+    assert keras_private.outermost_layer() is None
 
 
 def test_takes_training_is_of_the_call():

@@ -62,6 +62,17 @@ def takes_training(layer):
     return layer._call_has_training_arg
 
 
+def outermost_layer():
+    """The layer, mostly a model, whose call is under way, around all others; or None.
+
+    A layer that is called does not know what it is part of. Since 3.0.
+    """
+    from keras.src.backend.common import global_state
+
+    context = global_state.get_global_attribute("current_call_ctx")
+    return None if context is None else context.entry_layer
+
+
 def build_at_init(layer):
     """Mark a layer without weights as built, unless a subclass has its own `build`.
 
@@ -164,6 +175,17 @@ def set_mask(tensor, mask):
     from keras.src.backend import set_keras_mask
 
     set_keras_mask(tensor, mask)
+
+
+def mask_of(tensor):
+    """The mask that a layer attached to a tensor, or None.
+
+    Keras hands it to layers by itself, but only along the tensor object it is attached
+    to, which a function of one's own does not keep. Since 3.6.
+    """
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(tensor)
 
 
 # Random seeds.

@@ -85,6 +85,7 @@ from keras_dlparts.backend.seeds import (
     seed_globals,
     set_generators,
 )
+from keras_dlparts.backend.tracing import graph_notes, traced_once
 from keras_dlparts.backend.updates import note_group, update_if
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "generators",
     "gradient",
     "gradient_function",
+    "graph_notes",
     "in_reach",
     "input_gradient",
     "intercepted",
@@ -136,6 +138,7 @@ __all__ = [
     "slope",
     "stacked",
     "traced",
+    "traced_once",
     "training_loss",
     "unmoved",
     "up_to_date",

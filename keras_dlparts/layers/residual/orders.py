@@ -6,9 +6,11 @@ layers are arranged here.
 
 import keras
 
+from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
 from keras_dlparts.layers.residual.remat import recomputed
 from keras_dlparts.layers.residual.residual import Residual, build_all, output_shape
+from keras_dlparts.layers.residual.sharing import shared_as
 from keras_dlparts.support.quantization import MakesLayers
 
 ORDERS = (
@@ -114,6 +116,10 @@ class Chain(MakesLayers, keras.layers.Layer):
 
         if self.remat and training:
             return recomputed(self, run, inputs)
+        # Only in training: a model's exports have no functions of their own in them.
+        key = shared_as(self, inputs) if training is True else None
+        if key is not None:
+            return backend.traced_once(run, key, inputs, self.variables)
         return run(inputs)
 
     def compute_output_shape(self, input_shape):

@@ -4,7 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.layers import Residual, ResidualBlock, ResidualDenseBlock
+from keras_dlparts.layers.residual import sharing
+from keras_dlparts.layers.residual.sharing import likeness, shared_as
 
 WORDS = {
     "Dense": "W",
@@ -153,3 +157,123 @@ def test_bad_arguments():
         ResidualDenseBlock(4, dropout=1.0)
     with pytest.raises(TypeError, match="`zero_init` must be True or False"):
         ResidualDenseBlock(4, zero_init="no")
+
+
+ONLY_TENSORFLOW = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow builds graphs"
+)
+
+
+def _after_training(monkeypatch, many, compiled=None, **arguments):
+    """(variables, how often inner layers ran) of blocks alike, and one with a frozen
+    layer."""
+    monkeypatch.setattr(sharing, "MANY", many)
+    keras.utils.set_random_seed(0)
+    blocks = [ResidualDenseBlock(3, seed=n, **arguments) for n in range(4)]
+    model = keras.Sequential([keras.Input((3,)), *blocks])
+    blocks[-1].layers[0].body[0].trainable = False
+    model.compile(keras.optimizers.SGD(0.1), "mse", **(compiled or {}))
+    ran = []
+    relu = keras.layers.Activation.call
+    monkeypatch.setattr(
+        keras.layers.Activation,
+        "call",
+        lambda self, x: ran.append(self) or relu(self, x),
+    )
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    for _ in range(3):
+        model.train_on_batch(x, np.ones_like(x))
+    monkeypatch.undo()
+    return [v.numpy() for v in model.variables], len(ran)
+
+
+def _shared_and_alone_agree(monkeypatch, tolerance=1e-5, **arguments):
+    alone, often = _after_training(monkeypatch, 50, **arguments)
+    together, seldom = _after_training(monkeypatch, 3, **arguments)
+    assert often == 2 * seldom > 0  # of four blocks three are alike, and run once
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+@ONLY_TENSORFLOW
+@pytest.mark.long
+def test_blocks_alike_are_traced_once_and_train_to_the_same_weights(monkeypatch):
+    _shared_and_alone_agree(monkeypatch, stochastic_depth=0.5)
+
+
+@ONLY_TENSORFLOW
+@pytest.mark.long
+def test_blocks_share_in_mixed_precision_and_compiled(monkeypatch):
+    # In half precision the orders of sums show.
+    _shared_and_alone_agree(monkeypatch, 1e-2, dtype="mixed_float16")
+    _shared_and_alone_agree(monkeypatch, compiled={"jit_compile": True})
+
+
+@ONLY_TENSORFLOW
+def test_blocks_stay_alone_where_a_function_would_miss_something(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(sharing, "MANY", 1)
+    block = ResidualDenseBlock(3)
+    block.build((None, 3))
+    found = {}
+
+    class Net(keras.Model):
+        def call(self, x, training=None):
+            found["now"] = shared_as(block, x)
+            return x
+
+    net = Net()
+    net.supports_masking = True
+    net.block = block
+    x = np.ones((2, 3), "float32")
+
+    def key(mask=False):
+        def call(x):
+            if mask:
+                keras_private.set_mask(x, x[:, 0] > 0)
+            return net(x)
+
+        tf.function(call, autograph=False).get_concrete_function(tf.TensorSpec((2, 3)))
+        return found["now"]
+
+    assert key() == likeness(block)
+    assert key(mask=True) is None
+    with backend.intercepted([block.layers[0]], lambda layer, call: call):
+        assert key() is None
+    with keras.StatelessScope():
+        assert key() is None
+    with tf.distribute.MirroredStrategy(["cpu:0"]).scope():
+        assert key() is None
+    monkeypatch.setattr(sharing, "MANY", 2)
+    assert key() is None
+    monkeypatch.setattr(sharing, "MANY", 1)
+    net(x)
+    assert found["now"] is None  # no graph is built
+    block.layers[0].body[0].quantize("int8")
+    assert key() is None
+
+
+def test_blocks_alike_compute_the_same():
+    def built(trainable=True, **arguments):
+        block = ResidualBlock(3, **arguments)
+        block.build((None, 6, 6, 3))
+        block.layers[0].body[1].trainable = trainable
+        return block
+
+    first = likeness(built(seed=1))
+    assert first == likeness(built(seed=2))
+    for other in (
+        built(trainable=False),  # its batch normalisation computes as in inference
+        built(stochastic_depth=0.5),
+        built(activation="tanh"),
+        built(epsilon=1e-4),
+        built(shortcut="scale"),
+        built(residual={"shortcut_scale": 0.5}),
+        built(dtype="mixed_float16"),
+    ):
+        assert likeness(other) != first
+    watched = built()
+    with backend.intercepted([watched.layers[0]], lambda layer, call: call):
+        assert likeness(watched) is None
+    assert likeness(watched) == first
