@@ -39,12 +39,14 @@ class GRUUnit:
         self.kept = (self.norm.kept, self.norm.kept)
         self.gradients = (3 * units, 3 * units)
 
-    def forward(self, q, p, states, b_x, b_h, a_x, a_h):
+    def ahead(self, q, b_x, b_h, a_x, a_h):
+        return self.norm(q, a_x, b_x)
+
+    def forward(self, from_x, p, states, b_x, b_h, a_x, a_h):
         (h,) = states
-        from_x, q = self.norm(q, a_x, b_x)
         from_h, p = self.norm(p, a_h, b_h)
         z, _, _, g = self.gates(from_x, from_h)
-        return (g + z * (h - g),), (q, p)
+        return (g + z * (h - g),), (p,)
 
     def gates(self, from_x, from_h):
         """z, r, what r gates, and the candidate."""

@@ -38,13 +38,15 @@ class LSTMUnit:
         self.kept = (self.norm.kept, self.norm.kept, self.state.kept)
         self.gradients = (4 * units, 4 * units)
 
-    def forward(self, q, p, states, bias, a_x, a_h, a_c, b_c):
-        (from_x,), q = self.norm(q, a_x, bias)
-        (from_h,), p = self.norm(p, a_h)
+    def ahead(self, q, bias, a_x, a_h, a_c, b_c):
+        return self.norm(q, a_x, bias)
+
+    def forward(self, from_x, p, states, bias, a_x, a_h, a_c, b_c):
+        (from_x,), ((from_h,), p) = from_x, self.norm(p, a_h)
         i, f, g, o = self.gates(from_x + from_h)
         c = f * states[1] + i * g
         (y,), n = self.state(c, a_c, b_c)
-        return (o * ops.tanh(y), c), (q, p, n)
+        return (o * ops.tanh(y), c), (p, n)
 
     def gates(self, z):
         units = z.shape[-1] // 4

@@ -89,20 +89,22 @@ def run_loop(unit, x, states, weights, training, sequences):
     In training the gradient is written by hand: a loop back over the steps for what
     depends on the step after, and one matrix product a matrix over all of them.
     What one step needs stays in the processor's cache, so the input's product is
-    made inside the loop too; made before it, it was slower. PyTorch alone makes it
-    ahead in predictions.
+    made inside the loop too; made before it, it was slower. PyTorch alone makes it,
+    and what follows from it alone, ahead in predictions.
 
     Args:
         unit: The arithmetic of one step between the products:
 
-                forward(q, p, states, *vectors) -> (states, kept)
+                ahead(q, *vectors) -> (from_x, kept of it)
+                forward(from_x, p, states, *vectors) -> (states, kept of p)
                 backward(d_states, before, kept, *vectors)
                     -> (d_states without p's share, d_vectors, (dq, dp))
 
             for q = W_x x and p = W_h h, both centred, and the states `before` the
-            step. `unit.norm` centres them, `unit.kept` is the structure of `kept`
-            with the widths as leaves, and `unit.gradients` the widths of dq and dp;
-            one alone serves both.
+            step; `from_x` is a sequence of tensors, and what both keep stands in
+            `kept` in this order. `unit.norm` centres, `unit.kept` is the structure of
+            `kept` with the widths as leaves, and `unit.gradients` the widths of dq
+            and dp; one alone serves both.
         states: tuple, h first.
         weights: (W_x, W_h, *vectors) in float32.
         training: Whether a gradient may be taken.
@@ -123,8 +125,10 @@ def run_loop(unit, x, states, weights, training, sequences):
 
         def step(before, slices):
             q, p = product(*slices, kernel), product(before[0], recurrent_kernel)
-            states, kept = unit.forward(q, p, before, *vectors)
-            return states, (*states[:outputs], *before, *keras.tree.flatten(kept))
+            from_x, of_x = unit.ahead(q, *vectors)
+            states, kept = unit.forward(from_x, p, before, *vectors)
+            kept = keras.tree.flatten((of_x, kept))
+            return states, (*states[:outputs], *before, *kept)
 
         widths = [s.shape[-1] for s in (*states[:outputs], *states)]
         widths += keras.tree.flatten(unit.kept)
@@ -168,11 +172,12 @@ def run_loop(unit, x, states, weights, training, sequences):
     kernel, recurrent_kernel, *vectors = centred(*weights)
 
     def ahead(slices):
-        return (product(slices[0], kernel),)
+        from_x, _ = unit.ahead(product(slices[0], kernel), *vectors)
+        return tuple(from_x)
 
-    def step(states, slices):
+    def step(states, from_x):
         p = product(states[0], recurrent_kernel)
-        states, _ = unit.forward(*slices, p, states, *vectors)
+        states, _ = unit.forward(from_x, p, states, *vectors)
         return states, states[:outputs]
 
     widths = [s.shape[-1] for s in states[:outputs]]

@@ -35,8 +35,11 @@ class SimpleUnit:
         self.kept = (self.norm.kept,)
         self.gradients = (units,)  # of q + p, so of both
 
-    def forward(self, q, p, states, bias, gain):
-        (y,), n = self.norm(q + p, gain, bias)
+    def ahead(self, q, bias, gain):
+        return (q,), ()
+
+    def forward(self, from_x, p, states, bias, gain):
+        (y,), n = self.norm(from_x[0] + p, gain, bias)
         return (ops.tanh(y),), (n,)
 
     def backward(self, d_states, before, kept, bias, gain):
