@@ -85,6 +85,6 @@ def draw(figure, rows):
     axes = errors.add_subplot()
     by_way(axes, rows, "test_rmse", ways)
     axes.axvline(NOISE, color="gray", linestyle=":")
-    axes.set_xlabel("error on other houses, all seeds")
+    axes.set_xlabel("error on other houses")
     axes.set_yticks(range(len(ways)), [way.replace(", ", ",\n") for way in ways])
     axes.invert_yaxis()

@@ -121,8 +121,8 @@ class GrowingKL(keras.callbacks.Callback):
 class InputNoise(keras.layers.Layer):
     """Sets inputs to zero in training, fewer in each epoch: the rate falls to 0."""
 
-    def __init__(self, rate, seed):
-        super().__init__()
+    def __init__(self, rate, seed, **kwargs):
+        super().__init__(**kwargs)
         self.first = rate
         self.seeds = keras.random.SeedGenerator(seed)
 
