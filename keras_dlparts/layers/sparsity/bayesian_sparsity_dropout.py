@@ -55,6 +55,13 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.layers.sparsity.shrinking import (
+    counted_in,
+    judged,
+    over_left,
+    shrunk,
+    spread_of,
+)
 from keras_dlparts.layers.sparsity.sparsity_figures import figures_of
 from keras_dlparts.layers.sparsity.weights_left import WeightsLeft
 from keras_dlparts.support.checks import check_count, check_number
@@ -115,7 +122,6 @@ _KINDS = (
     keras.layers.Conv3D,
     keras.layers.Embedding,
 )
-_TINY = 1e-30  # against 0 / 0; a normal float32, as denormal ones count as 0
 
 CASES = {
     "BayesianSparsityDropout": (
@@ -149,41 +155,6 @@ CASES = {
         },
     )
 }
-
-
-def shrunk(w, a, s, prior, gamma):
-    """w / (1 + a/s E[1/tau | w/s]), written so that 0 stays 0."""
-    size = ops.abs(w)
-    if prior == "jeffreys":
-        return w * ops.square(size) / (ops.square(size) + a * s + _TINY)
-    return w * size / (size + a * gamma**0.5 + _TINY)
-
-
-def counted_in(w, n, mean, square):
-    """Mean and sum of squared deviations with w as the n-th value (Welford)."""
-    square = ops.where(n > 1, square, 0.0)
-    new_mean = ops.where(n > 1, mean + (w - mean) / n, w)
-    return new_mean, square + (w - mean) * (w - new_mean) * ops.cast(n > 1, w.dtype)
-
-
-def over_left(values, keep):
-    """The mean over the weights left."""
-    left = ops.cast(keep > 0, values.dtype)
-    return ops.sum(values * left) / ops.maximum(ops.sum(left), 1.0)
-
-
-def spread_of(variance, keep):
-    """s_j of each weight."""
-    return ops.sqrt(variance + over_left(variance, keep)) + _TINY
-
-
-def judged(mean, variance, keep, part, level):
-    """1 - part p_j for each weight, 0 for those that are shut down."""
-    ratio = ops.abs(mean) / spread_of(variance, keep)
-    # Rounded to 0, a weight would count as shut down before `level` says so.
-    kept = ops.maximum(1 - part * ops.exp(-0.5 * ops.square(ratio)), _TINY)
-    over = ops.logical_or(ratio < level, ops.equal(keep, 0))
-    return ops.where(over, 0.0, kept)
 
 
 def check_kind(layer):

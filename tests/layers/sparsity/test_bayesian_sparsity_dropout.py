@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers import BayesianSparsityDropout
-from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import judged, shrunk
+from keras_dlparts.layers.sparsity.shrinking import judged, shrunk
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(64, 6)).astype("float32")
