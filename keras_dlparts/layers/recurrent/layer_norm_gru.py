@@ -34,8 +34,9 @@ CASES = {
 class GRUUnit:
     """The arithmetic of one step, for `run_loop`."""
 
-    def __init__(self, units, epsilon, training):
-        self.norm = backend.row_norm(epsilon, 2 * units, units, training=training)
+    def __init__(self, units, epsilon, training, centred):
+        how = {"centred": centred, "training": training}
+        self.norm = backend.row_norm(epsilon, 2 * units, units, **how)
         self.kept = (self.norm.kept, self.norm.kept)
         self.gradients = (3 * units, 3 * units)
 

@@ -32,8 +32,9 @@ CASES = {
 class LSTMUnit:
     """The arithmetic of one step, for `run_loop`."""
 
-    def __init__(self, units, epsilon, training):
-        self.norm = backend.row_norm(epsilon, 4 * units, training=training)
+    def __init__(self, units, epsilon, training, centred):
+        how = {"centred": centred, "training": training}
+        self.norm = backend.row_norm(epsilon, 4 * units, **how)
         self.state = backend.row_norm(epsilon, units, centred=False, training=training)
         self.kept = (self.norm.kept, self.norm.kept, self.state.kept)
         self.gradients = (4 * units, 4 * units)

@@ -83,6 +83,13 @@ def outer(a, b, dtype):
     return ops.cast(ops.transpose(a) @ b, "float32")
 
 
+def _rows(steps):
+    """How many samples there are over all times, or None."""
+    time, batch = steps.shape[:2]
+    known = isinstance(time, int) and isinstance(batch, int)
+    return time * batch if known else None
+
+
 def run_loop(unit, x, states, weights, training, sequences):
     """The states after x (time, batch, features), and h of all times if `sequences`.
 
@@ -100,11 +107,11 @@ def run_loop(unit, x, states, weights, training, sequences):
                 backward(d_states, before, kept, *vectors)
                     -> (d_states without p's share, d_vectors, (dq, dp))
 
-            for q = W_x x and p = W_h h, both centred, and the states `before` the
-            step; `from_x` is a sequence of tensors, and what both keep stands in
-            `kept` in this order. `unit.norm` centres, `unit.kept` is the structure of
-            `kept` with the widths as leaves, and `unit.gradients` the widths of dq
-            and dp; one alone serves both.
+            for q = W_x x and p = W_h h and the states `before` the step; `from_x` is
+            a sequence of tensors, and what both keep stands in `kept` in this order.
+            q and p are centred if `unit.norm.centred`, as in training.
+            `unit.kept` is the structure of `kept` with the widths as leaves, and
+            `unit.gradients` the widths of dq and dp; one alone serves both.
         states: tuple, h first.
         weights: (W_x, W_h, *vectors) in float32.
         training: Whether a gradient may be taken.
@@ -115,9 +122,11 @@ def run_loop(unit, x, states, weights, training, sequences):
     dtype, count, outputs = x.dtype, len(states), int(sequences)
     pack = functools.partial(keras.tree.pack_sequence_as, unit.kept)
 
-    def centred(kernel, recurrent_kernel, *vectors):
-        kernels = unit.norm.centre(kernel), unit.norm.centre(recurrent_kernel)
-        return *(ops.cast(k, dtype) for k in kernels), *vectors
+    def centred(*weights):
+        kernels, vectors = weights[:2], weights[2:]
+        if unit.norm.centred:
+            kernels = map(unit.norm.centre, kernels)
+        return *(ops.cast(kernel, dtype) for kernel in kernels), *vectors
 
     def forward(x, *arguments):
         states, weights = arguments[:count], centred(*arguments[count:])
@@ -330,7 +339,11 @@ class NormalisedRNN:
         steps = ops.flip(steps, axis=0) if self.go_backwards else steps
         states = [as_float32(state) for state in keras.tree.flatten(initial_state)]
         weights = [as_float32(weight) for weight in self.loop_weights()]
-        unit = self.unit_class(cell.units, cell.epsilon, training)
+        # Products of a low precision lose less if they are centred to begin with.
+        centred = training or ops.dtype(steps) != "float32"
+        matrix_rows = cell.units + steps.shape[-1]
+        centred = centred or backend.centres_matrices(_rows(steps), matrix_rows)
+        unit = self.unit_class(cell.units, cell.epsilon, training, centred)
         found = run_loop(
             unit, steps, tuple(states), weights, training, self.return_sequences
         )

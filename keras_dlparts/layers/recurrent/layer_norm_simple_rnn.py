@@ -30,8 +30,9 @@ CASES = {
 class SimpleUnit:
     """The arithmetic of one step, for `run_loop`."""
 
-    def __init__(self, units, epsilon, training):
-        self.norm = backend.row_norm(epsilon, units, training=training)
+    def __init__(self, units, epsilon, training, centred):
+        how = {"centred": centred, "training": training}
+        self.norm = backend.row_norm(epsilon, units, **how)
         self.kept = (self.norm.kept,)
         self.gradients = (units,)  # of q + p, so of both
 
