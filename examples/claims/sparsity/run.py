@@ -1,4 +1,4 @@
-"""LeNet-300-100, made sparse in one of three ways: its error and its compression."""
+"""LeNet-300-100, made sparse in several ways: its error and its compression."""
 
 import keras
 from keras import layers as kl
@@ -49,3 +49,49 @@ def run(seed, data, **settings):
         "error": 100 * (1 - result["accuracy"]),
         "compression": weights / max(left, 1),
     }
+
+
+# Of LeNet-300-100 on MNIST: how many times fewer weights, error in %.
+PUBLISHED = {
+    "pruning (Han 2015)": (12, 1.59),
+    "soft weight sharing": (23, 1.94),
+    "dynamic surgery": (56, 1.99),
+    "sparse variational dropout": (68, 1.92),
+}
+COLOURS = {
+    "target": "#0072b2",
+    "ours": "#56b4e9",
+    "magnitude": "#d55e00",
+    "variational": "#009e73",
+    "dense": "#333333",
+}
+NAMES = {
+    "target": "SparsityTarget",
+    "ours": "the layer by itself",
+    "magnitude": "magnitude, cubic schedule",
+    "variational": "sparse variational dropout",
+    "dense": "dense",
+}
+
+
+def draw(figure, rows):
+    """The errors of all seeds over how many times fewer weights are left."""
+    figure.set_size_inches(8, 4)
+    axes = figure.add_subplot()
+    for method, color in COLOURS.items():
+        found = [row for row in rows if row["settings"]["method"] == method]
+        x, y = ([row[name] for row in found] for name in ("compression", "error"))
+        axes.plot(x, y, "o", color=color, alpha=0.7, label=NAMES[method])
+    for name, place in PUBLISHED.items():
+        axes.plot(*place, "x", color="#777777")
+        above = -14 if name == "sparse variational dropout" else 6
+        how = {"textcoords": "offset points", "ha": "center", "color": "#555555"}
+        axes.annotate(name, place, (0, above), **how)
+    axes.plot([], [], "x", color="#777777", label="published")
+    axes.set_xscale("log")
+    ticks = 1, 2, 5, 10, 20, 50, 100
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel="times fewer weights", ylabel="test error in %", xlim=(0.9, 140))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", frameon=False)
