@@ -1,7 +1,7 @@
 """RBM against scikit-learn's BernoulliRBM at equal settings: time, quality, memory.
 
     python benchmarks/rbm.py [--rounds 3] [--sizes small large] [--systems ...]
-    python benchmarks/rbm.py --plain      by `fit` on the arrays, not by a config
+    python benchmarks/rbm.py --plain      by `fit` on the arrays, not on `many_steps`
     python benchmarks/rbm.py --floor      beside the matrix products of a step alone
 
 Equal settings: persistent contrastive divergence with one Gibbs step, as many chains as
@@ -90,18 +90,15 @@ def trainer(x, hidden, batch, rate, monitor, plain):
     """(layer, a function that trains it for some epochs and waits for the end)."""
     import keras
 
-    from keras_dlparts.data.batches import Batches
+    from keras_dlparts import many_steps
     from keras_dlparts.layers import RBM
-    from keras_dlparts.training import chunks
 
     layer = RBM(hidden, persistent=True, chains=batch, monitor=monitor, seed=0)
     model = keras.Sequential([keras.Input((x.shape[1],)), layer])
     model.compile(keras.optimizers.SGD(rate))
     given = {"x": x, "batch_size": batch}
     if not plain:
-        batches = Batches(x, batch_size=batch)
-        steps = chunks.steps_a_call(model, batches)
-        given = {"x": chunks.prepared(model, batches, steps)}
+        given = {"x": many_steps(model, x, batch_size=batch, shuffle=False)}
 
     def train(count):
         start = time.perf_counter()

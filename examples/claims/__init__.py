@@ -5,6 +5,7 @@ A claim is a folder:
     claim.yaml     the claim, its source, how it is tried, and what would reproduce it
     run.py         `run(seed, data, **settings)`: the figures of one way and seed
     config.yaml    in place of `run.py`, where training a config says it all
+                   (where claims share one, `claim.yaml` has `config: ../NAME.yaml`)
     minutes.json   what came out at a budget, with versions, machine and seeds
     picture.svg    what came out, as a picture
 

@@ -84,6 +84,7 @@ class Claim:
     settings: str = ""  # how they were chosen
     found: str = ""  # what the runs taught
     picture: str = "svg"
+    config: str = "config.yaml"  # from its folder; claims may share one
 
     def result(self, budget, out=None):
         """The file of a budget's rows."""
@@ -129,7 +130,7 @@ class Claim:
         """One row: what a way's run gave."""
         settings, began = self.asked(way, budget), time.perf_counter()
         if module is None:
-            found = trained(self.folder / "config.yaml", seed, data, **settings)
+            found = trained(self.folder / self.config, seed, data, **settings)
         else:
             found = module.run(seed=seed, data=data, **settings)
         for figure in self.figures:

@@ -312,6 +312,15 @@ def variable_index(optimizer, variable):
     return optimizer._get_variable_index(variable)
 
 
+def mean_squared_gradient(optimizer, variable):
+    """The running mean of a variable's squared gradient; None where none is kept.
+
+    Adam and its kin keep one, and RMSprop. Since 3.0.
+    """
+    kept = getattr(optimizer, "_velocities", None)
+    return kept[variable_index(optimizer, variable)] if kept else None
+
+
 def update_all(optimizer):
     """`(gradients, variables, learning rate)`: the step after all of Keras' clipping.
 

@@ -52,6 +52,18 @@ def row_norm(epsilon, *widths, centred=True, training=True):
     return kind(epsilon, widths, centred, training)
 
 
+def centres_matrices(products, rows):
+    """Whether predictions had better centre matrices than the products with them.
+
+    Args:
+        products: How many rows the products have in all, or None if that is not known.
+        rows: How many rows the matrices have.
+    """
+    if name() == "torch":  # its layer norm centres anyway
+        return False
+    return products is None or products >= rows
+
+
 class _Products:
     """For compilers. On processors means are products with a matrix, which compilers
     sum faster than they reduce, but for one group in JAX' inference. Accelerators may

@@ -66,7 +66,7 @@ from keras_dlparts.backend.models import (
     unmoved,
     up_to_date,
 )
-from keras_dlparts.backend.normalising import row_norm
+from keras_dlparts.backend.normalising import centres_matrices, row_norm
 from keras_dlparts.backend.products import accurate_matmul
 from keras_dlparts.backend.replication import (
     RunningSums,
@@ -100,6 +100,7 @@ __all__ = [
     "before_step",
     "can_compile",
     "can_run_chunks",
+    "centres_matrices",
     "compiled",
     "cond",
     "curvature_function",

@@ -23,3 +23,13 @@ def test_deviations_of_ten_layers():
     lecun = mean["tanh, LeCun"][[0, 1, 2, 9]]
     assert lecun == pytest.approx([0.628, 0.487, 0.408, 0.227], rel=0.03)
     assert mean["ReLU, LeCun"][:2] == pytest.approx([0.583, 0.408], rel=0.05)
+
+
+def test_errors_of_approximations_stay_below_their_bound():
+    for row in load("width_and_depth").rows("minutes"):
+        if row["settings"].get("shallow"):
+            continue
+        inputs = row["settings"]["inputs"]
+        rates = np.array(row["products"]) ** (-2 / inputs)
+        # With the slope 2.4 the bound is 2.4 (1 / K + sqrt(d) / 2K), K being rounded.
+        assert (row["errors"] < 4 * inputs * rates).all()

@@ -17,7 +17,10 @@ from examples.claims.__main__ import main  # noqa: E402
 from examples.claims.claim import load, load_all  # noqa: E402
 
 # These take half a minute and more, for they compile many nets.
-LENGTHY = {"clipping", "edge_of_chaos", "layer_norm_recurrent", "weight_averages"}
+LENGTHY = {
+    *("characters", "clipping", "context_noise", "edge_of_chaos"),
+    *("layer_norm_recurrent", "weight_averages"),
+}
 
 
 @pytest.mark.long

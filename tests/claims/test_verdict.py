@@ -112,7 +112,7 @@ def test_all_claims_are_written_as_they_should_be():
     for claim in claims:
         assert (ROOT / "docs" / claim.page).exists(), claim.name
         assert claim.claim.endswith("."), claim.name
-        files = [claim.folder / name for name in ("run.py", "config.yaml")]
+        files = [claim.folder / name for name in ("run.py", claim.config)]
         assert any(path.exists() for path in files), claim.name
 
 

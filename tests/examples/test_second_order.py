@@ -1,4 +1,4 @@
-"""A config of second order resumes, and the study of perceptrons runs."""
+"""A config of second order resumes; the studies of perceptrons and circuits run."""
 
 import json
 import subprocess
@@ -41,6 +41,7 @@ def test_the_config_trains_and_resumes_to_the_same_weights(tmp_path):
 @pytest.mark.parametrize(
     ("script", "arguments", "picture"),
     [
+        ("circuits", "", "circuits_sawtooth.svg"),
         ("xor", "--seeds 0 --epochs 1", "xor.svg"),
     ],
 )

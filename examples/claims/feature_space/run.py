@@ -10,7 +10,7 @@ import functools
 import keras
 import numpy as np
 
-from examples.claims.data import images
+from examples.claims.data import flat_images, images
 from examples.claims.pictures import as_text, by_way, from_text
 from keras_dlparts.layers import FeatureSpaceAugmentation, LayerNormGRU
 from keras_dlparts.models import EncoderDecoder
@@ -21,7 +21,7 @@ BATCH = 50
 
 def run(seed, data, mode, train, epochs, steps, units=128, context=64, labels=LABELS):
     """Test errors in %; `mode` is None for the pixels themselves."""
-    found = images(data)
+    found = flat_images(data) if mode is None else images(data)
     model, encode = learnt(seed, data, train, epochs, units, context)
     keras.utils.set_random_seed(seed)
     random = np.random.default_rng(1000 + seed)
@@ -29,9 +29,7 @@ def run(seed, data, mode, train, epochs, steps, units=128, context=64, labels=LA
     for count, name in zip(labels, ("error_100", "error_1000"), strict=True):
         places = balanced(found.y, count, random)
         few, tested = found.x[places], found.x_test
-        if mode is None:
-            few, tested = (part.reshape(len(part), -1) for part in (few, tested))
-        else:
+        if mode is not None:
             few, tested = encode(few), encode(tested)
         row[name] = error(few, found.y[places], tested, found.y_test, mode, steps)
     if seed == 0:

@@ -118,6 +118,34 @@ class GrowingKL(keras.callbacks.Callback):
                 layer.share.assign(np.clip((epoch - 5) / 15, 0, 1))
 
 
+class InputNoise(keras.layers.Layer):
+    """Sets inputs to zero in training, fewer in each epoch: the rate falls to 0."""
+
+    def __init__(self, rate, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.first = rate
+        self.seeds = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        self.rate = self.add_weight((), "zeros", trainable=False)
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        drawn = keras.random.uniform(ops.shape(x), seed=self.seeds)
+        return ops.where(drawn < self.rate, 0.0, x / (1 - self.rate))
+
+
+class FallingRate(keras.callbacks.Callback):
+    """The rate of input noise: linear from the first to the last epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        last = max(self.params["epochs"] - 1, 1)
+        for layer in self.model.layers:
+            if isinstance(layer, InputNoise):
+                layer.rate.assign(layer.first * (1 - epoch / last))
+
+
 def method_of(name, setting, samples, epochs, seed):
     """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
 

@@ -34,17 +34,20 @@ CASES = {
 class GRUUnit:
     """The arithmetic of one step, for `run_loop`."""
 
-    def __init__(self, units, epsilon, training):
-        self.norm = backend.row_norm(epsilon, 2 * units, units, training=training)
+    def __init__(self, units, epsilon, training, centred):
+        how = {"centred": centred, "training": training}
+        self.norm = backend.row_norm(epsilon, 2 * units, units, **how)
         self.kept = (self.norm.kept, self.norm.kept)
         self.gradients = (3 * units, 3 * units)
 
-    def forward(self, q, p, states, b_x, b_h, a_x, a_h):
+    def ahead(self, q, b_x, b_h, a_x, a_h):
+        return self.norm(q, a_x, b_x)
+
+    def forward(self, from_x, p, states, b_x, b_h, a_x, a_h):
         (h,) = states
-        from_x, q = self.norm(q, a_x, b_x)
         from_h, p = self.norm(p, a_h, b_h)
         z, _, _, g = self.gates(from_x, from_h)
-        return (g + z * (h - g),), (q, p)
+        return (g + z * (h - g),), (p,)
 
     def gates(self, from_x, from_h):
         """z, r, what r gates, and the candidate."""

@@ -32,19 +32,22 @@ CASES = {
 class LSTMUnit:
     """The arithmetic of one step, for `run_loop`."""
 
-    def __init__(self, units, epsilon, training):
-        self.norm = backend.row_norm(epsilon, 4 * units, training=training)
+    def __init__(self, units, epsilon, training, centred):
+        how = {"centred": centred, "training": training}
+        self.norm = backend.row_norm(epsilon, 4 * units, **how)
         self.state = backend.row_norm(epsilon, units, centred=False, training=training)
         self.kept = (self.norm.kept, self.norm.kept, self.state.kept)
         self.gradients = (4 * units, 4 * units)
 
-    def forward(self, q, p, states, bias, a_x, a_h, a_c, b_c):
-        (from_x,), q = self.norm(q, a_x, bias)
-        (from_h,), p = self.norm(p, a_h)
+    def ahead(self, q, bias, a_x, a_h, a_c, b_c):
+        return self.norm(q, a_x, bias)
+
+    def forward(self, from_x, p, states, bias, a_x, a_h, a_c, b_c):
+        (from_x,), ((from_h,), p) = from_x, self.norm(p, a_h)
         i, f, g, o = self.gates(from_x + from_h)
         c = f * states[1] + i * g
         (y,), n = self.state(c, a_c, b_c)
-        return (o * ops.tanh(y), c), (q, p, n)
+        return (o * ops.tanh(y), c), (p, n)
 
     def gates(self, z):
         units = z.shape[-1] // 4

@@ -83,26 +83,35 @@ def outer(a, b, dtype):
     return ops.cast(ops.transpose(a) @ b, "float32")
 
 
+def _rows(steps):
+    """How many samples there are over all times, or None."""
+    time, batch = steps.shape[:2]
+    known = isinstance(time, int) and isinstance(batch, int)
+    return time * batch if known else None
+
+
 def run_loop(unit, x, states, weights, training, sequences):
     """The states after x (time, batch, features), and h of all times if `sequences`.
 
     In training the gradient is written by hand: a loop back over the steps for what
     depends on the step after, and one matrix product a matrix over all of them.
     What one step needs stays in the processor's cache, so the input's product is
-    made inside the loop too; made before it, it was slower. PyTorch alone makes it
-    ahead in predictions.
+    made inside the loop too; made before it, it was slower. PyTorch alone makes it,
+    and what follows from it alone, ahead in predictions.
 
     Args:
         unit: The arithmetic of one step between the products:
 
-                forward(q, p, states, *vectors) -> (states, kept)
+                ahead(q, *vectors) -> (from_x, kept of it)
+                forward(from_x, p, states, *vectors) -> (states, kept of p)
                 backward(d_states, before, kept, *vectors)
                     -> (d_states without p's share, d_vectors, (dq, dp))
 
-            for q = W_x x and p = W_h h, both centred, and the states `before` the
-            step. `unit.norm` centres them, `unit.kept` is the structure of `kept`
-            with the widths as leaves, and `unit.gradients` the widths of dq and dp;
-            one alone serves both.
+            for q = W_x x and p = W_h h and the states `before` the step; `from_x` is
+            a sequence of tensors, and what both keep stands in `kept` in this order.
+            q and p are centred if `unit.norm.centred`, as in training.
+            `unit.kept` is the structure of `kept` with the widths as leaves, and
+            `unit.gradients` the widths of dq and dp; one alone serves both.
         states: tuple, h first.
         weights: (W_x, W_h, *vectors) in float32.
         training: Whether a gradient may be taken.
@@ -113,9 +122,11 @@ def run_loop(unit, x, states, weights, training, sequences):
     dtype, count, outputs = x.dtype, len(states), int(sequences)
     pack = functools.partial(keras.tree.pack_sequence_as, unit.kept)
 
-    def centred(kernel, recurrent_kernel, *vectors):
-        kernels = unit.norm.centre(kernel), unit.norm.centre(recurrent_kernel)
-        return *(ops.cast(k, dtype) for k in kernels), *vectors
+    def centred(*weights):
+        kernels, vectors = weights[:2], weights[2:]
+        if unit.norm.centred:
+            kernels = map(unit.norm.centre, kernels)
+        return *(ops.cast(kernel, dtype) for kernel in kernels), *vectors
 
     def forward(x, *arguments):
         states, weights = arguments[:count], centred(*arguments[count:])
@@ -123,8 +134,10 @@ def run_loop(unit, x, states, weights, training, sequences):
 
         def step(before, slices):
             q, p = product(*slices, kernel), product(before[0], recurrent_kernel)
-            states, kept = unit.forward(q, p, before, *vectors)
-            return states, (*states[:outputs], *before, *keras.tree.flatten(kept))
+            from_x, of_x = unit.ahead(q, *vectors)
+            states, kept = unit.forward(from_x, p, before, *vectors)
+            kept = keras.tree.flatten((of_x, kept))
+            return states, (*states[:outputs], *before, *kept)
 
         widths = [s.shape[-1] for s in (*states[:outputs], *states)]
         widths += keras.tree.flatten(unit.kept)
@@ -168,11 +181,12 @@ def run_loop(unit, x, states, weights, training, sequences):
     kernel, recurrent_kernel, *vectors = centred(*weights)
 
     def ahead(slices):
-        return (product(slices[0], kernel),)
+        from_x, _ = unit.ahead(product(slices[0], kernel), *vectors)
+        return tuple(from_x)
 
-    def step(states, slices):
+    def step(states, from_x):
         p = product(states[0], recurrent_kernel)
-        states, _ = unit.forward(*slices, p, states, *vectors)
+        states, _ = unit.forward(from_x, p, states, *vectors)
         return states, states[:outputs]
 
     widths = [s.shape[-1] for s in states[:outputs]]
@@ -325,7 +339,11 @@ class NormalisedRNN:
         steps = ops.flip(steps, axis=0) if self.go_backwards else steps
         states = [as_float32(state) for state in keras.tree.flatten(initial_state)]
         weights = [as_float32(weight) for weight in self.loop_weights()]
-        unit = self.unit_class(cell.units, cell.epsilon, training)
+        # Products of a low precision lose less if they are centred to begin with.
+        centred = training or ops.dtype(steps) != "float32"
+        matrix_rows = cell.units + steps.shape[-1]
+        centred = centred or backend.centres_matrices(_rows(steps), matrix_rows)
+        unit = self.unit_class(cell.units, cell.epsilon, training, centred)
         found = run_loop(
             unit, steps, tuple(states), weights, training, self.return_sequences
         )

@@ -30,13 +30,17 @@ CASES = {
 class SimpleUnit:
     """The arithmetic of one step, for `run_loop`."""
 
-    def __init__(self, units, epsilon, training):
-        self.norm = backend.row_norm(epsilon, units, training=training)
+    def __init__(self, units, epsilon, training, centred):
+        how = {"centred": centred, "training": training}
+        self.norm = backend.row_norm(epsilon, units, **how)
         self.kept = (self.norm.kept,)
         self.gradients = (units,)  # of q + p, so of both
 
-    def forward(self, q, p, states, bias, gain):
-        (y,), n = self.norm(q + p, gain, bias)
+    def ahead(self, q, bias, gain):
+        return (q,), ()
+
+    def forward(self, from_x, p, states, bias, gain):
+        (y,), n = self.norm(from_x[0] + p, gain, bias)
         return (ops.tanh(y),), (n,)
 
     def backward(self, d_states, before, kept, bias, gain):

@@ -31,8 +31,9 @@ needed, and neither the batch size nor the unit of the weights changes what gamm
 `strength` mean; the more data, the less the prior counts. The M-step is the ridge
 1/2 e_j w_j^2, as a shrink after the optimizer's step rather than a term of the loss,
 which an optimizer like Adam would rescale. After the warm-up c and p_j grow from
-nothing to the above in `ramp` windows; then shutting down begins. `force` is 1 unless
-`callbacks.SparsityTarget` steers it; at 0 no weight is pulled or shut down any more.
+nothing to the above in `ramp` windows; then shutting down begins. `force` is 1;
+`callbacks.SparsityTarget` sets it to 0, with which the layer pulls no weight and shuts
+none down, and itself says which weights are left.
 
 The M-step holds a weight fast that it finds near zero, one that a needed weight only
 passes on its way to the other sign included. So the warm-up has to be long enough for
@@ -54,6 +55,13 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.layers.sparsity.shrinking import (
+    counted_in,
+    judged,
+    over_left,
+    shrunk,
+    spread_of,
+)
 from keras_dlparts.layers.sparsity.sparsity_figures import figures_of
 from keras_dlparts.layers.sparsity.weights_left import WeightsLeft
 from keras_dlparts.support.checks import check_count, check_number
@@ -114,7 +122,6 @@ _KINDS = (
     keras.layers.Conv3D,
     keras.layers.Embedding,
 )
-_TINY = 1e-30  # against 0 / 0; a normal float32, as denormal ones count as 0
 
 CASES = {
     "BayesianSparsityDropout": (
@@ -148,42 +155,6 @@ CASES = {
         },
     )
 }
-
-
-def shrunk(w, a, s, prior, gamma):
-    """w / (1 + a/s E[1/tau | w/s]), written so that 0 stays 0."""
-    size = ops.abs(w)
-    if prior == "jeffreys":
-        return w * ops.square(size) / (ops.square(size) + a * s + _TINY)
-    return w * size / (size + a * gamma**0.5 + _TINY)
-
-
-def counted_in(w, n, mean, square):
-    """Mean and sum of squared deviations with w as the n-th value (Welford)."""
-    square = ops.where(n > 1, square, 0.0)
-    new_mean = ops.where(n > 1, mean + (w - mean) / n, w)
-    return new_mean, square + (w - mean) * (w - new_mean) * ops.cast(n > 1, w.dtype)
-
-
-def over_left(values, keep):
-    """The mean over the weights left."""
-    left = ops.cast(keep > 0, values.dtype)
-    return ops.sum(values * left) / ops.maximum(ops.sum(left), 1.0)
-
-
-def ratio_of(mean, variance, keep):
-    """|m_j| / s_j of each weight."""
-    spread = ops.sqrt(variance + over_left(variance, keep)) + _TINY
-    return ops.abs(mean) / spread
-
-
-def judged(mean, variance, keep, part, level):
-    """1 - part p_j for each weight, 0 for those that are shut down."""
-    ratio = ratio_of(mean, variance, keep)
-    # Rounded to 0, a weight would count as shut down before `level` says so.
-    kept = ops.maximum(1 - part * ops.exp(-0.5 * ops.square(ratio)), _TINY)
-    over = ops.logical_or(ratio < level, ops.equal(keep, 0))
-    return ops.where(over, 0.0, kept)
 
 
 def check_kind(layer):
@@ -331,7 +302,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
     def build(self, input_shape=None):
         super().build(input_shape)
         check_own_weights(self.layer)
-        shape = self._written().shape
+        shape = self.written().shape
         for name, is_matrix, initial in _VARIABLES:
             if name == "waited":
                 initial = keras.initializers.Constant(self.warmup or _LEAST_WARMUP)
@@ -362,7 +333,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
             self.epoch_over.assign(1.0)
         self.began.assign(n)
 
-    def _written(self):
+    def written(self):
         """The variable that the optimizer writes."""
         inner = self.layer
         return inner.kernel if hasattr(inner, "kernel") else inner.embeddings
@@ -377,7 +348,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
 
     def _inner(self, inputs, kernel):
         """The layer's outputs with another kernel than its own."""
-        inner, written = self.layer, self._written()
+        inner, written = self.layer, self.written()
         name = next(name for name, value in vars(inner).items() if value is written)
         # Past Keras' attribute tracking: the layer itself is not to change.
         object.__setattr__(inner, name, kernel)
@@ -389,12 +360,12 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
     def posterior_kernel(self):
         """E[W z], the kernel of inference: of the last epoch, or of this one so far."""
         mean = ops.convert_to_tensor(self.mean)
-        start = ops.convert_to_tensor(self._written()) - self.pulled
+        start = ops.convert_to_tensor(self.written()) - self.pulled
         return ops.where(self.window + self.n > 0, mean, start) * self.keep
 
     def _sampled(self):
         """The weights after the last step, some dropped; the state moves on."""
-        written = ops.convert_to_tensor(self._written())
+        written = ops.convert_to_tensor(self.written())
         k = ops.stop_gradient(written)
         # Unchanged if gradients are being accumulated, or in a second call of a step.
         stepped = ops.any(ops.not_equal(k, self.last))
@@ -405,7 +376,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         self._update(over, (*Verdict._fields, "n", "way"), self._judge)
         self.began.assign(ops.minimum(self.began, self.n))
         self.epoch_over.assign(0.0)
-        u = keras.random.uniform(k.shape, dtype="float32", seed=self.seed_generator)
+        u = backend.draw("uniform", k.shape, self.seed_generator.next())
         w = (k - self.pulled) + (written - k)  # the gradient of w is that of `written`
         return w * ops.cast(u < self.keep, "float32")
 
@@ -479,22 +450,16 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         keep = ops.convert_to_numpy(self.keep)
         return int(np.count_nonzero(keep)), keep.size
 
-    def ratios(self):
-        """|m_j| / s_j in the window so far, an array; 0 for weights that are shut down.
-
-        None as long as the warm-up and the ramp last, when nothing is shut down yet.
-        """
-        if backend.number(self._part(self.window, self.waited)) < 1:
-            return None
+    def moments(self):
+        """(m_j, s_j) of the window so far, arrays."""
         mean, square, n, keep = self._values(["mean", "square", "n", "keep"])
-        ratio = ratio_of(mean, square / ops.maximum(n, 1.0), keep)
-        return ops.convert_to_numpy(ops.where(keep > 0, ratio, 0.0))
+        spread = spread_of(square / ops.maximum(n, 1.0), keep)
+        return ops.convert_to_numpy(mean), ops.convert_to_numpy(spread)
 
-    def settle(self, left):
-        """End pulling and shutting down, with only the weights in an array left."""
+    def keep_only(self, left):
+        """Shut all weights down for good but those where an array is true."""
         keep = ops.convert_to_tensor(self.keep)
         self.keep.assign(ops.where(ops.convert_to_tensor(left), keep, 0.0))
-        self.force.assign(0.0)
 
     def notes(self):
         """The variables that a plain layer does without."""
@@ -503,7 +468,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
 
     def plain_weights(self):
         """{id of a variable: its value in a plain layer with the same outputs}."""
-        return {id(self._written()): self.posterior_kernel()}
+        return {id(self.written()): self.posterior_kernel()}
 
     def compute_mask(self, inputs, previous_mask=None):
         return self.layer.compute_mask(inputs, previous_mask)

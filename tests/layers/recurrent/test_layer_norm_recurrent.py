@@ -752,3 +752,14 @@ def test_cudnn_cannot_be_asked_for(layer_class):
     assert layer_class(3, use_cudnn="auto").units == 3
     with pytest.raises(ValueError, match="no layer-normalised cells"):
         layer_class(3, use_cudnn=True)
+
+
+@each_layer
+def test_a_sequence_alone_is_as_among_many(layer_class):
+    # Alone its products are centred, among many the matrices are.
+    layer = made(layer_class)
+    for weight in (layer.cell.kernel, layer.cell.recurrent_kernel):
+        weight.assign(numpy(weight) + 1.0)  # far from centred
+    x = data(batch=8, time=1)
+    alone = np.concatenate([numpy(layer(x[i : i + 1])) for i in range(8)])
+    np.testing.assert_allclose(alone, numpy(layer(np.repeat(x, 2, 0)))[::2], atol=1e-5)

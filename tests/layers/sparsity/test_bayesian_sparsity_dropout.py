@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers import BayesianSparsityDropout
-from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import judged, shrunk
+from keras_dlparts.layers.sparsity.shrinking import judged, shrunk
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(64, 6)).astype("float32")
@@ -373,7 +373,7 @@ def test_every_kind_of_kernel(make, shape):
     model.train_on_batch(x, np.ones(8))
     assert layer.window.numpy() == 2
     assert kernel(layer).shape == tuple(inner.weights[0].shape)
-    assert inner.weights[0] is layer._written()
+    assert inner.weights[0] is layer.written()
 
 
 def test_masks_of_an_embedding_pass():
