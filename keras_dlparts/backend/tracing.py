@@ -77,6 +77,11 @@ def traced_once(
     trains = tuple(variable.trainable for variable in variables)
     key = key, x.dtype, str(x.shape), trains
     traced = graph_notes()
+    if traced is None:
+        raise ValueError(
+            "`traced_once` must be called where `graph_notes()` is not None. Received: "
+            f"None, for {key[0]!r}; call the function as it is there."
+        )
     if key not in traced:
         # Otherwise TensorFlow puts the function's operations in the place of each call.
         apart = {"_noinline": True}
