@@ -21,9 +21,9 @@ def shared_as(layer, inputs):
     A layer with a mask is alone, as its mask would not get into the function.
     """
     notes = backend.graph_notes()
-    if notes is None or keras_private.mask_of(inputs) is not None:
-        return None
     net = keras_private.outermost_layer()
+    if notes is None or net is None or keras_private.mask_of(inputs) is not None:
+        return None
     counted = id(net), type(layer)
     if counted not in notes:
         inside = keras_private.layers_in(net)

@@ -250,6 +250,8 @@ def test_blocks_stay_alone_where_a_function_would_miss_something(monkeypatch):
     monkeypatch.setattr(sharing, "MANY", 1)
     net(x)
     assert found["now"] is None  # no graph is built
+    by_hand = tf.function(lambda x: block.call(x, training=True), autograph=False)
+    by_hand.get_concrete_function(tf.TensorSpec((2, 3)))  # within no call of a layer
     block.layers[0].body[0].quantize("int8")
     assert key() is None
 
