@@ -635,3 +635,19 @@ def test_private_names_are_read_without_a_backend():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [keras_private.LAYER_MODULE, "False", "False"]
+
+
+def test_the_mean_squared_gradient_is_what_adam_and_rmsprop_keep():
+    for optimizer, share in (
+        (keras.optimizers.Adam(0.1, beta_2=0.75), 0.25),
+        (keras.optimizers.RMSprop(0.1, rho=0.5), 0.5),
+    ):
+        variables = [keras.Variable(np.zeros(n, "float32")) for n in (2, 3)]
+        optimizer.build(variables)
+        gradients = [ops.convert_to_tensor(np.full(n, n, "float32")) for n in (2, 3)]
+        optimizer.apply(gradients)
+        kept = keras_private.mean_squared_gradient(optimizer, variables[1])
+        np.testing.assert_allclose(ops.convert_to_numpy(kept), share * np.full(3, 9.0))
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(variables)
+    assert keras_private.mean_squared_gradient(optimizer, variables[0]) is None

@@ -37,13 +37,20 @@ def likeness(layer):
     """What a layer, with those in it, computes from its input and its variables.
 
     Two layers that Keras' or this package's constructors made and whose likeness is
-    equal compute the same function. None where a call of a layer was replaced, as by
-    who watches it, since it then does more than to compute, and where one is quantized.
+    equal compute the same function. None where one of them is of another make, whose
+    attributes may say anything; where a call of a layer was replaced, as by who watches
+    it, since it then does more than to compute; and where one is quantized.
     """
     layers = keras_private.layers_in(layer)
-    if any("call" in vars(each) or each.quantization_mode for each in layers):
+    if not all(map(_is_known, layers)):
         return None
     return tuple(map(_settings, layers))
+
+
+def _is_known(layer):
+    made_by = type(layer).__module__.partition(".")[0]
+    changed = "call" in vars(layer) or layer.quantization_mode
+    return made_by in ("keras", "keras_dlparts") and not changed
 
 
 def _settings(layer):
