@@ -110,10 +110,7 @@ def losses_of_call():
     The call is that of the outermost layer. Replicas of a strategy share the lists, and
     each clears them when its own call begins. In 3.15; older ones were not looked at.
     """
-    from keras.src.backend.common import global_state
-
-    context = global_state.get_global_attribute("current_call_ctx")
-    return [layer._losses for layer in layers_in(context.entry_layer)]
+    return [layer._losses for layer in layers_in(outermost_layer())]
 
 
 # Graphs of functional models. `keras_dlparts/graphs.py` gives them a meaning.

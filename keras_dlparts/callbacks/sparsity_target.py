@@ -28,6 +28,7 @@ from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
     BayesianSparsityDropout,
 )
 from keras_dlparts.layers.sparsity.weights_left import counts_of
+from keras_dlparts.optimizers.wrapping import wrapped_in
 from keras_dlparts.support.checks import check_number
 
 CASES = {
@@ -113,10 +114,7 @@ class SparsityTarget(keras.callbacks.Callback):
 
     def _scores(self, layers):
         """How much each weight matters, an array a layer; -1 for what is shut down."""
-        # Keras' LossScaleOptimizer, and then this package's optimizers around others.
-        optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        optimizer = getattr(optimizer, "innermost", optimizer)
+        *_, optimizer = wrapped_in(self.model.optimizer)
         scores = []
         for layer in layers:
             mean, spread = layer.moments()

@@ -1,16 +1,10 @@
 """The claim on characters: its grammar, and what its figures count."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # behind the installed package
-
-from examples.claims.characters import grammar  # noqa: E402
-from examples.claims.claim import load  # noqa: E402
+from examples.claims.characters import grammar
+from examples.claims.claim import load
 
 
 def test_the_grammar_makes_its_own_sentences_and_no_others():

@@ -1,15 +1,9 @@
 """The recorded rows have the numbers that lecture notes and papers print."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # behind the installed package
-
-from examples.claims.claim import load  # noqa: E402
+from examples.claims.claim import load
 
 
 def test_deviations_of_ten_layers():

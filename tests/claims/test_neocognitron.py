@@ -1,16 +1,10 @@
 """What the claim on the Neocognitron is made of."""
 
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # behind the installed package
-
-from examples.claims.claim import load  # noqa: E402
+from examples.claims.claim import load
 
 
 @pytest.fixture(scope="module")

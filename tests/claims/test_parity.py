@@ -1,16 +1,11 @@
 """The claim on parity counts what its formulas say."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # behind the installed package
 
-from examples.claims.claim import load  # noqa: E402
+from examples.claims.claim import load
 
 
 @pytest.mark.long

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # behind the installed package
+from examples.claims.__main__ import main
+from examples.claims.claim import load, load_all
 
-from examples.claims.__main__ import main  # noqa: E402
-from examples.claims.claim import load, load_all  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 # These take half a minute and more, for they compile many nets.
 LENGTHY = {

@@ -1,15 +1,13 @@
 """The rule that makes verdicts: what holds, what does not, and what is too little."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # behind the installed package
+from examples.claims.claim import Claim, Criterion, load_all
+from examples.claims.verdict import judge, verdict
 
-from examples.claims.claim import Claim, Criterion, load_all  # noqa: E402
-from examples.claims.verdict import judge, verdict  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rows(**ways):

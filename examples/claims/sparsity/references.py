@@ -27,15 +27,8 @@ from keras_dlparts.layers import BayesianSparsityDropout
 from keras_dlparts.layers.sparsity.weights_left import counts_of
 
 
-def linear(layer, x, kernel):
-    """What a Dense or Conv2D does without bias and activation."""
-    if isinstance(layer, keras.layers.Dense):
-        return ops.matmul(x, kernel)
-    return ops.conv(x, kernel, strides=layer.strides, padding=layer.padding)
-
-
 class Magnitude(keras.layers.Wrapper):
-    """A layer whose kernel is masked."""
+    """A Dense layer whose kernel is masked."""
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -44,7 +37,7 @@ class Magnitude(keras.layers.Wrapper):
         )
 
     def call(self, x, training=False):
-        y = linear(self.layer, x, self.layer.kernel * self.mask) + self.layer.bias
+        y = ops.matmul(x, self.layer.kernel * self.mask) + self.layer.bias
         return self.layer.activation(y)
 
     def size(self):
@@ -72,7 +65,7 @@ class Cubic(keras.callbacks.Callback):
 
 
 class Variational(keras.layers.Wrapper):
-    """A layer with a log-normal noise on each weight, of a strength that is learnt."""
+    """A Dense layer with noise on each weight, of a strength that is learnt."""
 
     def __init__(self, layer, samples, **kwargs):
         super().__init__(layer, **kwargs)
@@ -94,14 +87,14 @@ class Variational(keras.layers.Wrapper):
     def call(self, x, training=False):
         w, log_a = ops.convert_to_tensor(self.layer.kernel), self.log_a()
         if not training:
-            y = linear(self.layer, x, w * ops.cast(log_a < 3, w.dtype))
+            y = ops.matmul(x, w * ops.cast(log_a < 3, w.dtype))
             return self.layer.activation(y + self.layer.bias)
         sigmoid = ops.sigmoid(1.8732 + 1.48695 * log_a)
         kl = -ops.sum(0.63576 * sigmoid - 0.5 * ops.softplus(-log_a) - 0.63576)
         self.add_loss(self.share * kl / self.samples)
-        variance = linear(self.layer, x * x, ops.exp(log_a) * w * w)
+        variance = ops.matmul(x * x, ops.exp(log_a) * w * w)
         noise = keras.random.normal(ops.shape(variance), seed=self.seeds)
-        y = linear(self.layer, x, w) + ops.sqrt(variance + 1e-8) * noise
+        y = ops.matmul(x, w) + ops.sqrt(variance + 1e-8) * noise
         return self.layer.activation(y + self.layer.bias)
 
     def counts(self):
@@ -149,8 +142,8 @@ class FallingRate(keras.callbacks.Callback):
 def method_of(name, setting, samples, epochs, seed):
     """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
 
-    `setting` is the strength of our layer, the fraction of weights that `target` steers
-    it to, or the sparsity that pruning ends with.
+    `setting` is the strength of our layer's prior, the fraction of weights that
+    `target` leaves, or the sparsity that pruning ends with.
     """
     if name == "target":
         options = {"warmup": 2, "seed": seed}

@@ -32,8 +32,8 @@ needed, and neither the batch size nor the unit of the weights changes what gamm
 1/2 e_j w_j^2, as a shrink after the optimizer's step rather than a term of the loss,
 which an optimizer like Adam would rescale. After the warm-up c and p_j grow from
 nothing to the above in `ramp` windows; then shutting down begins. `force` is 1;
-`callbacks.SparsityTarget` sets it to 0, with which the layer pulls no weight and shuts
-none down, and itself says which weights are left.
+with `callbacks.SparsityTarget`, which says itself how many weights are left, it is 0,
+and the layer neither pulls weights nor shuts them down.
 
 The M-step holds a weight fast that it finds near zero, one that a needed weight only
 passes on its way to the other sign included. So the warm-up has to be long enough for

@@ -1,15 +1,12 @@
 """The config of the claim on clipping."""
 
-import sys
 from pathlib import Path
 
 import keras_dlparts
+from examples.claims.data import made
 from keras_dlparts.optimizers import Percentile
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))  # behind the installed package
-
-from examples.claims.data import made  # noqa: E402
 
 
 def test_a_choice_of_the_config_is_what_its_name_says(tmp_path):
