@@ -45,3 +45,18 @@ def said(monkeypatch):
         lambda verbose="auto": (news(verbose), lines.append)[progress.reports(verbose)],
     )
     return lines
+
+
+@pytest.fixture
+def compiling():
+    """TensorFlow compiles nothing in a process that an earlier test made repeat."""
+    from keras_dlparts import backend
+
+    if backend.can_compile():
+        yield
+        return
+    from tensorflow.python.framework import config
+
+    config.disable_op_determinism()
+    yield
+    backend.make_deterministic()

@@ -10,6 +10,8 @@ A linear layer reads them out, by ridge regression, whose penalty is the best on
 validation images.
 """
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -93,7 +95,9 @@ def taught(patterns, seed, x, y, planes, unlabelled, epochs, **options):
     model = net(seed, planes, unlabelled if by_seed_cells else 0, **options)
     if patterns == "seeds":
         model.compile("sgd")
-        model.fit(few, batch_size=min(100, len(few)), shuffle=False, verbose=0)
+        with warnings.catch_warnings():  # seed cells learn within the call
+            warnings.filterwarnings("ignore", ".*not have any trainable weights")
+            model.fit(few, batch_size=min(100, len(few)), shuffle=False, verbose=0)
         # What has learnt nothing responds to all a little, at random: not read out.
         for layer in (model.get_layer("s1"), model.get_layer("s2")):
             learnt = ops.convert_to_numpy(layer.inhibition) > 0

@@ -687,19 +687,6 @@ def test_half_precision_learns_to_add(layer_class):
     assert loss[-1] < (1.0 if layer_class is LayerNormSimpleRNN else 0.8) / 6
 
 
-@pytest.fixture
-def compiling():
-    """TensorFlow compiles nothing in a process that an earlier test made repeat."""
-    if backend.can_compile():
-        yield
-        return
-    from tensorflow.python.framework import config
-
-    config.disable_op_determinism()
-    yield
-    backend.make_deterministic()
-
-
 @pytest.mark.skipif(
     backend.name() == "torch", reason="PyTorch's compiler needs a C++ compiler"
 )

@@ -203,7 +203,7 @@ def test_blocks_alike_are_traced_once_and_train_to_the_same_weights(monkeypatch)
 
 @ONLY_TENSORFLOW
 @pytest.mark.long
-def test_blocks_share_in_mixed_precision_and_compiled(monkeypatch):
+def test_blocks_share_in_mixed_precision_and_compiled(monkeypatch, compiling):
     # In half precision the orders of sums show.
     _shared_and_alone_agree(monkeypatch, 1e-2, dtype="mixed_float16")
     _shared_and_alone_agree(monkeypatch, compiled={"jit_compile": True})
