@@ -28,7 +28,7 @@ PRIVATE = {
     "keras_dlparts/searching/kerastuner.py": "all of KerasTuner's",
     "tests/test_keras_private.py": "tests the first",
     "tests/distribute/test_multi_worker.py": "tests the second, and Keras without it",
-    "tests/layers/recurrent/test_layer_norm_recurrent.py": "switches determinism off",
+    "tests/conftest.py": "switches determinism off",
     "tests/lint_private.py": "names what it looks for",
     "tests/test_lint_private.py": "names what is to be found",
 }
