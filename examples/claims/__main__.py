@@ -5,7 +5,8 @@
     python -m examples.claims --all --budget hours   run all that have this budget
 
 A row is written after each way and seed, so that a run may be stopped at any time. Rows
-whose settings have changed since are done again.
+whose settings have changed since are done again. With `--jobs` several processes make
+rows at the same time, which small nets on a large machine or on a GPU are glad of.
 """
 
 import argparse
@@ -36,14 +37,18 @@ def main(arguments=None):
         help="folder with mnist/ and fashion-mnist/; without it Keras fetches them",
     )
     parser.add_argument(
+        "--jobs", type=int, default=1, help="how many rows are made at the same time"
+    )
+    parser.add_argument(
         "--out", type=Path, help="folder of results; by default the claim's own"
     )
     asked = parser.parse_args(arguments)
     claims = {claim.name: claim for claim in load_all()}
     if unknown := [name for name in asked.names if name not in claims]:
         parser.error(f"there is no claim {unknown[0]!r}; there are {', '.join(claims)}")
-    if asked.seeds is not None and asked.seeds < 1:
-        parser.error(f"--seeds must be at least 1. Received: {asked.seeds}")
+    for option in ("seeds", "jobs"):
+        if (count := getattr(asked, option)) is not None and count < 1:
+            parser.error(f"--{option} must be at least 1. Received: {count}")
     if asked.all:
         chosen = [c for c in claims.values() if asked.budget in c.budgets]
     else:
@@ -60,7 +65,7 @@ def one_by_one(chosen, asked):
     """Each claim in a process of its own, for each may want another backend."""
     for claim in chosen:
         command = [sys.executable, "-m", "examples.claims", claim.name]
-        for option in ("budget", "seeds", "data", "out"):
+        for option in ("budget", "seeds", "data", "jobs", "out"):
             if (value := getattr(asked, option)) is not None:
                 command += [f"--{option}", str(value)]
         yield subprocess.run(command, cwd=ROOT).returncode
@@ -73,6 +78,8 @@ def run(claim, asked):
         return 2
     if claim.backend and "keras" not in sys.modules:  # later it would change nothing
         os.environ.setdefault("KERAS_BACKEND", claim.backend)
+    if asked.jobs > 1:  # else the first process takes most of a GPU's memory
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with tempfile.TemporaryDirectory() as temporary:
         attempt(claim, asked, Path(temporary))
     return 0
@@ -82,6 +89,7 @@ def attempt(claim, asked, temporary):
     import keras
 
     from examples.claims import data, pictures, verdict
+    from examples.claims.making import made
     from examples.studies import write
 
     out, budget = asked.out, asked.budget
@@ -96,20 +104,20 @@ def attempt(claim, asked, temporary):
             if budget == "smoke"
             else data.folder(claim.data, asked.data)
         )
-    rows, module = claim.rows(budget, out), claim.module()
+    rows = claim.rows(budget, out)
     wanted = claim.wanted(rows, seeds)
-    for i, (seed, way) in enumerate(wanted, 1):
-        place = f"{way}, seed {seed} ({i} of {len(wanted)})"
-        print(f"{claim.name}, {budget}: {place}", flush=True)
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(seed)
-        rows.append(claim.run(module, way, seed, budget, folder))
-        row = rows[-1]
+    backend = keras.backend.backend()
+    command = f"KERAS_BACKEND={backend} python -m examples.claims {claim.name}"
+    command += f" --budget {budget}" + f" --jobs {asked.jobs}" * (asked.jobs > 1)
+    print(f"{claim.name}, {budget}: {len(wanted)} rows to make", flush=True)
+    for i, row in enumerate(made(claim, wanted, budget, folder, asked.jobs), 1):
         told = [f"{key} {row[key]:.4g}" for key in claim.figures if key in row]
-        print("   ", ", ".join(told), flush=True)
-        backend = keras.backend.backend()
-        command = f"KERAS_BACKEND={backend} python -m examples.claims {claim.name}"
-        write(claim.result(budget, out), f"{command} --budget {budget}", rows)
+        place = f"{i} of {len(wanted)}: {row['way']}, seed {row['seed']}"
+        print(f"{place}: {', '.join(told)}", flush=True)
+        rows.append(row)
+        ways = [*claim.ways]
+        rows.sort(key=lambda row: (row["seed"], ways.index(row["way"])))
+        write(claim.result(budget, out), command, rows)
     pictures.save(claim, budget, claim.rows(budget, out), out)
     print_verdict(claim, verdict.verdict(claim, budget, rows))
 

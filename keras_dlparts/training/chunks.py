@@ -2,6 +2,7 @@
 
     flops a step  = 6 batch sum over layers of weights x places of the output
     steps a call  = 5e9 / flops a step, at most an epoch and 32 MiB of data
+                    (5e11 / flops a step on an accelerator)
 
 A call from Python costs about as much as the arithmetic of a small step, or many times
 that. The rule takes nothing that a clock says, so that a run repeats: it makes a call
@@ -21,6 +22,7 @@ from keras_dlparts.data.batches import Batches, JoinedBatches
 from keras_dlparts.support.checks import check_count
 
 _FLOPS_A_CALL = 5e9
+_FLOPS_A_CALL_ACCELERATED = 5e11
 _BYTES_A_CALL = 32 * 2**20
 _BATCH_HOOKS = (
     "on_batch_begin",
@@ -60,7 +62,8 @@ def steps_a_call(model, batches, callbacks=()):
     if flops == math.inf:
         return 1
     size = sum(array.nbytes for array in keras.tree.flatten(batches[0]))
-    most = min(_FLOPS_A_CALL / max(flops, 1), _BYTES_A_CALL / max(size, 1))
+    a_call = _FLOPS_A_CALL_ACCELERATED if backend.accelerators() else _FLOPS_A_CALL
+    most = min(a_call / max(flops, 1), _BYTES_A_CALL / max(size, 1))
     steps = max(1, min(int(most), len(batches)))
     for each in looking:
         steps = each.every // math.ceil(each.every / steps)
@@ -107,8 +110,9 @@ def many_steps(
 
     A call from Python costs more than the arithmetic of a small step. `fit` on what
     this returns makes the steps of `fit` on the arrays, in one compiled loop for as
-    many batches as make about 5e9 operations, at most an epoch and 32 MiB of data. To
-    `fit` and its callbacks such a chunk is one batch. `train` does this by itself.
+    many batches as make about 5e9 operations (5e11 on an accelerator), at most an epoch
+    and 32 MiB of data. To `fit` and its callbacks such a chunk is one batch. `train`
+    does this by itself.
 
     It stays at one step a call on PyTorch, under a strategy of several replicas, with
     `run_eagerly`, with a `train_step` of the model's own, and where a callback looks

@@ -66,7 +66,26 @@ def test_a_killed_run_goes_on(tmp_path):
     after = json.loads(path.read_text())["rows"]
     assert after[: len(before)] == before
     assert len({(row["way"], row["seed"]) for row in after}) == len(after)
-    assert done.stdout.count("starting_weights, smoke:") == len(after) - len(before)
+    made = len(after) - len(before)
+    assert f"starting_weights, smoke: {made} rows to make" in done.stdout
+    assert f"\n{made} of {made}: " in done.stdout
+
+
+@pytest.mark.slow
+def test_several_processes_make_the_same_rows(tmp_path):
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, "-m", "examples.claims", "starting_weights"]
+    command += ["--budget", "smoke", "--seeds", "3", "--out"]
+    rows = []
+    for jobs in "1", "2":
+        out = [str(tmp_path / jobs), "--jobs", jobs]
+        subprocess.run(command + out, cwd=ROOT, capture_output=True, check=True)
+        path = tmp_path / jobs / "starting_weights/smoke.json"
+        rows.append(json.loads(path.read_text())["rows"])
+        for row in rows[-1]:
+            del row["seconds"]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 3 * len(load("starting_weights").ways)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +93,7 @@ def test_a_killed_run_goes_on(tmp_path):
     [
         (["nothing"], "there is no claim 'nothing'; there are "),
         (["degradation", "--seeds", "0"], "--seeds must be at least 1. Received: 0"),
+        (["degradation", "--jobs", "0"], "--jobs must be at least 1. Received: 0"),
         (["degradation", "--budget", "weeks"], "invalid choice: 'weeks'"),
     ],
 )

@@ -16,6 +16,8 @@ log a = clip(log s^2 - log w^2, -8, 8) the loss gains, over the N samples,
 the outputs are drawn (the local reparametrisation), log s^2 starts at -10, the weight
 of the KL grows from 0 after epoch 5 to 1 after epoch 20, and weights of log a >= 3
 count as zero. The bias has no noise.
+
+Both are for layers of the kinds Dense and Conv2D.
 """
 
 import keras
@@ -27,8 +29,15 @@ from keras_dlparts.layers import BayesianSparsityDropout
 from keras_dlparts.layers.sparsity.weights_left import counts_of
 
 
+def linear(layer, x, kernel):
+    """What a layer makes of its inputs with another kernel and without its bias."""
+    if isinstance(layer, keras.layers.Dense):
+        return ops.matmul(x, kernel)
+    return layer.convolution_op(x, kernel)
+
+
 class Magnitude(keras.layers.Wrapper):
-    """A Dense layer whose kernel is masked."""
+    """A layer whose kernel is masked."""
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -37,8 +46,8 @@ class Magnitude(keras.layers.Wrapper):
         )
 
     def call(self, x, training=False):
-        y = ops.matmul(x, self.layer.kernel * self.mask) + self.layer.bias
-        return self.layer.activation(y)
+        y = linear(self.layer, x, self.layer.kernel * self.mask)
+        return self.layer.activation(y + self.layer.bias)
 
     def size(self):
         return np.abs(self.layer.kernel.numpy() * self.mask.numpy())
@@ -65,7 +74,7 @@ class Cubic(keras.callbacks.Callback):
 
 
 class Variational(keras.layers.Wrapper):
-    """A Dense layer with noise on each weight, of a strength that is learnt."""
+    """A layer with noise on each weight, of a strength that is learnt."""
 
     def __init__(self, layer, samples, **kwargs):
         super().__init__(layer, **kwargs)
@@ -87,14 +96,14 @@ class Variational(keras.layers.Wrapper):
     def call(self, x, training=False):
         w, log_a = ops.convert_to_tensor(self.layer.kernel), self.log_a()
         if not training:
-            y = ops.matmul(x, w * ops.cast(log_a < 3, w.dtype))
+            y = linear(self.layer, x, w * ops.cast(log_a < 3, w.dtype))
             return self.layer.activation(y + self.layer.bias)
         sigmoid = ops.sigmoid(1.8732 + 1.48695 * log_a)
         kl = -ops.sum(0.63576 * sigmoid - 0.5 * ops.softplus(-log_a) - 0.63576)
         self.add_loss(self.share * kl / self.samples)
-        variance = ops.matmul(x * x, ops.exp(log_a) * w * w)
+        variance = linear(self.layer, x * x, ops.exp(log_a) * w * w)
         noise = keras.random.normal(ops.shape(variance), seed=self.seeds)
-        y = ops.matmul(x, w) + ops.sqrt(variance + 1e-8) * noise
+        y = linear(self.layer, x, w) + ops.sqrt(variance + 1e-8) * noise
         return self.layer.activation(y + self.layer.bias)
 
     def counts(self):

@@ -1,4 +1,4 @@
-"""LeNet-300-100, made sparse in several ways: its error and its compression."""
+"""LeNet-300-100 or LeNet-5, made sparse in several ways: error and compression."""
 
 import keras
 from keras import layers as kl
@@ -14,10 +14,23 @@ from keras_dlparts import many_steps
 
 
 def trained(
-    seed, data, method, setting, rate, noise, epochs, widths, batch_size, train=None
+    seed,
+    data,
+    method,
+    setting,
+    rate,
+    noise,
+    epochs,
+    widths,
+    batch_size,
+    filters=(),
+    train=None,
 ):
     """(model, test images, their classes), trained with Adam, whose rate falls linearly
     to 0, and with noise on the inputs.
+
+    `filters` are those of convolutions of 5 x 5 before the dense layers, each followed
+    by pooling, and `widths` the units of the dense layers before the last.
 
     `setting` is the fraction of weights that our layers keep under `target`, the
     strength of their prior under `ours`, or the sparsity that pruning ends with.
@@ -26,7 +39,10 @@ def trained(
     x, y = found.x[..., None], found.y
     wrap, callbacks = method_of(method, setting, len(x), epochs, seed)
     inputs = keras.Input(x.shape[1:])
-    hidden = InputNoise(noise, seed)(kl.Flatten()(inputs))
+    hidden = InputNoise(noise, seed)(inputs)
+    for count in filters:
+        hidden = kl.MaxPooling2D()(wrap(kl.Conv2D(count, 5, activation="relu"))(hidden))
+    hidden = kl.Flatten()(hidden)
     for units in widths:
         hidden = wrap(kl.Dense(units, "relu"))(hidden)
     model = keras.Model(inputs, wrap(kl.Dense(10))(hidden))
