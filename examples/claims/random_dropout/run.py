@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers as kl
 
 from examples.claims.data import images
+from keras_dlparts import many_steps
 from keras_dlparts.layers import RandomDropout
 
 
@@ -25,7 +26,8 @@ def run(seed, data, kind, share, nets, rates, input_rates, epochs, train=None):
         model = keras.Sequential([*layers, kl.Dense(10)])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile("adam", loss)
-        model.fit(found.x, found.y, batch_size=100, epochs=epochs, verbose=0)
+        batches = many_steps(model, found.x, found.y, 100, seed=seed)
+        model.fit(batches, epochs=epochs, shuffle=False, verbose=0)
         answer = model.predict(found.x_test, batch_size=1000, verbose=0)
         # A net that has diverged answers with one class and errs like chance.
         errors.append(100 * float((answer.argmax(1) != found.y_test).mean()))

@@ -14,8 +14,8 @@ log a = clip(log s^2 - log w^2, -8, 8) the loss gains, over the N samples,
     KL = -sum .63576 sig(1.8732 + 1.48695 log a) - .5 log(1 + 1/a) - .63576
 
 the outputs are drawn (the local reparametrisation), log s^2 starts at -10, the weight
-of the KL grows from 0 after epoch 5 to 1 after epoch 20, and weights of log a >= 3
-count as zero. The bias has no noise.
+of the KL grows from 0 after epoch 5 to 1 after epoch 20 (more leaves fewer weights),
+and weights of log a >= 3 count as zero. The bias has no noise.
 
 Both are for layers of the kinds Dense and Conv2D.
 """
@@ -112,12 +112,16 @@ class Variational(keras.layers.Wrapper):
 
 
 class GrowingKL(keras.callbacks.Callback):
-    """The weight of the KL: 0 up to epoch 5, 1 from epoch 20 on."""
+    """The weight of the KL: 0 up to epoch 5, from epoch 20 on all of it."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
 
     def on_epoch_begin(self, epoch, logs=None):
         for layer in self.model.layers:
             if isinstance(layer, Variational):
-                layer.share.assign(np.clip((epoch - 5) / 15, 0, 1))
+                layer.share.assign(self.weight * np.clip((epoch - 5) / 15, 0, 1))
 
 
 class InputNoise(keras.layers.Layer):
@@ -152,7 +156,8 @@ def method_of(name, setting, samples, epochs, seed):
     """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
 
     `setting` is the strength of our layer's prior, the fraction of weights that
-    `target` leaves, or the sparsity that pruning ends with.
+    `target` leaves, the sparsity that pruning ends with, or the weight of the KL (1 as
+    published, if it is None).
     """
     if name == "target":
         options = {"warmup": 2, "seed": seed}
@@ -164,7 +169,7 @@ def method_of(name, setting, samples, epochs, seed):
     if name == "magnitude":
         return Magnitude, [Cubic(setting, epochs)]
     if name == "variational":
-        return lambda layer: Variational(layer, samples), [GrowingKL()]
+        return lambda layer: Variational(layer, samples), [GrowingKL(setting or 1.0)]
     return lambda layer: layer, []
 
 

@@ -92,22 +92,28 @@ NAMES = {
 
 def draw(figure, rows):
     """The errors of all seeds over how many times fewer weights are left."""
+    curve(figure, rows, PUBLISHED, most=100)
+
+
+def curve(figure, rows, published, most):
+    """Error over compression, up to somewhat more than `most`; published points."""
     figure.set_size_inches(8, 4)
     axes = figure.add_subplot()
     for method, color in COLOURS.items():
         found = [row for row in rows if row["settings"]["method"] == method]
         x, y = ([row[name] for row in found] for name in ("compression", "error"))
         axes.plot(x, y, "o", color=color, alpha=0.7, label=NAMES[method])
-    for name, place in PUBLISHED.items():
+    for name, place in published.items():
         axes.plot(*place, "x", color="#777777")
         above = -14 if name == "sparse variational dropout" else 6
         how = {"textcoords": "offset points", "ha": "center", "color": "#555555"}
         axes.annotate(name, place, (0, above), **how)
     axes.plot([], [], "x", color="#777777", label="published")
     axes.set_xscale("log")
-    ticks = 1, 2, 5, 10, 20, 50, 100
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 400) if tick <= most]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.set(xlabel="times fewer weights", ylabel="test error in %", xlim=(0.9, 140))
+    axes.set(xlabel="times fewer weights", ylabel="test error in %")
+    axes.set_xlim(0.9, 1.4 * most)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", frameon=False)
