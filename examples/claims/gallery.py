@@ -16,9 +16,11 @@ run again:
 python -m examples.claims                 # all claims and their verdicts
 python -m examples.claims degradation     # run one; it goes on where it stopped
 python -m examples.claims --all           # run all at the budget of minutes
+python -m examples.claims --all --budget gpu --jobs 4
 ```
 
-Without `--data FOLDER` Keras fetches MNIST and Fashion-MNIST.
+Without `--data FOLDER` Keras fetches MNIST and Fashion-MNIST. `--jobs` says how many
+processes share the work of a claim; the minutes told are the sum of theirs.
 
 A verdict comes from a rule and not from a hand. What must come out is written before
 the run, as comparisons of figures. A comparison *holds* if the 95 % interval of the

@@ -152,6 +152,17 @@ def test_how_many_steps_a_call():
     assert chunks.steps_a_call(net(), wide) == min(most, 2)
 
 
+def test_an_accelerator_takes_longer_calls(monkeypatch):
+    batches, large = Batches(x, y, batch_size=7), net(10_000_000)
+    monkeypatch.setattr(backend, "accelerators", lambda: ["one"])
+    # 5e11 / (6 * 7 * 5e7 weights) = 238, of which an epoch has 8
+    most = 1 if backend.name() == "torch" else 8
+    assert chunks.steps_a_call(large, batches) == most
+    # 5e11 / (6 * 7 * 2e9 weights) = 5.95
+    monkeypatch.setattr(chunks, "_flops", lambda model, batch: 6 * batch * 2e9)
+    assert chunks.steps_a_call(net(), batches) == min(most, 5)
+
+
 def test_what_measures_between_calls_leaves_them_as_long_as_it_can():
     batches = Batches(x, y, batch_size=7)
     most = 1 if backend.name() == "torch" else 4

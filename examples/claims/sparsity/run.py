@@ -102,12 +102,13 @@ def curve(figure, rows, published, most):
     for method, color in COLOURS.items():
         found = [row for row in rows if row["settings"]["method"] == method]
         x, y = ([row[name] for row in found] for name in ("compression", "error"))
-        axes.plot(x, y, "o", color=color, alpha=0.7, label=NAMES[method])
+        if found:
+            axes.plot(x, y, "o", color=color, alpha=0.7, label=NAMES[method])
     for name, place in published.items():
         axes.plot(*place, "x", color="#777777")
-        above = -14 if name == "sparse variational dropout" else 6
-        how = {"textcoords": "offset points", "ha": "center", "color": "#555555"}
-        axes.annotate(name, place, (0, above), **how)
+        at = (4, -14) if name == "sparse variational dropout" else (-5, 2)
+        how = {"textcoords": "offset points", "ha": "right", "color": "#555555"}
+        axes.annotate(name, place, at, **how)
     axes.plot([], [], "x", color="#777777", label="published")
     axes.set_xscale("log")
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 400) if tick <= most]
