@@ -13,9 +13,13 @@ HERE = Path(__file__).parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))[
     "project"
 ]
-FILES = PROJECT["urls"]["Repository"] + "/blob/main/"
+FILES, RAW = (
+    PROJECT["urls"]["Repository"] + f"/{kind}/main/" for kind in ("blob", "raw")
+)
 README = (HERE / "README.md").read_text(encoding="utf-8")
 
+# A picture must be the file itself, and not the page about it.
+README = re.sub(r"(!\[[^\]]*\]\()(?![a-z]+:)", rf"\1{RAW}", README)
 # Not where a scheme, as in `https:`, begins what is linked to.
 README = re.sub(r"\]\(#", f"]({FILES}README.md#", README)
 README = re.sub(r"\]\((?![a-z]+:)", f"]({FILES}", README)

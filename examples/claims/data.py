@@ -66,12 +66,17 @@ def _write(path, train, test):
         write_idx(path / f"{prefix}-labels-idx1-ubyte", np.asarray(y))
 
 
-@functools.lru_cache(maxsize=1)
 def images(path, train=None):
     """All images of a folder, or only the first `train` of those to learn from."""
+    found = _read(Path(path))
+    return found._replace(x=found.x[:train], y=found.y[:train])
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path):
     source = Idx(path, channel_axis=False, validation_split=0.0)
     (x, y), (x_test, y_test) = source.train.arrays(), source.test.arrays()
-    return Images(x[:train], y[:train].astype("int"), x_test, y_test.astype("int"))
+    return Images(x, y.astype("int"), x_test, y_test.astype("int"))
 
 
 def flat_images(path, train=None):

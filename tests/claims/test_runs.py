@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # These take half a minute and more, for they compile many nets.
 LENGTHY = {
-    *("characters", "clipping", "context_noise", "edge_of_chaos"),
-    *("layer_norm_recurrent", "weight_averages"),
+    *("characters", "clipping", "context_noise", "edge_of_chaos", "feature_space"),
+    *("layer_norm_recurrent", "neocognitron", "packing", "weight_averages"),
 }
 
 
