@@ -56,9 +56,11 @@ class ComputedKernels(keras.layers.Wrapper):
         kernels = self.plain_weights(training)
         # All of the layer's variables, also those that stay as they are: inside a
         # StatelessScope the values of a scope around it are not seen.
+        # Keras does not count the states of recurrent layers among them.
+        states = keras.tree.flatten(getattr(self.layer, "states", None) or [])
         before = [
             (v, kernels.get(id(v), ops.convert_to_tensor(v)))
-            for v in self.layer.variables
+            for v in [*self.layer.variables, *states]
         ]
         if keras_private.takes_training(self.layer):
             kwargs["training"] = training

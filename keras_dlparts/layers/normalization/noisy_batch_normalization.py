@@ -128,7 +128,7 @@ class NoisyBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs, training=False, mask=None):
         a = self.norm(inputs, training=training, mask=mask)
-        if not training:
+        if not training or not self.trainable:
             return a * ((1 + self.stretch) / 2)
         shape = ops.shape(a)
         features = [1] * len(shape)

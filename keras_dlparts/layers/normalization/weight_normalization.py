@@ -124,14 +124,16 @@ class WeightNormalization(ComputedKernels):
 
     def _length(self, v, axes):
         inner = tuple(axis for axis in range(len(v.shape)) if axis not in axes)
-        return self.add_weight(
+        length = self.add_weight(
             name=f"g_{v.name}",
             shape=tuple(v.shape[axis] for axis in axes),
             initializer=lambda shape, dtype: ops.sqrt(
                 ops.sum(ops.square(ops.cast(v, dtype)), axis=inner)
             ),
-            trainable=v.trainable,
         )
+        # Made as one that can learn, so that a later `trainable = True` reaches it.
+        length.trainable = v.trainable
+        return length
 
     def notes(self):
         return self.lengths

@@ -28,11 +28,29 @@ CASES = {"TiedConv": ({"arguments": _conv, "input_shape": (2, 3, 3, 4)},)}
 
 def adjoint(h, kernel, strides, dilation, left, sizes):
     """K^T h. `left` is what the convolution pads before the first element."""
-    y = ops.conv_transpose(h, kernel, strides, padding="valid", dilation_rate=dilation)
+    # TensorFlow has no transposed convolution with gaps on some processors.
+    y = ops.conv_transpose(h, spread(kernel, dilation), strides, padding="valid")
     kept = [slice(at, at + size) for at, size in zip(left, sizes, strict=True)]
     y = y[(slice(None), *kept)]
     missing = [(0, n - m) for n, m in zip(sizes, y.shape[1:-1], strict=True)]
     return ops.pad(y, [(0, 0), *missing, (0, 0)])
+
+
+def spread(kernel, dilation):
+    """A kernel with the zeros in it that a dilation leaves between its elements."""
+    for axis, rate in enumerate(dilation):
+        if rate == 1:
+            continue
+        size = kernel.shape[axis]
+        gaps = [(0, 0)] * (len(kernel.shape) + 1)
+        gaps[axis + 1] = (0, rate - 1)
+        kernel = ops.pad(ops.expand_dims(kernel, axis + 1), gaps)
+        shape = list(kernel.shape)
+        shape[axis : axis + 2] = [size * rate]
+        kernel = ops.reshape(kernel, shape)
+        kept = [slice(None)] * axis + [slice((size - 1) * rate + 1)]
+        kernel = kernel[tuple(kept)]
+    return kernel
 
 
 @keras.saving.register_keras_serializable("dlparts")

@@ -129,7 +129,7 @@ class LayerNormGRUCell(NormalisedCell, keras.layers.GRUCell):
         return (bias[0], bias[1]) if self.reset_after else (bias, none)
 
     def call(self, inputs, states, training=False):
-        inputs, noise = self.split_noise(inputs)
+        inputs, noise = self.split_noise(inputs, training)
         (h,) = keras.tree.flatten(states)
         x, dropped = self.drop(inputs, h, training)
         H, epsilon = self.units, self.epsilon

@@ -130,7 +130,7 @@ class LayerNormLSTMCell(NormalisedCell, keras.layers.LSTMCell):
         )
 
     def call(self, inputs, states, training=False):
-        inputs, noise = self.split_noise(inputs)
+        inputs, noise = self.split_noise(inputs, training)
         h, c = states
         x, dropped = self.drop(inputs, h, training)
         H, epsilon = self.units, self.epsilon

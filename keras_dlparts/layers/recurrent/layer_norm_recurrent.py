@@ -235,11 +235,17 @@ class NormalisedCell:
         self._noise = None
         super().reset_recurrent_dropout_mask()
 
-    def split_noise(self, inputs):
-        """A step's input, and the noise that stands beside it or was drawn before."""
+    def split_noise(self, inputs, training):
+        """A step's input, and the noise that stands beside it or was drawn before.
+
+        A cell that is called by itself in training draws it for each call.
+        """
         width = self.kernel.shape[0]
         if inputs.shape[-1] == width:
-            return inputs, self._noise
+            noise = self._noise
+            if training and self.zoneout and noise is None:
+                noise = self.draw_noise(ops.shape(inputs)[0])
+            return inputs, noise
         return inputs[:, :width], inputs[:, width:]
 
     def drop(self, inputs, h, training):

@@ -97,7 +97,7 @@ class LayerNormSimpleRNNCell(NormalisedCell, keras.layers.SimpleRNNCell):
         self.gain = self.add_gain("gain", self.units)
 
     def call(self, sequence, states, training=False):
-        sequence, noise = self.split_noise(sequence)
+        sequence, noise = self.split_noise(sequence, training)
         (h,) = keras.tree.flatten(states)
         x, dropped = self.drop(sequence, h, training)
         y = ops.matmul(x, self.kernel) + ops.matmul(dropped, self.recurrent_kernel)

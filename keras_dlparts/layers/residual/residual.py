@@ -73,6 +73,9 @@ CASES = {
 }
 
 
+_LARGE = 3840  # which many strides divide
+
+
 def layer_list(value, argument):
     """One layer or several, given as layers or as their configs, as a list."""
     items = value if isinstance(value, list | tuple) else [value]
@@ -107,11 +110,19 @@ def build_all(layers, shape):
 def zero_last(layers):
     """Let the last layer with a gain or a kernel begin with zeros."""
     for layer in reversed(layers):
+        holder = getattr(layer, "cell", layer)
         for name in ("gamma_initializer", "kernel_initializer"):
-            has_gain = name.startswith("kernel") or getattr(layer, "scale", True)
-            if getattr(layer, name, None) is not None and has_gain:
-                setattr(layer, name, keras.initializers.Zeros())
-                return
+            has_gain = name.startswith("kernel") or getattr(holder, "scale", True)
+            if getattr(holder, name, None) is None or not has_gain:
+                continue
+            if layer.built:
+                raise ValueError(
+                    "`zero_init=True` needs a body that is not built yet, or its "
+                    f"weights stay as they are. Received: {layer.name!r}, which is "
+                    "built"
+                )
+            setattr(holder, name, keras.initializers.Zeros())
+            return
     raise ValueError(
         "`zero_init=True` needs a layer in `body` with a `gamma_initializer` or a "
         f"`kernel_initializer`. Received: {[type(layer).__name__ for layer in layers]}"
@@ -238,9 +249,12 @@ class Residual(MakesLayers, keras.layers.Layer):
     def build(self, input_shape):
         shape = build_all(self.body, input_shape)
         if self.shortcut == "projection":
-            self._check(input_shape, shape)
+            # Where sizes are not known, the strides are those of large ones.
+            large = tuple(_LARGE if size is None else size for size in input_shape[1:])
+            shapes = (None, *large), output_shape(self.body, (None, *large))
+            self._check(input_shape, shape, shapes)
             self.shortcut_layers = [
-                linear(input_shape, shape, name="projection", dtype=self.dtype_policy)
+                linear(*shapes, name="projection", dtype=self.dtype_policy)
             ]
         self._check(build_all(self.shortcut_layers, input_shape), shape)
         if self.shortcut == "gate":
@@ -266,8 +280,10 @@ class Residual(MakesLayers, keras.layers.Layer):
         shortcut = [] if self.shortcut == "layers" else self.shortcut_layers
         return [*shortcut, *([self.gate] if self.gate else [])]
 
-    def _check(self, shape, new_shape):
-        if reachable(shape, new_shape, self.shortcut):
+    def _check(self, shape, new_shape, with_sizes=None):
+        """Refuse a shortcut that does not lead to the body's shape; both may be told
+        once more with a size where it is not known."""
+        if reachable(*(with_sizes or (shape, new_shape)), self.shortcut):
             return
         remedy = "let the body keep the shape"
         if len(shape) == len(new_shape) and self.shortcut not in ("projection", "pad"):

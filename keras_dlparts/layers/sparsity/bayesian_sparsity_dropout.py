@@ -360,12 +360,12 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
     def posterior_kernel(self):
         """E[W z], the kernel of inference: of the last epoch, or of this one so far."""
         mean = ops.convert_to_tensor(self.mean)
-        start = ops.convert_to_tensor(self.written()) - self.pulled
+        start = ops.cast(self.written(), "float32") - self.pulled
         return ops.where(self.window + self.n > 0, mean, start) * self.keep
 
     def _sampled(self):
         """The weights after the last step, some dropped; the state moves on."""
-        written = ops.convert_to_tensor(self.written())
+        written = ops.cast(self.written(), "float32")
         k = ops.stop_gradient(written)
         # Unchanged if gradients are being accumulated, or in a second call of a step.
         stepped = ops.any(ops.not_equal(k, self.last))

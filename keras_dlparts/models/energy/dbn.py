@@ -110,10 +110,14 @@ class DBN(MakesLayers, keras.Model):
         self.dropout = dropout
         self.given_shape = None if input_shape is None else tuple(input_shape)
         self.seed = seed
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten(dtype=self.dtype_policy)
         self.hidden = [self._dense(u, "sigmoid", i) for i, u in enumerate(units)]
         self.drops = [
-            backend.own_draws(keras.layers.Dropout(dropout, seed=self._seed(100 + i)))
+            backend.own_draws(
+                keras.layers.Dropout(
+                    dropout, seed=self._seed(100 + i), dtype=self.dtype_policy
+                )
+            )
             for i, _ in enumerate(units)
         ]
         self.head = None if classes is None else self._dense(classes, None, 200)
@@ -127,7 +131,11 @@ class DBN(MakesLayers, keras.Model):
     def _dense(self, units, activation, i, name=None):
         initializer = keras.initializers.GlorotUniform(self._seed(i))
         return keras.layers.Dense(
-            units, activation, kernel_initializer=initializer, name=name
+            units,
+            activation,
+            kernel_initializer=initializer,
+            name=name,
+            dtype=self.dtype_policy,
         )
 
     def build(self, input_shape):

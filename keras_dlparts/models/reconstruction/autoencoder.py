@@ -241,9 +241,11 @@ class Autoencoder(MakesLayers, Coding):
         h = build_all(layers, shape)
         narrow = not isinstance(self.code, keras.layers.Layer) and self.code is not None
         if len(h) > 2 and (narrow or self.sampling is not None):
-            made.append(keras.layers.Flatten())
+            made.append(keras.layers.Flatten(dtype=self.dtype_policy))
         if narrow:
-            made.append(keras.layers.Dense(self.code, name="code"))
+            made.append(
+                keras.layers.Dense(self.code, name="code", dtype=self.dtype_policy)
+            )
         self.made_layers = made
         layers += made
         self.encoder = keras.Sequential(

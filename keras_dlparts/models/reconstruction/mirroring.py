@@ -106,16 +106,16 @@ def _inverse(layer, shape, tied, activation):
     if isinstance(layer, _WITH_WEIGHTS):
         return [_transposed(layer, shape, tied, activation)]
     if isinstance(layer, kl.Flatten | kl.Reshape):
-        made = [kl.Reshape(shape[1:])]
+        made = [kl.Reshape(shape[1:], dtype=layer.dtype_policy)]
     else:
         made = _unpooled(layer, shape)
     if activation not in (None, keras.activations.linear):
-        made.append(kl.Activation(activation))
+        made.append(kl.Activation(activation, dtype=layer.dtype_policy))
     return made
 
 
 def _transposed(layer, shape, tied, activation):
-    options = {"activation": activation}
+    options = {"activation": activation, "dtype": layer.dtype_policy}
     if isinstance(layer, GaussianSampling):
         return kl.Dense(shape[-1], **options)
     options["use_bias"] = layer.use_bias
@@ -174,11 +174,12 @@ def _unpooled(layer, shape):
     pooled = layer.compute_output_shape(shape)[1:-1]
     more = [n - m * size for n, m, size in zip(shape[1:-1], pooled, sizes, strict=True)]
     one = len(sizes) == 1
-    made = [up(sizes[0] if one else tuple(sizes))]
+    dtype = layer.dtype_policy
+    made = [up(sizes[0] if one else tuple(sizes), dtype=dtype)]
     for kind, amounts in ((pad, more), (cut, [-each for each in more])):
         if any(amount > 0 for amount in amounts):
             each = tuple((0, max(amount, 0)) for amount in amounts)
-            made.append(kind(each[0] if one else each))
+            made.append(kind(each[0] if one else each, dtype=dtype))
     return made
 
 

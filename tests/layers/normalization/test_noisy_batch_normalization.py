@@ -116,3 +116,12 @@ def test_fold_leaves_it_and_recalibrate_knows_it(said):
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         NoisyBatchNormalization(**arguments)
+
+
+def test_a_frozen_layer_is_in_inference():
+    layer = NoisyBatchNormalization(seed=0)
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    layer.build(x.shape)
+    layer.trainable = False
+    found = [ops.convert_to_numpy(layer(x, training=t)) for t in (True, False)]
+    np.testing.assert_array_equal(*found)

@@ -172,3 +172,30 @@ def test_bad_arguments():
     )
     with pytest.raises(ValueError, match="needs a bias an output"):
         layer.adapt(np.ones((3, 4)))
+
+
+def test_what_is_built_frozen_learns_once_it_is_not():
+    layer = WeightNormalization(kl.Dense(3))
+    layer.trainable = False
+    model = keras.Sequential([keras.Input((4,)), layer])
+    assert not model.trainable_variables
+    layer.trainable = True
+    assert len(model.trainable_variables) == 3
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    before = ops.convert_to_numpy(layer.lengths[0])
+    model.fit(RANDOM.normal(size=(8, 4)), np.ones((8, 3)), verbose=0)
+    assert np.abs(ops.convert_to_numpy(layer.lengths[0]) - before).max() > 1e-3
+
+
+def test_a_stateful_layer_keeps_its_state():
+    inner = kl.LSTM(4, stateful=True)
+    model = keras.Sequential(
+        [keras.Input(batch_shape=(2, 3, 5)), WeightNormalization(inner)]
+    )
+    x = RANDOM.normal(size=(2, 3, 5)).astype("float32")
+    first, second = (ops.convert_to_numpy(model(x)) for _ in range(2))
+    plain = keras.Sequential([keras.Input(batch_shape=(2, 3, 5)), inner])
+    inner.reset_state()
+    expected = [ops.convert_to_numpy(plain(x)) for _ in range(2)]
+    np.testing.assert_allclose([first, second], expected, atol=1e-6)
+    assert np.abs(second - first).max() > 1e-3

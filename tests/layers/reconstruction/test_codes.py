@@ -133,3 +133,13 @@ def test_a_code_in_a_sequential_model_fits_from_a_schedule():
     x = normal(8, 4)
     model.fit(x, x, batch_size=4, epochs=2, verbose=0)
     assert float(numpy(layer.steps)) == 4
+
+
+def test_the_kl_is_taken_in_full_precision():
+    half = ops.convert_to_tensor(np.full((1, 2), 0.05), "bfloat16")
+    exact = ops.cast(half, "float32")
+    np.testing.assert_allclose(
+        numpy(gaussian_kl(half, half)), numpy(gaussian_kl(exact, exact)), rtol=1e-6
+    )
+    large = ops.convert_to_tensor([300.0], "float16")  # whose square is none
+    assert np.isfinite(numpy(gaussian_kl(large, large * 0))).all()

@@ -750,3 +750,16 @@ def test_a_sequence_alone_is_as_among_many(layer_class):
     x = data(batch=8, time=1)
     alone = np.concatenate([numpy(layer(x[i : i + 1])) for i in range(8)])
     np.testing.assert_allclose(alone, numpy(layer(np.repeat(x, 2, 0)))[::2], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "cell_class", [LayerNormLSTMCell, LayerNormGRUCell, LayerNormSimpleRNNCell]
+)
+def test_a_cell_by_itself_draws_its_zoneout(cell_class):
+    cell = cell_class(50, zoneout=0.5, seed=0)
+    x = np.ones((2, 3), "float32")
+    states = cell.get_initial_state(batch_size=2)
+    states = keras.tree.map_structure(lambda state: state + 7, states)
+    y = numpy(cell(x, states, training=True)[0])
+    kept = (y == 7).mean()
+    assert 0.3 < kept < 0.7

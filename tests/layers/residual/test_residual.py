@@ -171,3 +171,30 @@ def test_bad_arguments():
             Residual(kl.Dense(4), **{name: "no"})
     with pytest.raises(ValueError, match="0 <= dropout < 1"):
         Residual(kl.Dense(4), dropout=1.0)
+
+
+def test_a_recurrent_body_begins_as_zero():
+    body = kl.LSTM(4, return_sequences=True)
+    x = np.random.default_rng(1).normal(size=(2, 3, 4)).astype("float32")
+    np.testing.assert_array_equal(numpy(Residual(body, zero_init=True)(x)), x)
+
+
+def test_a_body_that_is_built_cannot_begin_as_zero():
+    body = kl.Dense(4)
+    body.build((None, 4))
+    with pytest.raises(ValueError, match="`zero_init=True` needs a body that is not"):
+        Residual(body, zero_init=True)
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_a_projection_strides_where_the_size_is_not_known(size):
+    body = kl.Conv2D(8, 3, strides=2, padding="same")
+    model = keras.Sequential(
+        [keras.Input((None, None, 4)), Residual(body, "projection")]
+    )
+    x = np.random.default_rng(1).normal(size=(2, size, size, 4)).astype("float32")
+    assert model.predict(x, verbose=0).shape == (2, 4, 4, 8)
+    with pytest.raises(ValueError, match="must agree in shape"):
+        keras.Sequential(
+            [keras.Input((None, None, 4)), Residual(kl.Conv2D(4, 3), "projection")]
+        )

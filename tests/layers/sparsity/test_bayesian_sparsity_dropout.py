@@ -11,6 +11,7 @@ import pytest
 from keras import layers as kl
 from keras import ops
 
+import keras_dlparts
 from keras_dlparts import backend
 from keras_dlparts.layers import BayesianSparsityDropout
 from keras_dlparts.layers.sparsity.shrinking import judged, shrunk
@@ -561,3 +562,16 @@ def test_two_replicas_train_as_one():
     assert found.returncode == 0, found.stderr[-3000:]
     left = int(found.stdout.split("(")[1].split(",")[0])
     assert 2 <= left < 6
+
+
+DOUBLE = [] if backend.name() == "jax" else ["float64"]  # which JAX has not by default
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", *DOUBLE])
+def test_the_wrapped_layer_may_have_another_dtype(dtype):
+    inner = kl.Dense(3, dtype=dtype, kernel_initializer="glorot_uniform")
+    model, layer = compiled(inner)
+    model.fit(X, Y, epochs=3, verbose=0)
+    assert layer.written().dtype == dtype
+    assert np.isfinite(model.predict(X, verbose=0).astype("float32")).all()
+    keras_dlparts.strip(model)

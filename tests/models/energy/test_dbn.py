@@ -205,3 +205,10 @@ def test_dropout_is_of_fine_tuning_only():
         keras.ops.convert_to_numpy(keras.ops.stop_gradient(y)) for y in drawn
     )
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("classes", [None, 2])
+def test_all_layers_compute_in_the_dtype_of_the_model(classes):
+    model = DBN([3], classes, dropout=0.5, input_shape=(4,), dtype="mixed_bfloat16")
+    inner = [layer for layer in model._flatten_layers() if layer is not model]
+    assert {layer.compute_dtype for layer in inner} == {"bfloat16"}

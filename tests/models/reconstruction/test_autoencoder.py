@@ -33,8 +33,9 @@ def made(encoder, **options):
     """A compiled model with weights of a size that makes all terms count."""
     keras.utils.set_random_seed(0)
     model = Autoencoder(encoder, input_shape=(6,), **options)
+    random = np.random.default_rng(0)  # the same ones, whatever ran before
     for weight in model.trainable_variables:
-        weight.assign(RANDOM.normal(0, 0.7, weight.shape))
+        weight.assign(random.normal(0, 0.7, weight.shape))
     model.compile("adam")
     return model
 
@@ -390,3 +391,14 @@ def test_values_out_of_range_stop_a_compiled_step():
         return
     with pytest.raises(Exception, match=r"takes values in \[0, 1\]"):
         model.fit(2 * BITS, epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_what_it_makes_computes_in_the_dtype_of_the_model_or_of_what_it_undoes(tied):
+    policy = "mixed_bfloat16"
+    encoder = [kl.Conv2D(2, 3, activation="relu", dtype=policy)]
+    encoder.append(kl.MaxPooling2D(2, dtype=policy))
+    model = Autoencoder(encoder, code=3, tied=tied, dtype=policy)
+    model.build((None, 6, 6, 1))
+    made = [*model.made_layers, *model.decoder.layers]
+    assert {layer.compute_dtype for layer in made} == {"bfloat16"}
