@@ -420,6 +420,30 @@ def test_stateless_scope_is_told():
         assert keras_private.in_stateless_scope()
 
 
+def test_own_value_is_that_outside_of_a_scope():
+    variable = keras.Variable(2.0)
+    with keras.StatelessScope([(variable, ops.convert_to_tensor(5.0))]):
+        assert float(ops.convert_to_numpy(variable.value)) == 5
+        own = keras_private.own_value(variable)
+    assert float(ops.convert_to_numpy(ops.stop_gradient(own))) == 2
+
+
+@pytest.mark.skipif(backend.name() != "jax", reason="only JAX' fit has a state apart")
+def test_own_value_is_gone_while_fit_traces_its_step():
+    seen = {}
+
+    class Sees(kl.Dense):
+        def call(self, x, training=False):
+            own = keras_private.own_value(self.kernel)
+            seen[training] = None if own is None else ops.convert_to_numpy(own).tolist()
+            return super().call(x)
+
+    model = keras.Sequential([keras.Input((1,)), Sees(1, kernel_initializer="ones")])
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((2, 1)), np.zeros((2, 1)), verbose=0)
+    assert seen == {False: [[1.0]], True: None}
+
+
 def test_no_autocast_reads_a_variable_in_its_own_dtype():
     class Reads(kl.Layer):
         def build(self, shape):

@@ -156,10 +156,12 @@ def on_host() -> bool:
 def variable_value(variable: keras.Variable) -> np.ndarray | None:
     """A variable's value as a numpy array, or None where it has none.
 
-    TensorFlow's variables have one while a function is traced, JAX' have none then.
+    TensorFlow's variables have one while a function is traced. JAX' have then the one
+    from before the trace, but none while `fit` traces its step.
     """
     if not on_host():
-        return None
+        value = keras_private.own_value(variable) if name() == "jax" else None
+        return None if value is None else known(value)
     if name() == "tensorflow":
         import tensorflow as tf
 

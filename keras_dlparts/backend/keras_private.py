@@ -240,6 +240,16 @@ def in_stateless_scope():
     return in_stateless_scope()
 
 
+def own_value(variable):
+    """What a variable itself holds, whatever a `keras.StatelessScope` has in its place.
+
+    None before it has a value, and while JAX' `fit` steps, which takes it away and puts
+    the last one back. `variable.value` is that of the scope, while tracing a symbol.
+    Since 3.0.
+    """
+    return variable._value
+
+
 def no_autocast():
     """A context in which variables are read in their own dtype, not the policy's.
 

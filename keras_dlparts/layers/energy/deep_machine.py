@@ -25,6 +25,7 @@ from keras_dlparts.layers.energy import (
     deep_figures,
     particles,
     rows,
+    waiting,
 )
 from keras_dlparts.layers.energy.bipartite import Bipartite
 from keras_dlparts.layers.energy.gibbs import gibbs
@@ -175,9 +176,14 @@ class DeepMachine(keras.layers.Layer):
             means = [total / count, *map(ops.convert_to_numpy, self.offsets[1:])]
         self.take(kernels, biases, means)
 
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        waiting.note(self._waits_for_data, store)
+
     def load_own_variables(self, store):
-        super().load_own_variables(store)
-        self._waits_for_data = False
+        waits, variables = waiting.read(store)
+        super().load_own_variables(variables)
+        self._waits_for_data = waits
 
     def call(self, inputs, training=False):
         v = ops.cast(inputs, "float32")
@@ -203,7 +209,9 @@ class DeepMachine(keras.layers.Layer):
             raise ValueError(
                 "A DBM with `data_init=True` learns after `adapt(data)` or "
                 "`pretrain(data)`. Received: no such call. Call one with the training "
-                "data, or leave data_init out"
+                "data, load the file of a machine that has learnt from data, or leave "
+                "data_init out. Weights from `set_weights` do not tell that they come "
+                "from one"
             )
         chains = self._swept(fixed)
         M, b, c = machine

@@ -126,7 +126,8 @@ class ModernHopfield(keras.layers.Layer):
 
     Args:
         beta: Float greater than 0; the larger, the closer the result is to a single
-            pattern. None for 1 / sqrt(d), as in attention.
+            pattern. None for 1 / sqrt(d), as in the attention of transformers;
+            `keras.layers.Attention` has no such factor, as with `beta=1.0`.
         steps: Integer, `>= 1`, how many updates; None for as many as it takes until
             nothing moves, up to 100.
         queries: Integer, `>= 1`. So many states are learnt: pooling.
@@ -145,6 +146,8 @@ class ModernHopfield(keras.layers.Layer):
         inputs: `[query, value]` or `[query, value, key]` of the shapes `(batch, states,
             d)`, `(batch, N, values)` and `(batch, N, d)`; or the value, or `[value,
             key]`, where `queries` is given; or the query, where `patterns` is given.
+            One vector a sample, `(batch, d)`, is first made one state by
+            `keras.layers.Reshape((1, d))`.
         mask: Booleans `(batch, states)` and `(batch, N)`, in a list as the inputs. A
             pattern that is masked is never retrieved, a query that is masked gives
             zeros.
@@ -298,7 +301,9 @@ class ModernHopfield(keras.layers.Layer):
 
     def _arranged(self, inputs, mask):
         """States, keys, values, beta, which patterns there are, the query's mask."""
-        query, value, key = self._named(_listed(inputs, inputs))
+        given = _listed(inputs, inputs)
+        _shapes([tuple(a.shape) for a in given])  # a later call may have another rank
+        query, value, key = self._named(given)
         query_mask, value_mask, _ = self._named(_listed(mask, inputs))
         if self.patterns is not None:
             value = ops.expand_dims(ops.convert_to_tensor(self.stored), 0)
@@ -347,9 +352,21 @@ class ModernHopfield(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         query, value, _ = self._named(_shapes(input_shape))
-        batch, *_, width = value or query
+        batch, *_ = query or value  # one value may be stored for a batch of queries
         states = self.queries or query[1]
-        return (batch, states, self.value_dim or width)
+        return (batch, states, self.value_dim or (value or query)[-1])
+
+    def compute_output_spec(
+        self, inputs, mask=None, return_attention_scores=False, training=False
+    ):
+        shapes = [tuple(each.shape) for each in _listed(inputs, inputs)]
+        batch, states, width = self.compute_output_shape(shapes)
+        y = keras.KerasTensor((batch, states, width), self.compute_dtype)
+        if not return_attention_scores:
+            return y
+        _, value, key = self._named(shapes)
+        count = self.patterns or (key or value)[1]
+        return y, keras.KerasTensor((batch, states, count), self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask):
         return self._named(_listed(previous_mask, inputs))[0]
@@ -380,6 +397,14 @@ def _listed(given, inputs):
 
 
 def _shapes(shape):
-    """One shape or several, as a list of shapes."""
+    """One shape or several, as a list of shapes, each of rank 3."""
     one = not shape or not isinstance(shape[0], list | tuple)
-    return [tuple(shape)] if one else [*shape]
+    shapes = [tuple(each) for each in ([shape] if one else shape)]
+    for each in shapes:
+        if len(each) != 3:
+            raise ValueError(
+                "ModernHopfield takes inputs of rank 3, (batch, states, d) or (batch, "
+                f"N, d). Received: an input of rank {len(each)}, of shape {each}. Put "
+                "a keras.layers.Reshape((1, d)) in front where each sample is a vector"
+            )
+    return shapes

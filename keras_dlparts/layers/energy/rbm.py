@@ -23,7 +23,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.layers.energy import boltzmann, particles, rbm_figures
+from keras_dlparts.layers.energy import boltzmann, particles, rbm_figures, waiting
 from keras_dlparts.layers.energy.bipartite import Bipartite
 from keras_dlparts.layers.energy.rbm_monitor import Monitor
 from keras_dlparts.layers.preprocessing.adapting import batches
@@ -210,9 +210,14 @@ class RBM(Bipartite):
         self.visible_bias.assign(boltzmann.base_rates(total, count, self.visible))
         self._waits_for_data = False
 
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        waiting.note(self._waits_for_data, store)
+
     def load_own_variables(self, store):
-        super().load_own_variables(store)
-        self._waits_for_data = False
+        waits, variables = waiting.read(store)
+        super().load_own_variables(variables)
+        self._waits_for_data = waits
 
     def call(self, inputs, training=False):
         v = self._states(inputs, self.compute_dtype)
@@ -237,7 +242,8 @@ class RBM(Bipartite):
             raise ValueError(
                 "An RBM with `data_init=True` learns after `adapt(data)` has set its "
                 "visible biases. Received: no such call. Call it with the training "
-                "data, or leave data_init out"
+                "data, load the file of a machine that has adapted, or leave data_init "
+                "out. Weights from `set_weights` do not tell that they come from one"
             )
         seed = self.seed_generator.next()
         fixed = [*map(ops.stop_gradient, (W, b, c))]

@@ -254,7 +254,9 @@ class RadialBasis(keras.layers.Layer):
 
     def load_own_variables(self, store):
         super().load_own_variables(store)
-        self._waits_for_data = False
+        # It may have been saved before there was data.
+        centers = ops.convert_to_numpy(self.centers)
+        self._waits_for_data = self.data_init and _has_no_values(centers)
 
     def call(self, inputs, training=False):
         self._check_adapted(training)
@@ -268,15 +270,17 @@ class RadialBasis(keras.layers.Layer):
     def _check_adapted(self, training):
         """Raise where the centers have no values yet.
 
-        They may have been given by `set_weights`. While JAX traces a step that cannot
-        be seen: then training raises, and inference gives NaN if they have none.
+        They may have been given by `set_weights`. JAX' `fit` shows them in inference,
+        with which it begins, and hides them where it traces its step. In inference that
+        JAX traces nothing raises, for they may come from elsewhere, and the result is
+        NaN if there are none.
         """
         if not self._waits_for_data:
             return
         centers = backend.variable_value(self.centers)
-        if centers is None and not training:
-            return
-        if centers is None or np.isnan(centers).any():
+        if centers is None or _has_no_values(centers):
+            if not training and not backend.on_host():
+                return
             raise ValueError(
                 f"{self.name}: the centers come from data. Received: inputs before "
                 "`adapt`. Call `adapt(data)` with the training data first, load "
@@ -307,6 +311,11 @@ class RadialBasis(keras.layers.Layer):
             "learn_width": self.learn_width,
             "seed": self.seed,
         }
+
+
+def _has_no_values(centers):
+    """Whether centers are still what they are before there is data."""
+    return bool(np.isnan(centers).any())
 
 
 def _initializer(centers):

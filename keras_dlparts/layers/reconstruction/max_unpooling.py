@@ -31,9 +31,14 @@ CASES = {
 }
 
 
+def _spatial(x):
+    """The spatial sizes of x; of one that is unknown while tracing, a tensor."""
+    return ops.shape(x)[1:-1]
+
+
 def windows(x, sizes):
     """x as `(batch, *pooled, channels, places in a window)`, cut to whole windows."""
-    spatial = x.shape[1:-1]
+    spatial = _spatial(x)
     counts = [n // size for n, size in zip(spatial, sizes, strict=True)]
     whole = [slice(count * size) for count, size in zip(counts, sizes, strict=True)]
     x = x[(slice(None), *whole)]
@@ -51,7 +56,7 @@ def unpooled(h, x, sizes):
     largest = ops.cast(places == ops.max(places, -1, keepdims=True), h.dtype)
     switch = largest * ops.cast(ops.cumsum(largest, -1) == 1, h.dtype)  # the first
     y = ops.expand_dims(h, -1) * switch
-    axes, counts = len(sizes), h.shape[1:-1]
+    axes, counts = len(sizes), _spatial(h)
     y = ops.reshape(y, (-1, *counts, h.shape[-1], *sizes))
     order = [0]
     for i in range(axes):
@@ -59,7 +64,7 @@ def unpooled(h, x, sizes):
     y = ops.transpose(y, [*order, axes + 1])
     full = [count * size for count, size in zip(counts, sizes, strict=True)]
     y = ops.reshape(y, (-1, *full, h.shape[-1]))
-    missing = [(0, n - m) for n, m in zip(x.shape[1:-1], full, strict=True)]
+    missing = [(0, n - m) for n, m in zip(_spatial(x), full, strict=True)]
     return ops.pad(y, [(0, 0), *missing, (0, 0)])
 
 
@@ -79,7 +84,7 @@ class MaxUnpooling(keras.layers.Layer):
         inputs: List of h, of shape `(batch, *pooled, channels)`, and x, of shape
             `(batch, *spatial, channels)`.
 
-    Output shape: that of x.
+    Output shape: that of x. Spatial sizes may be None, for images of any size.
 
     Example:
 
@@ -110,10 +115,13 @@ class MaxUnpooling(keras.layers.Layer):
         axes = len(shapes[0]) - 2
         sizes = self.pool_size
         sizes = sizes if isinstance(sizes, list) else [sizes] * axes
-        wanted = tuple(
-            n // size for n, size in zip(shapes[1][1:-1], sizes, strict=False)
-        )
-        if len(sizes) != axes or (*wanted, shapes[1][-1]) != shapes[0][1:]:
+        wanted = [
+            None if n is None else n // size
+            for n, size in zip(shapes[1][1:-1], sizes, strict=False)
+        ]
+        pairs = zip([*wanted, shapes[1][-1]], shapes[0][1:], strict=False)
+        fits = all(None in pair or pair[0] == pair[1] for pair in pairs)
+        if len(sizes) != axes or not fits:
             raise ValueError(
                 "`MaxUnpooling` takes [h, x] of which h has the shape of x pooled by "
                 f"pool_size={self.pool_size}. Received: shapes {shapes}"

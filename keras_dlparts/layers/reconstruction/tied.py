@@ -28,7 +28,6 @@ class Tied(keras.layers.Wrapper):
                 f"`layer` must be a {names} layer, whose kernel is shared. "
                 f"Received: layer={layer!r}"
             )
-        kwargs.setdefault("name", f"tied_{layer.name}")
         super().__init__(layer, **kwargs)
         keep_whole(layer, f"{type(self).__name__} computes with its kernel transposed")
         self.activation = keras.activations.get(activation)

@@ -45,9 +45,10 @@ def KernelMachine(
     It is `RadialBasis` and `Dense`, to be trained by any loss: `"hinge"` or
     `"categorical_hinge"` for a machine with a margin, `"mse"` for a ridge. A run of a
     config draws the templates among the training data; elsewhere call
-    `model.layers[-2].adapt(x)`. With as many templates as there are different rows all
-    of them are templates. For these, `keras_dlparts.sklearn.KernelMachine` solves
-    exactly what `fit` comes near to, and gives a model like this one.
+    `model.layers[-2].adapt(x.reshape(len(x), -1))`, for templates are flat. With as
+    many templates as there are different rows all of them are templates. For these,
+    `keras_dlparts.sklearn.KernelMachine` solves exactly what `fit` comes near to, and
+    gives a model like this one.
 
     Args:
         templates: Integer, `>= 1`.
@@ -67,9 +68,12 @@ def KernelMachine(
 
     Example:
 
-    >>> model = KernelMachine(20, outputs=3, input_shape=(4,))
-    >>> model.output_shape
-    (None, 3)
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(50, 4, 4))
+    >>> model = KernelMachine(20, outputs=3, input_shape=(4, 4))
+    >>> model.layers[-2].adapt(x.reshape(len(x), -1))
+    >>> tuple(model(x).shape)
+    (50, 3)
     """
     layers = [
         keras.layers.Flatten(),

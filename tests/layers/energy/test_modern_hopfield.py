@@ -70,6 +70,71 @@ def test_one_update_is_the_attention_of_keras(masked):
     np.testing.assert_allclose(numpy(weights), numpy(expected), atol=1e-5)
 
 
+def test_the_default_beta_divides_the_scores_by_the_root_of_their_width():
+    query, value, key = arrays((2, 3, 4), (2, 5, 6), (2, 5, 4))
+    y = numpy(ModernHopfield()([query, value, key]))
+    attention = keras.layers.Attention()
+    scaled = numpy(attention([query / 2, value, key]))  # 2 is the root of 4
+    np.testing.assert_allclose(y, scaled, atol=1e-5)
+    assert np.abs(y - numpy(attention([query, value, key]))).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        ({}, [(3, 4), (5, 4)]),
+        ({"key_dim": 3, "value_dim": 2}, [(3, 4), (5, 6), (5, 7)]),
+        ({"queries": 2}, [(5, 4)]),
+        ({"queries": 2, "dtype": "mixed_bfloat16"}, [(5, 6), (5, 4)]),
+        ({"patterns": 6, "dtype": "mixed_bfloat16"}, [(3, 4)]),
+    ],
+)
+def test_a_functional_model_gives_the_weights_too(options, shapes):
+    layer, inputs = ModernHopfield(**options), [*map(keras.Input, shapes)]
+    given = inputs if len(inputs) > 1 else inputs[0]
+    outputs = layer(given, return_attention_scores=True)
+    found = keras.Model(inputs, [*outputs])(arrays(*[(2, *each) for each in shapes]))
+    for symbolic, real in zip(outputs, found, strict=True):
+        assert tuple(real.shape) == (2, *symbolic.shape[1:])
+        assert symbolic.dtype == keras.backend.standardize_dtype(real.dtype)
+    np.testing.assert_allclose(numpy(ops.sum(found[1], axis=-1)), 1, rtol=1e-2)
+    assert layer(given).shape == outputs[0].shape
+
+
+def test_one_stored_value_serves_a_batch_of_queries():
+    query, value = arrays((7, 3, 4), (1, 5, 4))
+    layer = ModernHopfield()
+    assert layer([query, value]).shape == layer.compute_output_shape(
+        [query.shape, value.shape]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        ({"patterns": 5}, [(7, 4)]),
+        ({"queries": 2}, [(3, 4)]),
+        ({}, [(2, 4), (2, 5, 4)]),
+        ({}, [(2, 3, 4), (5, 4)]),
+        ({"queries": 2}, [(2, 3, 5, 4)]),
+    ],
+)
+def test_only_inputs_of_rank_3_are_taken(options, shapes):
+    """Of rank 2 the samples of a batch would be states or patterns of one memory."""
+    rank = next(len(each) for each in shapes if len(each) != 3)
+    inputs = arrays(*shapes) if len(shapes) > 1 else arrays(*shapes)[0]
+    built = ModernHopfield(**options)
+    built.build([(None, 3, 4)] * len(shapes))
+    symbolic = keras.tree.map_structure(lambda a: keras.Input(a.shape[1:]), inputs)
+    for layer, given in (
+        (ModernHopfield(**options), inputs),
+        (ModernHopfield(**options), symbolic),
+        (built, inputs),
+    ):
+        with pytest.raises(ValueError, match=rf"of rank {rank}, .*Reshape\(\(1, d\)\)"):
+            layer(given)
+
+
 def test_the_energy_never_rises_and_the_states_come_to_rest():
     xi, x = arrays((1, 20, 6), (1, 9, 6))
     settled = numpy(ModernHopfield(beta=1.5, steps=None)([xi, x]))

@@ -405,11 +405,22 @@ def test_learning_waits_for_adapt(tmp_path):
 
     with pytest.raises(ValueError, match=r"after `adapt\(data\)`"):
         machine().fit(v, verbose=0)
+    machine().save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match=r"after `adapt\(data\)`"):
+        keras.saving.load_model(tmp_path / "m.keras").fit(v, verbose=0)
     model = machine()
+    model.load_weights(tmp_path / "m.keras")  # of one that waits
     model.layers[-1].adapt(v)
     model.fit(v, verbose=0)
     model.save(tmp_path / "m.keras")
     keras.saving.load_model(tmp_path / "m.keras").fit(v, verbose=0)
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    with pytest.raises(ValueError, match=r"load the file .*`set_weights` do not tell"):
+        copy(v, training=True)
+    copy.load_weights(tmp_path / "m.keras")
+    copy.compile("sgd")
+    copy.fit(v, verbose=0)
 
 
 @pytest.mark.long

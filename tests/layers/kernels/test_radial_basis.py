@@ -162,11 +162,27 @@ def test_a_copy_with_weights_needs_no_data(tmp_path):
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     np.testing.assert_allclose(copy.predict(X, verbose=0), wanted, atol=1e-6)
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    copy.compile("sgd", "mse")
+    copy.fit(X, wanted, verbose=0)  # without a call before
+    np.testing.assert_allclose(copy.predict(X, verbose=0), wanted, atol=1e-6)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     loaded.compile("sgd", "mse")
     loaded.fit(X, wanted, verbose=0)  # it may train at once
     np.testing.assert_allclose(numpy_of(loaded(X)), wanted, atol=1e-6)
+
+
+def test_what_was_saved_without_data_still_waits_for_it(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), RadialBasis(4)])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"before `adapt`. Call `adapt\(data\)`"):
+        loaded.fit(X, np.zeros((40, 4)), verbose=0)
+    loaded.layers[0].adapt(X)
+    assert np.isfinite(loaded.predict(X, verbose=0)).all()
 
 
 def test_a_config_lets_it_adapt():

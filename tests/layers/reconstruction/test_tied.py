@@ -101,6 +101,17 @@ def test_a_tied_convolution_is_the_adjoint(kind, shape, options):
     np.testing.assert_allclose(np.sum(y * h), np.sum(x * back), rtol=1e-4)
 
 
+def test_several_decoders_of_one_encoder_need_no_names():
+    x, image = keras.Input((5,)), keras.Input((6, 2))
+    dense, conv = keras.layers.Dense(3), keras.layers.Conv1D(4, 3)
+    h, filtered = dense(x), conv(image)
+    outputs = [TiedDense(dense)(h), TiedDense(dense)(h)]
+    outputs += [TiedConv(conv)(filtered), TiedConv(conv)(filtered)]
+    model = keras.Model([x, image], outputs)
+    assert len({layer.name for layer in model.layers}) == 8
+    assert TiedDense(dense, name="decoder").name == "decoder"
+
+
 def test_ties_say_what_they_need():
     dense = keras.layers.Dense(3)
     with pytest.raises(ValueError, match="must be built before"):
@@ -129,6 +140,19 @@ def test_unpooling_puts_each_maximum_back(sizes):
     assert set(np.unique(y)) == {0.0, *np.unique(numpy(h))}
     np.testing.assert_array_equal(y[y != 0], x[y != 0])
     np.testing.assert_array_equal(numpy(pool(np.where(y == 0, -9, y))), numpy(h))
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3), (1, 2, 2)])
+def test_unpooling_takes_images_of_any_size(sizes):
+    pool = getattr(keras.layers, f"MaxPooling{len(sizes)}D")(sizes)
+    inputs = keras.Input((*[None] * len(sizes), 3))
+    outputs = MaxUnpooling(sizes)([pool(inputs), inputs])
+    model = keras.Model(inputs, outputs)
+    assert model.output_shape == model.input_shape
+    for more in (1, 2):
+        x = normal(2, *[2 * size + more for size in sizes], 3)
+        wanted = numpy(MaxUnpooling(sizes)([pool(x), x]))
+        np.testing.assert_array_equal(model.predict(x, verbose=0), wanted)
 
 
 def test_of_equal_maxima_the_first_counts():

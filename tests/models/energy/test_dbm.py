@@ -367,16 +367,21 @@ def test_offsets_are_the_means_after_pretraining():
         np.testing.assert_allclose(numpy(offset), mu.mean(0), rtol=1e-4)
 
 
-def test_the_visible_units_start_from_the_data_if_asked_to():
+def test_the_visible_units_start_from_the_data_if_asked_to(tmp_path):
     x = np.repeat([[1.0, 0.0, 0.25]], 100, axis=0).astype("float32")
     model = DBM([3, 2], centering=True, data_init=True, input_shape=(3,), seed=0)
     with pytest.raises(ValueError, match="learns after `adapt"):
         model(x, training=True)
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match="learns after `adapt"):
+        keras.saving.load_model(tmp_path / "m.keras")(x, training=True)
     model.machine.adapt(x)
     bias = numpy(model.machine.plain()[1][0])
     np.testing.assert_allclose(1 / (1 + np.exp(-bias)), [0.995, 0.005, 0.25], rtol=1e-4)
     np.testing.assert_allclose(numpy(model.machine.offsets[0]), x[0], rtol=1e-6)
     model(x, training=True)
+    model.save(tmp_path / "m.keras")
+    keras.saving.load_model(tmp_path / "m.keras")(x, training=True)
 
 
 def test_figures_are_samples_filters_and_the_free_energy():

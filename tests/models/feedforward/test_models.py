@@ -8,7 +8,7 @@ import pytest
 
 import keras_dlparts
 from keras_dlparts import graphs
-from keras_dlparts.models import MLP, PlainNet, ResNet
+from keras_dlparts.models import MLP, KernelMachine, PlainNet, ResNet
 
 
 def trainable(model):
@@ -33,6 +33,17 @@ def ordered_weights(block, kind):
     residual = block.layers[0]
     layers = [*residual.shortcut_layers, *residual.body]
     return [w for x in layers if type(x).__name__ == kind for w in x.weights]
+
+
+@pytest.mark.parametrize("input_shape", [(4, 4), None])
+def test_a_kernel_machine_adapts_as_its_docstring_says(input_shape):
+    x = np.random.default_rng(0).normal(size=(20, 4, 4)).astype("float32")
+    advice = re.search(r"`model\.layers\[-2\]\.adapt\((.+)\)`", KernelMachine.__doc__)
+    model = KernelMachine(20, outputs=3, input_shape=input_shape, seed=0)
+    model.layers[-2].adapt(eval(advice[1], {"x": x}))
+    assert np.isfinite(model.predict(x, verbose=0)).all()
+    centers = keras.ops.convert_to_numpy(model.layers[-2].centers)
+    np.testing.assert_allclose(np.sort(centers, 0), np.sort(x.reshape(20, 16), 0))
 
 
 @pytest.mark.long
