@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from keras_dlparts.surgery import recalibrate as recalibrate
     from keras_dlparts.surgery import strip as strip
     from keras_dlparts.training import NonFiniteError as NonFiniteError
+    from keras_dlparts.training import evaluate as evaluate
     from keras_dlparts.training import many_steps as many_steps
     from keras_dlparts.training import train as train
 else:
@@ -95,6 +96,7 @@ else:
             "build": "config",
             "compact": "surgery",
             "deepen": "surgery",
+            "evaluate": "training",
             "fold": "surgery",
             "hypermodel": "searching",
             "hyperparameters": "searching",

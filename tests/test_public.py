@@ -55,7 +55,7 @@ def test_dir_shows_what_is_public_and_nothing_else():
     importlib.import_module("keras_dlparts.registry")
     importlib.import_module("keras_dlparts.config.errors")
     assert dir(keras_dlparts) == keras_dlparts.__all__
-    assert {"layers", "train", "fold"} <= {*dir(keras_dlparts)}
+    assert {"layers", "train", "evaluate", "fold"} <= {*dir(keras_dlparts)}
     assert not {"registry", "config", "lazy", "support"} & {*dir(keras_dlparts)}
 
 

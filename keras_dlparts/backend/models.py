@@ -16,6 +16,17 @@ def up_to_date(model):
         model.jax_state_sync()
 
 
+def hold_copies(variables):
+    """Let variables hold copies of their values, before a training step that `fit` does
+    not know of.
+
+    A step on JAX gives up the arrays that it is given. In the midst of an epoch these
+    are `fit`'s own as well, which it goes on with if the data has ended by then.
+    """
+    if name() == "jax":
+        assign(variables, [keras.ops.copy(v) for v in variables])
+
+
 @contextlib.contextmanager
 def unmoved(model):
     """A context after which a model's state is as before, whatever passes it made.

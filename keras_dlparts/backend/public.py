@@ -61,6 +61,7 @@ from keras_dlparts.backend.loops import (
     stacked,
 )
 from keras_dlparts.backend.models import (
+    hold_copies,
     intercepted,
     reading,
     unmoved,
@@ -110,6 +111,7 @@ __all__ = [
     "gradient",
     "gradient_function",
     "graph_notes",
+    "hold_copies",
     "in_reach",
     "input_gradient",
     "intercepted",

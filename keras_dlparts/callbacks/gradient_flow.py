@@ -190,6 +190,7 @@ class _Probe(keras.Model):
 
     def measure(self, x, y=None, sample_weight=None):
         """(gradient norms, activation sizes), lists of a number a layer."""
+        backend.hold_copies(self.net.variables)
         self.train_on_batch(x, y, sample_weight)
         squares = {
             id(variable): float(ops.convert_to_numpy(square))

@@ -15,6 +15,7 @@ generalization", arXiv:1803.05407.
 
 import contextlib
 import dataclasses
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -48,7 +49,9 @@ class WeightAverage(DataCallback):
     Args:
         kind: `"ema"`, `"sma"`, `"swa"` or `"tail"`; see above.
         start: Integer, `>= 0`: steps before the first that counts, of `"swa"` epochs;
-            or a float, `0 <= start < 1`, the share of the training that is left out.
+            or a float, `0 <= start < 1`, the share of the training that is left out,
+            of the epochs from `initial_epoch` on. A training that ends before the
+            first weights that count gets a warning, and keeps its weights.
         every: Integer, `>= 1`. Steps from one that counts to the next, of `"swa"`
             epochs.
         momentum: Float, `0 <= momentum < 1`, of `"ema"`.
@@ -122,6 +125,8 @@ class WeightAverage(DataCallback):
         # and that holds the optimizer.
         if getattr(model, "optimizer", None) is not None:
             self.optimizer = wrap_of(model, Averaged, self._new_optimizer)
+        # A checkpoint keeps this: a run that goes on averages from where it began to.
+        self._first = None
 
     def set_validation(self, data):
         """What the run's `fit` validates on; called before training."""
@@ -133,14 +138,19 @@ class WeightAverage(DataCallback):
         if self._norms:
             super().on_train_begin(logs)
         self.model.optimizer.build(self.model.trainable_variables)
-        if self.params is None:  # `dlparts check` begins no training
-            return
-        begun = int(backend.number(self.optimizer.iterations))
-        start, every = self._in_steps()
-        self.optimizer.take_from(begun + start, every)
+        if self.params is not None:  # `dlparts check` begins no training
+            self._in_steps(epoch=0)  # it refuses what cannot be known
 
-    def _in_steps(self):
-        """(start, every) in steps of the optimizer."""
+    def on_epoch_begin(self, epoch, logs=None):
+        # Nothing tells before with which epoch `fit` begins.
+        if self._first is None:
+            start, every = self._in_steps(epoch)
+            start += int(backend.number(self.optimizer.iterations))
+            self.optimizer.take_from(start, every)
+            self._first = start + every
+
+    def _in_steps(self, epoch):
+        """(start, every) in steps of the optimizer, of a training from an epoch on."""
         share = isinstance(self.start, float)
         if not share and self.kind != "swa":
             return self.start, self.every
@@ -155,7 +165,7 @@ class WeightAverage(DataCallback):
         steps //= self.optimizer.gradient_accumulation_steps or 1
         start, every = self.start, self.every
         if share:
-            start = int(self.start * steps * self.params.get("epochs", 1))
+            start = int(self.start * steps * (self.params.get("epochs", 1) - epoch))
             if self.kind == "swa":
                 start -= start % steps  # it counts whole epochs
         elif self.kind == "swa":
@@ -203,7 +213,16 @@ class WeightAverage(DataCallback):
         logs.update({f"average_val_{name}": value for name, value in found.items()})
 
     def on_train_end(self, logs=None):
-        if self.final == "average" and self.optimizer.count:
+        if not self.optimizer.count:
+            steps = int(backend.number(self.optimizer.iterations))
+            warnings.warn(
+                "`WeightAverage` has averaged nothing, and the model keeps its "
+                f"weights: training ended at step {steps} of the optimizer, and the "
+                f"first weights that count are those of step {self._first}. Choose an "
+                "earlier `start`, or train for longer",
+                stacklevel=2,
+            )
+        elif self.final == "average":
             backend.up_to_date(self.model)
             self._put_in(self._variables())
 

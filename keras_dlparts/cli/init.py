@@ -119,7 +119,9 @@ def _of_table(table, target, folder):
     """What a table of one's own asks for."""
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
+            delimiter = _delimiter(file.readline())
+            file.seek(0)
+            rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
     except UnicodeDecodeError:
         stop(2, f"{table} is no text in UTF-8")
     if len(rows) < 3:
@@ -143,6 +145,8 @@ def _of_table(table, target, folder):
     else:
         classes = None
     data = {"use": "csv", "path": os.path.relpath(table, folder), "target": target}
+    if delimiter != ",":
+        data["delimiter"] = delimiter
     if one_hot := [name for name in words if name != target]:
         data["one_hot"] = one_hot
     return {
@@ -153,6 +157,17 @@ def _of_table(table, target, folder):
         "outputs": classes or 1,
         "loss": CLASSES if classes else NUMBER,
     }
+
+
+def _delimiter(header):
+    """What stands between the names of a table's columns, a comma if possible.
+
+    >>> _delimiter("a;b;c"), _delimiter("a,b;c"), _delimiter("a")
+    (';', ',', ',')
+    """
+    if len(next(csv.reader([header]), ())) > 1:
+        return ","
+    return max(",;\t|", key=header.count)
 
 
 def _is_number(value):

@@ -7,7 +7,6 @@ keys are text and stand once; tags are refused; size, depth and aliases are limi
 import json
 import re
 import tomllib
-from decimal import Decimal
 from pathlib import Path
 
 from keras_dlparts.config.document import MAX_DEPTH, Document
@@ -91,8 +90,7 @@ def _toml(text, document):
 def _json(text, document):
     refuse_long_numbers(text, document)
     try:
-        # `NaN` becomes a Decimal, which no config takes: it is refused at its place.
-        document.values = json.loads(text, parse_constant=Decimal)
+        document.values = json.loads(text)  # NaN too, a float as YAML's `.nan`
     except json.JSONDecodeError as error:
         invalid(document, "JSON", error.msg, error.lineno, error.colno)
     except RecursionError:

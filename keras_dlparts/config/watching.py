@@ -42,10 +42,11 @@ def check_monitors(experiment, model, data, callbacks):
     else:
         columns += [f"val_{name}" for name in columns]
     for i, callback in enumerate(callbacks):
-        if _watches(callback) and columns is not None:
-            path = ("callbacks", i, "monitor")
-            _check(experiment, path, callback.monitor, columns, never)
-            if callback.monitor in columns:
+        if _watches(callback):
+            if columns is not None:
+                path = ("callbacks", i, "monitor")
+                _check(experiment, path, callback.monitor, columns, never)
+            if columns is None or callback.monitor in columns:
                 _check_direction(experiment, model, i, callback)
         columns = _with(columns, callback)
     monitor = settings.best.monitor
@@ -84,11 +85,18 @@ def _check(experiment, path, monitor, columns, never):
 
 
 def _check_direction(experiment, model, i, callback):
-    """Note where Keras cannot tell whether a column is better high or low."""
+    """Note where Keras cannot tell whether a column is better high or low.
+
+    It can of the loss and the model's metrics, and of nothing that callbacks add.
+    """
     try:
         keras_private.decide_direction(callback, model)
-    except ValueError as error:
-        experiment.document.problem(("callbacks", i, "monitor"), own_words(error))
+    except ValueError:
+        experiment.document.problem(
+            ("callbacks", i, "monitor"),
+            "Keras cannot tell whether this column is better low or high. Received: "
+            f"{callback.monitor!r}; say `mode: min` or `mode: max`",
+        )
 
 
 def hand_over(document, made, scope=contextlib.nullcontext, leave_out=()):

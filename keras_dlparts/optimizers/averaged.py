@@ -54,7 +54,8 @@ class Averaged(Wrapping):
         optimizer: The optimizer, which may be a `Clipped` or a `Lookahead`. Under
             `mixed_float16` Keras puts its `LossScaleOptimizer` around this one.
         kind: `"ema"`, `"sma"` or `"tail"`; see above.
-        start: Integer, `>= 0`. Steps before the first that counts.
+        start: Integer, `>= 0`. Steps before the first that counts, from the first on
+            that it sees: an optimizer that is given may have stepped before.
         every: Integer, `>= 1`. Steps from one snapshot to the next.
         momentum: Float, `0 <= momentum < 1`, of `ema`.
         window: Integer, `>= 1`, of `sma`.
@@ -104,18 +105,15 @@ class Averaged(Wrapping):
         self._constraints = [v.constraint for v in variables]
         # Variables, so that a callback that knows how many steps an epoch has can set
         # them without a new compilation.
-        self._start, self._every = (
-            inner.add_variable(
-                (), keras.initializers.Constant(value), "int32", name=name
-            )
-            for name, value in (
-                ("average_start", self.start),
-                ("average_every", self.every),
-            )
-        )
+        self._start = self.add_begin("average_start", self.start)
+        every = keras.initializers.Constant(self.every)
+        self._every = inner.add_variable((), every, "int32", name="average_every")
 
     def take_from(self, start: int, every: int):
-        """Begin the average anew, with snapshots every so many steps after `start`."""
+        """Begin the average anew, with snapshots every so many steps after `start`.
+
+        `start` is in steps of the optimizer, those before it was wrapped included.
+        """
         self._start.assign(start)
         self._every.assign(every)
 

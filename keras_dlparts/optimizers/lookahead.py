@@ -5,9 +5,11 @@
     phi   <- phi + slow_step_size (theta - phi)                every sync_period steps,
     theta <- phi                                               right after that step
 
-Shapes: as the variables. The optimizer's own state (momentum, second moments) goes on
-through the jump, as in the paper's experiments. After a number of steps that is no
-multiple of `sync_period` the model has fast weights; `slow_weights` are the others.
+Shapes: as the variables. Steps are counted from the first one that this wrapper sees,
+also where the optimizer that it is given has stepped before. The optimizer's own state
+(momentum, second moments) goes on through the jump, as in the paper's experiments.
+After a number of steps that is no multiple of `sync_period` the model has fast weights;
+`slow_weights` are the others.
 Zhang, Lucas, Hinton & Ba 2019, "Lookahead optimizer: k steps forward, 1 step back",
 arXiv:1907.08610.
 """
@@ -38,7 +40,8 @@ class Lookahead(Wrapping):
 
     It is the optimizer it wraps in all else: learning rate, schedule, weight decay,
     gradient accumulation, moving average. The slow weights begin as the weights of the
-    first step. A variable's constraint applies to the fast weights, after the jump.
+    first step after it was put around the optimizer, which may have trained the model
+    before. A variable's constraint applies to the fast weights, after the jump.
 
     The optimizer given is taken over: used by itself it would look ahead too.
 
@@ -81,6 +84,7 @@ class Lookahead(Wrapping):
 
     def build_own(self, variables):
         inner = self.innermost
+        self._begun = self.add_begin("lookahead_begun")
         self.slow_weights = [
             inner.add_variable_from_reference(v, "slow", initializer="zeros")
             for v in variables
@@ -92,15 +96,19 @@ class Lookahead(Wrapping):
         slot = self.slow_weights[index]
         return slot, ops.convert_to_tensor(slot), ops.convert_to_tensor(variable)
 
+    def _steps(self):
+        """How many steps were made since this was put around the optimizer."""
+        return ops.cast(self.iterations, "int32") - self._begun
+
     def _begin(self, variable):
         """The first step's weights are the slow ones."""
         slot, slow, fast = self._weights(variable)
-        first = ops.equal(self.iterations, 0)
+        first = ops.equal(self._steps(), 0)
         self.innermost.assign(slot, ops.where(first, fast, slow))
 
     def _end(self, variable):
         slot, slow, fast = self._weights(variable)
-        due = ops.equal((self.iterations + 1) % self.sync_period, 0)
+        due = ops.equal((self._steps() + 1) % self.sync_period, 0)
         new = slow + self.slow_step_size * (fast - slow)
         self.innermost.assign(slot, ops.where(due, new, slow))
         self.innermost.assign(variable, ops.where(due, new, fast))

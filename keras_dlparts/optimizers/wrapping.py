@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
 
 
@@ -114,6 +115,8 @@ class Wrapping(keras.optimizers.Optimizer):
     def __init__(self, optimizer, name):
         super().__init__(learning_rate=0.0, name=name)
         self.optimizer = optimizer
+        # Read here: `build` may be traced, and a value cannot be read there.
+        self._steps_before = int(backend.number(optimizer.iterations))
 
     # What is set on the wrapped optimizer is seen from outside as well: Keras'
     # LossScaleOptimizer and its callback SwapEMAWeights look for it here.
@@ -147,6 +150,17 @@ class Wrapping(keras.optimizers.Optimizer):
     def build_own(self, variables):
         """Make the variables that this optimizer adds to those of the wrapped one."""
         raise NotImplementedError
+
+    def add_begin(self, name, later=0):
+        """A variable of the wrapped optimizer: its count of steps when it was wrapped,
+        and `later` more.
+
+        It may have stepped before, so that what begins with the wrapper does not begin
+        at step 0. The count is saved with the other variables, and a run that is
+        resumed begins nothing anew.
+        """
+        begin = keras.initializers.Constant(self._steps_before + later)
+        return self.innermost.add_variable((), begin, "int32", name=name)
 
     def apply(self, grads, trainable_variables=None):
         if not self.built:

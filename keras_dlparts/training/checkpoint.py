@@ -136,10 +136,16 @@ def _assign(variable, value):
 
 
 def restore_callbacks(saved, callbacks):
-    """Give callbacks the plain attributes they had."""
+    """Give callbacks the plain attributes they had.
+
+    One that holds an object now was handed it for this training, such as data.
+    """
     manifest, arrays = saved
     for callback, state in zip(callbacks, manifest["callbacks"], strict=True):
-        vars(callback).update(_unpacked(state, arrays))
+        now = vars(callback)
+        for name, value in _unpacked(state, arrays).items():
+            if _is_plain(now.get(name)):
+                now[name] = value
 
 
 def _variables(model):

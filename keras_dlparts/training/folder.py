@@ -65,9 +65,7 @@ def own(directory, experiment, resolved, resume, say):
 def _compare(folder, before, now, say):
     """Say what is not as it was when the run began; refuse what makes another run."""
     changed = [*differences(before, now)]
-    # A checkpoint brings back the state of these, whatever they were made with.
-    free = ("callbacks", "optimizer", "distribute")
-    wrong = [words for path, words in changed if path[0] not in free]
+    wrong = [words for path, words in changed if not _may_change(path)]
     if wrong:
         more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         _refuse(
@@ -76,6 +74,18 @@ def _compare(folder, before, now, say):
         )
     for _, words in changed:
         say(f"{words}; the run goes on from its checkpoint")
+
+
+def _may_change(path):
+    """Whether a run goes on though this value of its resolved config is another one.
+
+    A checkpoint brings back the state of callbacks and of the optimizer, whatever they
+    were made with; but each its own, so their number and their classes stay.
+    """
+    if path[0] == "distribute":
+        return True
+    inside = {"optimizer": path[1:], "callbacks": path[2:]}.get(path[0], ())
+    return inside not in ((), ("object",), ("use",))
 
 
 def differences(before, now, path=()):

@@ -187,6 +187,10 @@ class RunLog(keras.callbacks.Callback):
         monitor = self.best.monitor
         if monitor is None or any(monitor in row for row in self.rows):
             return
+        # A callback may add what it says it does in a later epoch. Until then, val_loss
+        # decides in its place.
+        if any(monitor in (getattr(c, "columns", ()) or ()) for c in self.callbacks):
+            return
         complete = self.validated if monitor.startswith("val_") else 1
         if len(self.rows) == complete:
             known = dict.fromkeys(key for row in self.rows for key in row)

@@ -133,6 +133,19 @@ def test_figures_of_a_residual_net():
     assert [row["layer"] for row in pictures[2]] == flow.layers
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_data_that_ends_where_a_step_would_be_measured_leaves_the_model_whole():
+    """Keras asks for one more step before it finds the data's end."""
+    batches = ((X[:4], Y[:4]) for _ in range(2))
+    plain, flow = net(), GradientFlow(every=2, data=(X, Y))
+    plain.fit(X[[0, 1, 2, 3] * 2], Y[[0, 1, 2, 3] * 2], 4, shuffle=False, verbose=0)
+    watched = net()
+    watched.fit(batches, shuffle=False, verbose=0, callbacks=[flow])
+    for ours, theirs in zip(watched.weights, plain.weights, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
+    assert np.isfinite(watched.evaluate(X, Y, verbose=0))
+
+
 def test_arguments_at_their_bounds():
     GradientFlow(every=1)
     with pytest.raises(ValueError, match="`every` must be at least 1"):

@@ -128,6 +128,27 @@ def test_it_begins_anew_in_each_fit_and_stays_one_wrapper():
     np.testing.assert_allclose(found, np.mean(seen.kernels, axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [({"kind": "tail"}, range(6, 12)), ({"kind": "swa"}, (8, 11))],
+)
+def test_a_share_is_of_the_epochs_of_this_fit(arguments, steps):
+    """Of four epochs from the fifth on, the first two are left out."""
+    model, seen = net(), Snapshots()
+    fit(model)
+    average = WeightAverage(start=0.5, final="weights", **arguments)
+    fit(model, average, seen, epochs=8, initial_epoch=4)
+    expected = np.mean([seen.kernels[i] for i in steps], axis=0)
+    np.testing.assert_allclose(model.optimizer.averages()[0], expected, rtol=1e-5)
+
+
+def test_an_average_that_was_never_made_is_told():
+    model, seen = net(), Snapshots()
+    with pytest.warns(UserWarning, match="at step 6 of .* those of step 8"):
+        fit(model, WeightAverage("tail", start=7), seen, epochs=2)
+    np.testing.assert_array_equal(kernel(model), seen.kernels[-1])
+
+
 def test_with_a_callback_that_wraps_the_optimizer_too():
     for order in (1, -1):
         model = net()
@@ -158,6 +179,22 @@ CONFIG = {
     "callbacks": [{"use": "WeightAverage", "kind": "tail", "recalibrate": 3}],
     "fit": {"epochs": 3},
 }
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_a_share_of_a_run_that_is_resumed_is_of_the_whole_run(tmp_path, epochs):
+    """The second half of four epochs, from the checkpoint before the last one: that of
+    the begin, and that of the third epoch."""
+    average = {"use": "WeightAverage", "kind": "tail", "start": 0.5, "recalibrate": 0}
+    config = CONFIG | {"callbacks": [average], "fit": {"epochs": 4}}
+    whole = train(config, out=tmp_path / "whole")
+    run = train(config, out=tmp_path / "stopped", epochs=epochs)
+    (run.path / "checkpoints" / f"epoch-{epochs:05d}.npz").unlink()
+    resumed = train(config, out=tmp_path / "stopped", resume=True)
+    np.testing.assert_array_equal(
+        resumed.history["average_val_loss"], whole.history["average_val_loss"]
+    )
 
 
 @pytest.mark.long

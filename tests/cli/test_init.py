@@ -70,6 +70,19 @@ def test_a_table_of_ones_own(dlparts, here, name):
     assert code == 0, err
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_table_as_spreadsheets_export_it_elsewhere(dlparts, here, delimiter):
+    text = "length;width;kind\n" + "1.5;2;0\n3;4;1\n" * 9
+    Path("t.csv").write_text("\ufeff" + text.replace(";", delimiter), "utf-8")
+    code, _, err = dlparts("init", "--csv", "t.csv")
+    assert code == 0, err
+    values = read(Path("config.yaml")).values
+    assert values["data"]["delimiter"] == delimiter
+    assert (values["data"]["target"], values["model"][-1]["units"]) == ("kind", 2)
+    code, _, err = dlparts("check", "config.yaml", width=400)
+    assert code == 0, err
+
+
 @pytest.mark.parametrize("name", ["null", "a: b", "1.5", "no", "é", 'a "b"', ".inf"])
 def test_a_column_may_have_any_name(dlparts, here, name):
     text = io.StringIO()

@@ -171,7 +171,11 @@ JSON = {
     "a comment": ({"1:1": "JSON has no comments"}, '// mine\n{"data": "digits"}'),
     "single quotes": ({"1:2": "keys stand in double quotes"}, "{'data': 'digits'}"),
     "True": ({"1:19": "false and null in small letters"}, '{"deterministic": True}'),
-    "NaN": ({"2:10  seed": "Received: NaN"}, '{"loss": "mse",\n "seed": NaN}'),
+    "NaN": ({"2:10  seed": "Received: nan"}, '{"model": ["Flatten"],\n "seed": NaN}'),
+    "NaN, of a part": (
+        {"2:40  data.samples": "Received: nan"},
+        '{"model": ["Flatten"],\n "data": {"use": "spirals", "samples": NaN}}',
+    ),
     "deep": ({"1:51  model[0][0]": "nested deeper"}, f'{{"model": {DEEP}}}'),
     "very deep": (
         {"": "nested deeper than 40 levels"},

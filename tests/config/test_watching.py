@@ -38,7 +38,8 @@ GOOD = {
     ),
     "a callback without a monitor": watching("TerminateOnNaN"),
     "averages, of steps that are known in training": watching(
-        {"use": "WeightAverage", "kind": "swa"}, stopping("average_val_loss")
+        {"use": "WeightAverage", "kind": "swa"},
+        stopping("average_val_loss", mode="min"),
     ),
     "every epoch is kept, whatever the monitor": watching(
         {"use": "ModelCheckpoint", "filepath": "a.keras", "monitor": "no"}
@@ -99,7 +100,15 @@ BAD = {
     "Keras cannot tell which way is better": (
         watching("SmoothnessTrace", stopping("smoothness")),
         "callbacks[1].monitor",
-        "isn't able to automatically determine",
+        "better low or high. Received: 'smoothness'; say `mode: min` or `mode: max`",
+    ),
+    "nor of averages": (
+        watching(
+            "WeightAverage",
+            {"use": "ReduceLROnPlateau", "monitor": "average_val_loss"},
+        ),
+        "callbacks[1].monitor",
+        "Received: 'average_val_loss'; say `mode: min` or `mode: max`",
     ),
     "best": (
         CONFIG | {"best": {"monitor": "val_acc"}},

@@ -12,6 +12,12 @@ def stepped(optimizer, start, gradients):
         gradients: List of arrays.
     """
     variable = keras.Variable(start, name="w")
+    step(optimizer, variable, gradients)
+    return keras.ops.convert_to_numpy(variable)
+
+
+def step(optimizer, variable, gradients):
+    """Make a step of a variable for each gradient, on JAX through what `fit` calls."""
     optimizer.build([variable])
     for g in gradients:
         if keras.backend.backend() == "jax":
@@ -22,4 +28,3 @@ def stepped(optimizer, start, gradients):
                 v.assign(value)
         else:
             optimizer.apply([keras.ops.convert_to_tensor(g)], [variable])
-    return keras.ops.convert_to_numpy(variable)

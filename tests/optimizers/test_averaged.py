@@ -90,6 +90,17 @@ def test_accumulated_gradients_are_one_step():
     assert optimizer.count == 4
 
 
+@pytest.mark.parametrize("kind", ["ema", "sma", "tail"])
+def test_around_an_optimizer_that_has_stepped_it_averages_the_weights_from_now_on(kind):
+    variable, inner = keras.Variable(START), sgd()
+    optimizers.step(inner, variable, STEPS[:3])
+    optimizer = Averaged(inner, kind, 2, 1, momentum=0.8, window=3)
+    optimizers.step(optimizer, variable, STEPS[3:])
+    assert optimizer.count == 7
+    expected = twin(kind, start=5, every=1)
+    np.testing.assert_allclose(optimizer.averages()[0], expected, rtol=1e-5)
+
+
 def test_a_constraint_holds_for_what_is_averaged():
     variable = keras.Variable(START, name="w")
     variable.constraint = keras.constraints.NonNeg()

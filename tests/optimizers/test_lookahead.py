@@ -73,6 +73,35 @@ def test_weights_that_were_loaded_after_it_was_built_are_where_it_begins():
     np.testing.assert_allclose(found, START - 0.05, rtol=1e-6)
 
 
+def test_around_an_optimizer_that_has_stepped_it_begins_at_the_weights_of_now():
+    """Three plain steps, of which it knows nothing, and then it jumps every second."""
+    variable, inner = keras.Variable(START), keras.optimizers.SGD(0.1)
+    optimizers.step(inner, variable, STEPS[:3])
+    optimizer = Lookahead(inner, 2, 0.5)
+    optimizers.step(optimizer, variable, STEPS[3:6])
+    begun = START - 0.1 * np.sum(STEPS[:3], axis=0)
+    slow = begun - 0.05 * np.sum(STEPS[3:5], axis=0)
+    found = keras.ops.convert_to_numpy(variable)
+    np.testing.assert_allclose(found, slow - 0.1 * STEPS[5], rtol=1e-5)
+
+
+def test_a_saved_model_goes_on_with_the_slow_weights_that_it_had(tmp_path):
+    """Its optimizer had stepped before it looked ahead; it is saved between jumps."""
+    x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    some = {"batch_size": 8, "verbose": 0}
+    model.compile(keras.optimizers.SGD(0.05), "mse", jit_compile=False)
+    model.fit(x, y, epochs=3, **some)
+    model.compile(Lookahead(model.optimizer, 5), "mse", jit_compile=False)
+    model.fit(x, y, epochs=2, **some)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    for each in (model, loaded):
+        each.fit(x, y, epochs=3, **some)
+    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

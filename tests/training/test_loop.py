@@ -207,6 +207,28 @@ def test_a_column_of_validation_may_come_with_a_later_epoch(tmp_path):
         train(never, out=tmp_path / "d")
 
 
+AVERAGED = {"use": "WeightAverage", "kind": "swa", "recalibrate": 0}
+
+
+@pytest.mark.parametrize(
+    ("average", "fit"),
+    [
+        (AVERAGED | {"start": 0.5}, {"epochs": 4}),
+        pytest.param(
+            AVERAGED, {"epochs": 4, "validation_freq": 3}, marks=pytest.mark.long
+        ),
+    ],
+)
+def test_a_column_of_a_callback_may_come_with_a_later_epoch(tmp_path, average, fit):
+    """Until then val_loss decides, or the loss, and the best model is there."""
+    best = {"monitor": "average_val_loss"}
+    config = CONFIG | {"callbacks": [average], "fit": fit, "best": best}
+    run = train(config, out=tmp_path)
+    assert np.isfinite(run.history["average_val_loss"][:2]).tolist() == [False] * 2
+    assert run.best()[0] == "average_val_loss"
+    assert (run.path / "best.keras").exists()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("bad", [[1], [1, 3], [1, 2, 3]])
 def test_best_keras_is_the_epoch_that_the_run_names(tmp_path, monkeypatch, bad):

@@ -295,6 +295,29 @@ def test_a_directory_is_gone_on_with_by_the_same_alone(tmp_path, said):
         train(model=make(), data=(X, Y), directory=tmp_path / "notes")
 
 
+def test_other_callbacks_than_a_run_began_with_are_refused(tmp_path, said):
+    """Their arguments may be others: the checkpoint has a state for each of them."""
+    stop, plateau = keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau
+
+    def go(*callbacks, model=None, **more):
+        more |= {"callbacks": callbacks, "directory": tmp_path / "a"}
+        return train(model=model or make(), data=(X, Y), **more)
+
+    go(stop("loss"), epochs=1)
+    again = {"epochs": 2, "resume": True}
+    with pytest.raises(ConfigError, match="callbacks had 1 items, and has 0 now"):
+        go(**again)
+    with pytest.raises(ConfigError, match="callbacks had 1 items, and has 2 now"):
+        go(stop("loss"), plateau("loss"), **again)
+    with pytest.raises(ConfigError, match=r"callbacks\[0\].object was .*EarlyStopping"):
+        go(plateau("loss"), **again)
+    with pytest.raises(ConfigError, match=r"optimizer.object was .*Adam"):
+        go(stop("loss"), model=make(optimizer="sgd"), **again)
+    run = go(stop("loss", patience=7), **again)
+    assert any("patience was 0, and is 7 now" in line for line in said)
+    assert len(run.history["loss"]) == 2
+
+
 HERE = pathlib.Path(__file__).parent
 SCRIPT = f"""
 import sys, keras, numpy as np
