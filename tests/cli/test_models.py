@@ -24,9 +24,11 @@ def run(tmp_path_factory):
 def test_predict_prints_a_row_a_sample(dlparts, run, tmp_path):
     (tmp_path / "x.csv").write_text("a,b\n1,2\n3,4\n5,6\n")
     code, out, err = dlparts("predict", run.path, "--data", tmp_path / "x.csv")
-    # TensorFlow's C++ libraries may remark on what they do, each line with its level.
+    # TensorFlow's C++ libraries may remark on what they do, each line with its level,
+    # and once a process on the log and on the processor.
     assert code == 0
-    assert all(re.match(r"[IWE]0000 ", line) for line in err.splitlines())
+    remark = "[IWE]0000 |WARNING: All log messages before|To enable the following"
+    assert all(re.match(remark, line) for line in err.splitlines())
     head, *rows = out.splitlines()
     assert head == "y0,y1"
     x = np.array([[1, 2], [3, 4], [5, 6]], "float32")

@@ -345,10 +345,10 @@ def test_what_is_listed_as_not_exported_must_fail():
 
 
 def test_a_kernel_that_is_used_and_was_quantized_away_is_caught(monkeypatch):
-    """What WeightNormalization did before it kept its layer whole."""
+    """What layers with a computed kernel did before they kept their layer whole."""
     monkeypatch.setattr(computed_kernels, "keep_whole", lambda *_: None)
     monkeypatch.setattr(computed_kernels, "is_whole", lambda _: True)
-    (case, *_) = cases(registry.find("layers", "WeightNormalization"))
+    (case, *_) = cases(registry.find("layers", "SpectralWeightNormalization"))
     with pytest.raises(testing.ContractError, match="int8"):
         quantizing.quantizes_to_int8(case)
 

@@ -262,7 +262,9 @@ class Autoencoder(MakesLayers, Coding):
         decoder = self.decoder_layers
         if decoder is None:
             shapes = _shapes([*layers, *undone_code], shape)
-            self.undone = mirrored([*layers, *undone_code], shapes, self.tied)
+            self.undone = mirrored(
+                [*layers, *undone_code], shapes, self.tied, self.dtype_policy
+            )
             decoder = [
                 each
                 for n in sorted(self.undone, reverse=True)

@@ -68,7 +68,7 @@ def has_weights(layer):
     return isinstance(layer, (kl.Dense, *_CONVS))
 
 
-def mirrored(layers, shapes, tied):
+def mirrored(layers, shapes, tied, dtype=None):
     """What undoes each layer: `{number of the layer: layers in a row}`.
 
     The decoder has them from the last number to the first.
@@ -77,6 +77,7 @@ def mirrored(layers, shapes, tied):
         layers: The encoder's layers in a row, built.
         shapes: What each of them takes, with the batch.
         tied: Whether kernels are shared, transposed.
+        dtype: The dtype policy of what is made.
     """
     segments = []  # of a layer that shapes, what it takes, and what comes behind it
     for number, (layer, shape) in enumerate(zip(layers, shapes, strict=True)):
@@ -96,26 +97,26 @@ def mirrored(layers, shapes, tied):
         if i:
             _, before, _, behind = segments[i - 1]
             activation = getattr(before, "activation", None)
-        undone = _inverse(layer, shape, tied, activation)
+        undone = _inverse(layer, shape, tied, activation, dtype)
         decoder[number] = undone + [_like(each) for each in behind]
     return decoder
 
 
-def _inverse(layer, shape, tied, activation):
+def _inverse(layer, shape, tied, activation, dtype):
     """The layers that undo one, and end in an activation."""
     if isinstance(layer, _WITH_WEIGHTS):
-        return [_transposed(layer, shape, tied, activation)]
+        return [_transposed(layer, shape, tied, activation, dtype)]
     if isinstance(layer, kl.Flatten | kl.Reshape):
-        made = [kl.Reshape(shape[1:], dtype=layer.dtype_policy)]
+        made = [kl.Reshape(shape[1:], dtype=dtype)]
     else:
-        made = _unpooled(layer, shape)
+        made = _unpooled(layer, shape, dtype)
     if activation not in (None, keras.activations.linear):
-        made.append(kl.Activation(activation, dtype=layer.dtype_policy))
+        made.append(kl.Activation(activation, dtype=dtype))
     return made
 
 
-def _transposed(layer, shape, tied, activation):
-    options = {"activation": activation, "dtype": layer.dtype_policy}
+def _transposed(layer, shape, tied, activation, dtype):
+    options = {"activation": activation, "dtype": dtype}
     if isinstance(layer, GaussianSampling):
         return kl.Dense(shape[-1], **options)
     options["use_bias"] = layer.use_bias
@@ -164,7 +165,7 @@ def _output_padding(layer, shape):
     return tuple(found)
 
 
-def _unpooled(layer, shape):
+def _unpooled(layer, shape, dtype):
     if tuple(layer.strides) != tuple(layer.pool_size):
         _refuse(layer, "its strides are not its pool_size")
     if layer.data_format != "channels_last":
@@ -174,7 +175,6 @@ def _unpooled(layer, shape):
     pooled = layer.compute_output_shape(shape)[1:-1]
     more = [n - m * size for n, m, size in zip(shape[1:-1], pooled, sizes, strict=True)]
     one = len(sizes) == 1
-    dtype = layer.dtype_policy
     made = [up(sizes[0] if one else tuple(sizes), dtype=dtype)]
     for kind, amounts in ((pad, more), (cut, [-each for each in more])):
         if any(amount > 0 for amount in amounts):

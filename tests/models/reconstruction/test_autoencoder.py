@@ -394,7 +394,7 @@ def test_values_out_of_range_stop_a_compiled_step():
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_what_it_makes_computes_in_the_dtype_of_the_model_or_of_what_it_undoes(tied):
+def test_what_it_makes_computes_in_the_dtype_of_the_model(tied):
     policy = "mixed_bfloat16"
     encoder = [kl.Conv2D(2, 3, activation="relu", dtype=policy)]
     encoder.append(kl.MaxPooling2D(2, dtype=policy))
