@@ -210,5 +210,6 @@ def test_dropout_is_of_fine_tuning_only():
 @pytest.mark.parametrize("classes", [None, 2])
 def test_all_layers_compute_in_the_dtype_of_the_model(classes):
     model = DBN([3], classes, dropout=0.5, input_shape=(4,), dtype="mixed_bfloat16")
-    inner = [layer for layer in model._flatten_layers() if layer is not model]
+    ends = model.decoder if classes is None else [model.head]
+    inner = [model.flatten, *model.hidden, *model.drops, *ends]
     assert {layer.compute_dtype for layer in inner} == {"bfloat16"}
