@@ -27,6 +27,7 @@ from scipy import stats
 from examples.claims.claim import BUDGETS
 
 CONFIDENCE, LEAST_SEEDS = 0.95, 3
+TOO_FEW = "too few seeds"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def verdict(claim, budget, rows):
     """The verdict of a budget's rows."""
     seeds = complete_seeds(claim, rows)
     if len(seeds) < min(LEAST_SEEDS, len(claim.seeds)):
-        return Verdict("too few seeds", budget, tuple(seeds), ())
+        return Verdict(TOO_FEW, budget, tuple(seeds), ())
     judged = tuple(judge(one, rows, seeds) for one in claim.criteria)
     hold = sum(one.state == "holds" for one in judged)
     if hold == len(judged):
@@ -101,6 +102,11 @@ def verdict(claim, budget, rows):
 
 
 def verdicts(claim, out=None):
-    """The verdicts of all budgets that have rows, the largest budget last."""
-    found = [(b, claim.rows(b, out)) for b in BUDGETS]
-    return [verdict(claim, b, rows) for b, rows in found if rows]
+    """The verdicts of all budgets that have rows, the largest budget last.
+
+    A budget whose rows are of too few seeds counts only if there is no other, so that
+    a run that was begun does not hide what smaller ones have found.
+    """
+    rows = [(b, claim.rows(b, out)) for b in BUDGETS]
+    found = [verdict(claim, b, some) for b, some in rows if some]
+    return [one for one in found if one.word != TOO_FEW] or found

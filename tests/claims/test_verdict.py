@@ -1,11 +1,12 @@
 """The rule that makes verdicts: what holds, what does not, and what is too little."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from examples.claims.claim import Claim, Criterion, load_all
-from examples.claims.verdict import judge, verdict
+from examples.claims.verdict import judge, verdict, verdicts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -128,3 +129,18 @@ def test_settings_are_kept_as_they_were_given(tmp_path):
     (found,) = claim.rows("minutes", tmp_path)
     assert found["settings"] == {"rate": 0.123456789}
     assert found["loss"] == 0.3333
+
+
+def test_a_run_that_was_begun_does_not_hide_a_smaller_one(tmp_path):
+    claim, folder = made([below()]), tmp_path / "made"
+    folder.mkdir()
+
+    def leave(budget, some):
+        (folder / f"{budget}.json").write_text(json.dumps({"rows": some}))
+
+    leave("hours", rows(a=[1.0], b=[2.0]))
+    assert [one.word for one in verdicts(claim, tmp_path)] == ["too few seeds"]
+    leave("minutes", rows(a=[1.0, 1.1, 0.9], b=[2.0, 2.1, 1.9]))
+    assert [(one.word, one.budget) for one in verdicts(claim, tmp_path)] == [
+        ("reproduced", "minutes")
+    ]
