@@ -105,7 +105,7 @@ def attempt(claim, asked, temporary):
             else data.folder(claim.data, asked.data)
         )
     rows = claim.rows(budget, out)
-    wanted = claim.wanted(rows, seeds)
+    wanted, ways = claim.wanted(rows, seeds), [*claim.ways]
     backend = keras.backend.backend()
     command = f"KERAS_BACKEND={backend} python -m examples.claims {claim.name}"
     command += f" --budget {budget}" + f" --jobs {asked.jobs}" * (asked.jobs > 1)
@@ -115,7 +115,6 @@ def attempt(claim, asked, temporary):
         place = f"{i} of {len(wanted)}: {row['way']}, seed {row['seed']}"
         print(f"{place}: {', '.join(told)}", flush=True)
         rows.append(row)
-        ways = [*claim.ways]
         rows.sort(key=lambda row: (row["seed"], ways.index(row["way"])))
         write(claim.result(budget, out), command, rows)
     pictures.save(claim, budget, claim.rows(budget, out), out)
