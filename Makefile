@@ -120,9 +120,9 @@ bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks run --minutes 20
 
 # The papers' claims, each as long as minutes allow; it goes on where it was stopped.
-# Keras fetches the data, or: make claims DATA="--data FOLDER".
+# Keras fetches the data, or: make claims DATA="--data FOLDER" JOBS=4.
 claims: $(VENV)/.all
-	$(BIN)/python -m examples.claims --all $(DATA)
+	$(BIN)/python -m examples.claims --all --jobs $(or $(JOBS),2) $(DATA)
 
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py

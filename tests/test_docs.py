@@ -81,6 +81,7 @@ def test_links_lead_somewhere():
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+@pytest.mark.long
 def test_every_example_config_is_good():
     for path in sorted(ROOT.glob("examples/*.yaml")) + sorted(
         ROOT.glob("tuning/*.yaml")
@@ -88,6 +89,7 @@ def test_every_example_config_is_good():
         load(path)
 
 
+@pytest.mark.long
 def test_generated_pages_are_current(tmp_path):
     check = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     found = subprocess.run(check, capture_output=True, text=True)

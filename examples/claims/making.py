@@ -2,9 +2,11 @@
 
 import functools
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from examples.claims.claim import load
+from keras_dlparts.support.processes import environment
 
 
 def made(claim, wanted, budget, folder, jobs):
@@ -17,13 +19,26 @@ def made(claim, wanted, budget, folder, jobs):
     if jobs == 1 or len(asked) < 2:
         yield from (row_of(*one) for one in asked)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(asked)), mp_context=context)
+    pool = pool_of(min(jobs, len(asked)))
     try:
         for task in as_completed([pool.submit(row_of, *one) for one in asked]):
             yield task.result()
     finally:  # none is begun after one has failed
         pool.shutdown(cancel_futures=True)
+
+
+def pool_of(count):
+    """Processes of which each has its share of the processor, and its accelerator."""
+    context = multiprocessing.get_context("spawn")
+    shares = context.SimpleQueue()
+    for number in range(count):
+        shares.put(environment(number, count))
+    return ProcessPoolExecutor(count, context, _take_one, (shares,))
+
+
+def _take_one(shares):
+    """Before anything is imported that looks at what a process may use."""
+    os.environ.update(shares.get())
 
 
 def row_of(name, seed, way, budget, folder):

@@ -48,6 +48,7 @@ def source(folder):
     ],
     ids=["DataLoader", "tf.data", "function", "list", "PyDataset", "source"],
 )
+@pytest.mark.long
 def test_batches_come_in_turn_and_from_the_beginning(make, tmp_path):
     data = make(tmp_path) if make is source else make()
     check_given(data)

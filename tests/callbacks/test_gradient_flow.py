@@ -133,6 +133,7 @@ def test_figures_of_a_residual_net():
     assert [row["layer"] for row in pictures[2]] == flow.layers
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_data_that_ends_where_a_step_would_be_measured_leaves_the_model_whole():
     """Keras asks for one more step before it finds the data's end."""

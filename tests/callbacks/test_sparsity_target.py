@@ -51,6 +51,7 @@ def trained(data):
     return model, left.left
 
 
+@pytest.mark.long
 def test_the_model_keeps_exactly_as_many_weights_as_asked_for(trained):
     model, left = trained
     # By the same factor in each of six epochs, and then no more.
@@ -72,6 +73,7 @@ def test_the_prior_pulls_nothing(trained):
         np.testing.assert_allclose(pulled, 0, atol=1e-5)  # what rounding leaves
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["adam", "around adam", "sgd"])
 def test_the_weights_of_the_highest_score_stay(kind, data):
     adam = keras.optimizers.Adam(0.02)
@@ -111,6 +113,7 @@ def test_the_weights_of_the_highest_score_stay(kind, data):
         np.testing.assert_array_equal(keep, score >= least)
 
 
+@pytest.mark.long
 def test_it_warns_of_a_target_that_was_not_reached(data):
     model = made()
     stop = keras.callbacks.LambdaCallback(
@@ -121,6 +124,7 @@ def test_it_warns_of_a_target_that_was_not_reached(data):
         model.fit(*data, 64, 6, verbose=0, callbacks=callbacks)
 
 
+@pytest.mark.long
 def test_saved_in_the_middle_it_goes_on_the_same(data, tmp_path):
     """What it knows is in the layers (draws are put back by hand)."""
     path = tmp_path / "model.keras"

@@ -12,6 +12,8 @@ import pytest
 
 from examples.claims.__main__ import main
 from examples.claims.claim import load, load_all
+from examples.claims.making import pool_of
+from keras_dlparts.support.processes import cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +88,13 @@ def test_several_processes_make_the_same_rows(tmp_path):
             del row["seconds"]
     assert rows[0] == rows[1]
     assert len(rows[0]) == 3 * len(load("starting_weights").ways)
+
+
+@pytest.mark.slow
+def test_each_process_has_its_share_of_the_processor():
+    with pool_of(2) as pool:
+        threads = {int(pool.submit(os.getenv, "NPROC").result()) for _ in range(4)}
+    assert threads <= {max(1, cores() // 2), max(1, cores() // 2 + cores() % 2)}
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,7 @@ def test_schema_is_json(dlparts):
     assert "$schema" in json.loads(out)
 
 
+@pytest.mark.long
 def test_check(dlparts, run):
     code, out, _ = dlparts("check", run[0], width=400)
     assert code == 0

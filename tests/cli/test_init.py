@@ -38,6 +38,7 @@ def test_the_config_trains_well(dlparts, here):
     assert Run(run).history["val_accuracy"][-1] > 0.9
 
 
+@pytest.mark.long
 def test_an_editor_finds_the_schema(dlparts, here):
     dlparts("init", "sub/first.yml")
     first = Path("sub/first.yml").read_text().partition("\n")[0]

@@ -190,6 +190,7 @@ BAD = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", BAD)
 def test_is_refused(assert_told, case):
     assert_told(*BAD[case])

@@ -15,6 +15,8 @@ from keras_dlparts.testing.examples import example
 # Of a part's further cases CI asks everything on PyTorch alone, which compiles nothing;
 # on the others it asks whether they fit. The rest takes minutes.
 COSTLY = "exports", "quantizes"
+# They take seconds, or are alike: float8 and int4 are noted as int8 is.
+SLOW = "exports", "quantizes to float8", "quantizes to int4", "two replicas equal"
 
 
 def marks(check, again):
@@ -24,9 +26,7 @@ def marks(check, again):
         costly |= check.name != "fits"
     if costly and again:
         return [pytest.mark.study]
-    # A SavedModel is traced as an ONNX file is, float8 and int4 are noted as int8 is.
-    seldom = check.name.endswith(("saved model", "float8", "int4"))
-    return [pytest.mark.long] if seldom else []
+    return [pytest.mark.long] if check.name.startswith(SLOW) else []
 
 
 def asked():

@@ -150,6 +150,7 @@ def part_from(monkeypatch):
     return make
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in PARTS if name != "RandomDropout"])
 def test_good_part_keeps_everything(part_from, name):
     for check in testing.checks(part_from(name)):

@@ -156,6 +156,7 @@ TWINS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TWINS)
 def test_rule_steps_with_its_twin(name):
     rule, direction = (make() for make in TWINS[name])

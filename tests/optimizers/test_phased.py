@@ -102,6 +102,7 @@ def test_saved_in_mid_phase_it_goes_on_bit_by_bit(tmp_path):
     assert int(again.optimizer.iterations) == 10
 
 
+@pytest.mark.long
 def test_a_step_that_overflows_is_nobody_s_turn():
     model = regression(keras.optimizers.LossScaleOptimizer(made(), initial_scale=4.0))
     step(model, 0)

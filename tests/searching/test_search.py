@@ -23,6 +23,7 @@ def refused(*args, **kwargs):
     return str(caught.value)
 
 
+@pytest.mark.long
 def test_the_best_is_the_best(found):
     assert found.state == "done"
     assert len(found.completed) == 10

@@ -114,6 +114,7 @@ def test_residual_blocks_are_folded(order, shortcut):
     check(keras.Sequential([keras.Input((4, 4, 3)), block]), left)
 
 
+@pytest.mark.long
 def test_folded_nets_are_saved_and_loaded(tmp_path):
     model = ResNet(8, (8, 8, 1), 3, filters=2)
     model.save(tmp_path / "model.keras")

@@ -50,6 +50,7 @@ def fitted(steps, targets=y, **options):
 @pytest.mark.parametrize(
     "steps", [3, *(pytest.param(n, marks=pytest.mark.long) for n in (7, 8))]
 )
+@pytest.mark.long
 def test_the_weights_and_the_logs_are_those_of_single_steps(steps):
     """50 rows are seven batches of 7 and a last one of 1, left over or alone."""
     options = {"class_weight": {0: 1.0, 1: 3.0}}
@@ -64,6 +65,7 @@ def test_the_weights_and_the_logs_are_those_of_single_steps(steps):
         assert many_history[name] == pytest.approx(values, rel=1e-4)
 
 
+@pytest.mark.long
 @loops
 def test_plain_fit_makes_many_steps_a_call():
     """With sample weights, in the seed's order; the weights of single steps."""
@@ -163,6 +165,7 @@ def test_an_accelerator_takes_longer_calls(monkeypatch):
     assert chunks.steps_a_call(net(), batches) == min(most, 5)
 
 
+@pytest.mark.long
 def test_what_measures_between_calls_leaves_them_as_long_as_it_can():
     batches = Batches(x, y, batch_size=7)
     most = 1 if backend.name() == "torch" else 4
@@ -224,6 +227,7 @@ def test_the_step_of_a_nan_is_found_within_a_call(tmp_path):
         train(config, out=tmp_path)
 
 
+@pytest.mark.long
 def test_data_that_a_layer_refuses_is_told_by_the_layer(tmp_path):
     """The last row is out of range: found in the compiled step, and so late."""
     values = np.zeros((40, 4), "float32")

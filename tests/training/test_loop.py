@@ -43,6 +43,7 @@ def whole(tmp_path_factory):
     return train(CONFIG, out=tmp_path_factory.mktemp("runs"))
 
 
+@pytest.mark.long
 def test_a_run_holds_what_it_says(whole):
     names = {path.name for path in whole.path.iterdir()}
     # The diff is there where the tests themselves run in a changed repository.
@@ -128,6 +129,7 @@ def test_clipping_goes_on_where_it_was(tmp_path, epoch):
         assert second.history[column] == whole.history[column], column
 
 
+@pytest.mark.long
 def test_a_clipping_optimizer_tells_what_it_did(tmp_path):
     clipped = {
         "use": "Clipped",
@@ -149,6 +151,7 @@ def test_resume_starts_a_run_where_there_is_none(tmp_path, said):
     assert len(list(tmp_path.iterdir())) == 2  # another config is another run
 
 
+@pytest.mark.long
 def test_early_stopping_stays_stopped(tmp_path):
     patience = {"use": "EarlyStopping", "monitor": "loss", "patience": 0}
     config = CONFIG | {"callbacks": [patience | {"min_delta": 10.0}]}
@@ -219,6 +222,7 @@ AVERAGED = {"use": "WeightAverage", "kind": "swa", "recalibrate": 0}
         ),
     ],
 )
+@pytest.mark.long
 def test_a_column_of_a_callback_may_come_with_a_later_epoch(tmp_path, average, fit):
     """Until then val_loss decides, or the loss, and the best model is there."""
     best = {"monitor": "average_val_loss"}

@@ -107,6 +107,7 @@ def stopped(monkeypatch, after, go):
             go()
 
 
+@pytest.mark.long
 def test_it_trains_as_fit_does(tmp_path):
     ours, theirs = make(), make()
     for model in (ours, theirs):  # nothing random is left
@@ -133,6 +134,7 @@ def run(tmp_path_factory):
     )
 
 
+@pytest.mark.long
 def test_its_directory_has_the_model_and_what_a_run_has(run):
     names = {path.name for path in run.path.iterdir()}
     assert names >= {"initial.keras", "best.keras", "last.keras", "report.html"}
@@ -169,6 +171,7 @@ def test_its_report_is_written_again(run):
     assert "logits" in write_report(run.path).read_text()
 
 
+@pytest.mark.long
 def test_it_repeats_from_its_resolved_config(run, tmp_path):
     again = train(
         run.path / "resolved.yaml",
@@ -295,6 +298,7 @@ def test_a_directory_is_gone_on_with_by_the_same_alone(tmp_path, said):
         train(model=make(), data=(X, Y), directory=tmp_path / "notes")
 
 
+@pytest.mark.long
 def test_other_callbacks_than_a_run_began_with_are_refused(tmp_path, said):
     """Their arguments may be others: the checkpoint has a state for each of them."""
     stop, plateau = keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau
@@ -752,6 +756,7 @@ def test_a_search_takes_no_objects(tmp_path):
         search(config, out=tmp_path)
 
 
+@pytest.mark.long
 def test_what_is_saved_loads(run):
     model = load_model(run.path / "last.keras")
     for a, b in zip(weights(run), model.weights, strict=True):

@@ -170,6 +170,7 @@ def test_a_run_that_is_under_way_is_not_resumed(tmp_path):
     assert not (run.path / "run.lock").exists()
 
 
+@pytest.mark.long
 def test_a_run_holds_its_lock_while_it_trains(tmp_path):
     seen = []
 

@@ -303,6 +303,7 @@ def assert_refused(sections, message, out):
     assert not out.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_shared_is_refused(name, tmp_path):
     assert_refused(*REFUSED[name], tmp_path / "none")

@@ -145,6 +145,7 @@ def test_samples_are_drawn_from_the_graph_clamped_or_not(temperatures, clamped):
     assert (np.abs(found - p) < 5 * np.sqrt(p * (1 - p) / n) + 1e-9).all()
 
 
+@pytest.mark.long
 def test_tempering_finds_both_modes_where_a_single_temperature_stays_in_one():
     # All units alike: 8 of them, of which E = -w k (k - 8) / 2 for k that are on.
     layer = BoltzmannMachine(0, seed=0)

@@ -369,6 +369,7 @@ def trained(v, steps, **options):
 @pytest.mark.parametrize(
     "options", [{"k": 5}, {"persistent": True, "chains": 60}], ids=["CD-5", "PCD"]
 )
+@pytest.mark.long
 def test_both_rules_learn_the_data(options):
     """Three equally likely states of sixteen: log p would be -log 3 = -1.10 at best,
     and is -log 16 = -2.77 at the start."""
@@ -395,6 +396,7 @@ def test_the_visible_biases_start_from_the_data(visible):
     assert not numpy(plain.visible_bias).any()
 
 
+@pytest.mark.long
 def test_learning_waits_for_adapt(tmp_path):
     v = np.ones((8, 4), "float32")
 

@@ -30,6 +30,7 @@ def distances(x, layer):
     return (((np.float64(x)[:, None] - c) / s) ** 2).sum(axis=-1)
 
 
+@pytest.mark.long
 def test_the_formula_of_each_kernel_and_width():
     for width in WIDTHS:
         layer = adapted(width=width)

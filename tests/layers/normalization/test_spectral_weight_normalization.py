@@ -55,6 +55,7 @@ def test_the_gradient_goes_through_sigma():
     np.testing.assert_allclose(layer.vectors[0].numpy(), u, rtol=1e-5)  # it has moved
 
 
+@pytest.mark.long
 def test_a_discriminator_of_several_trains():
     """Keras' own fails on PyTorch: it writes over a kernel that is still needed."""
     spectral = SpectralWeightNormalization

@@ -185,6 +185,7 @@ def test_without_normalisation_it_is_keras_layer(monkeypatch, ours, theirs):
     np.testing.assert_allclose(numpy(layer(x)), wanted, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", range(3))
 def test_keras_own_tests_pass_without_normalisation(monkeypatch, at):
     """The numbers in them are those of the plain layers: masks, states, and so on."""

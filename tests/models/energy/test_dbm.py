@@ -271,6 +271,7 @@ def test_it_learns_layer_by_layer_and_as_a_whole(learnt):
     np.testing.assert_array_equal(completed > 0.5, TWO[[0, -1]])
 
 
+@pytest.mark.long
 def test_the_classifier_begins_as_the_machine(learnt):
     model, _ = learnt
     x = TWO.reshape(-1, 2, 3)

@@ -19,6 +19,7 @@ def trainable(model):
     ("depth", "published"),
     [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)],
 )
+@pytest.mark.long
 def test_published_sizes(depth, published):
     digits = 1 if published > 1 else 2
     assert round(trainable(ResNet(depth)) / 1e6, digits) == published

@@ -84,6 +84,7 @@ def test_the_formula_and_the_loss_of_the_given_targets(simple):
     np.testing.assert_allclose(array(loss(TARGET, found)), expected, rtol=1e-5)
 
 
+@pytest.mark.long
 def test_fit_reports_the_loss_and_the_accuracy_without_padding(simple):
     right = simple.predict((SOURCE, TARGET), verbose=0).argmax(-1) == TARGET
     simple.compile("adam", loss, metrics=["accuracy"])
