@@ -290,6 +290,15 @@ def test_evaluate_and_report_of_a_finished_run(whole):
     assert write_report(whole.path).exists()
 
 
+def test_the_training_data_is_evaluated_as_it_is(tmp_path):
+    noise = {"use": "GaussianNoise", "stddev": 1.0}
+    data = CONFIG["data"] | {"transform": noise}
+    run = train(CONFIG | {"data": data}, out=tmp_path, epochs=1, verbose=0)
+    x, y = run.data("train")
+    plain = run.model.evaluate(x, y, verbose=0, return_dict=True)
+    assert evaluate(run.path, "train") == pytest.approx(plain, rel=1e-4)
+
+
 def test_training_needs_data(tmp_path):
     config = {k: v for k, v in CONFIG.items() if k != "data"}
     with pytest.raises(ValueError, match="`data:` is missing"):
