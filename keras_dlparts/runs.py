@@ -55,6 +55,19 @@ def higher_is_better(column: str) -> bool:
     return bool(words & _HIGHER) and not words & _LOWER
 
 
+def _best_trial(folder):
+    """The run of the best trial in a search's folder; None where there is none."""
+    if not (folder / "search.json").is_file():
+        return None
+    from keras_dlparts.searching.view import Search
+
+    try:
+        best = Search(folder).best
+    except (OSError, ValueError):  # what is damaged gives no hint
+        return None
+    return None if best is None else best.path
+
+
 # What the columns of averaged weights begin with; see `callbacks.WeightAverage`.
 AVERAGE = "average_"
 
@@ -149,8 +162,9 @@ class Run:
                 "Give the folder that the training named at its end."
             )
         if not any((self.path / n).is_file() for n in ("status.json", "resolved.yaml")):
+            best = _best_trial(self.path)
             inner = sorted(p.parent for p in self.path.glob("*/status.json"))
-            hint = f"; did you mean {str(inner[-1])!r}?" if inner else ""
+            hint = f"; did you mean {str(best or inner[-1])!r}?" if inner else ""
             raise FileNotFoundError(
                 "a run holds status.json and resolved.yaml. "
                 f"Received: {str(path)!r}, which has neither{hint or '.'}"

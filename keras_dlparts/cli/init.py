@@ -6,6 +6,7 @@ import keyword
 import math
 import os
 import re
+import shlex
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -97,12 +98,11 @@ def _init_config(path, table, target):
         stop(2, f"a config to begin with is a .yaml file. Received: {path}")
     _must_be_free(path)
     told = _of_table(table, target, path.parent) if table else _of_spirals()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_schema(path.parent / SCHEMA_FILE)
     with whole(path) as partial:
         partial.write_text(CONFIG.format(head=HEAD, file=path, **told))
-    write_schema(path.parent / SCHEMA_FILE)
     _say("wrote", path)
-    _say("next", f"dlparts train {path}")
+    _say("next", f"dlparts train {shlex.quote(str(path))}")
 
 
 def _of_spirals():
@@ -221,9 +221,9 @@ def _init_plugin(vendor, folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(source.read_text().replace(VENDOR, vendor))
     _say("wrote", f"{folder}: {len(sources)} files")
-    _say("next", f"pip install --editable {folder}")
+    _say("next", f"pip install --editable {shlex.quote(str(folder))}")
     _say("next", f"dlparts verify {vendor}.GatedMLP")
-    _say("next", f"dlparts train {folder / 'gated.yaml'}")
+    _say("next", f"dlparts train {shlex.quote(str(folder / 'gated.yaml'))}")
 
 
 def _say(head, text):

@@ -11,6 +11,7 @@ from typing import Literal
 import yaml
 
 from keras_dlparts import backend
+from keras_dlparts.config.overrides import as_list
 from keras_dlparts.searching import fork as forking
 from keras_dlparts.searching import kerastuner, tensorboard
 from keras_dlparts.searching.channel import LOOPBACK
@@ -84,7 +85,7 @@ def search(
         "retries": retries,
         "median_rule": median_rule,
     }
-    sets = [*sets]
+    sets = as_list(sets)
     for key, value in given.items():
         if value is not None:
             sets.append(f"search.{key}={yaml.safe_dump(value).splitlines()[0]}")
@@ -136,7 +137,7 @@ def join_search(
         workers: how many.
         verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
     """
-    sets = [*sets, *([] if workers is None else [f"search.workers={workers}"])]
+    sets = [*as_list(sets), *([] if workers is None else [f"search.workers={workers}"])]
     request = Request(config, sets)
     kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name

@@ -219,7 +219,9 @@ def write(outputs: Any, path: str | os.PathLike | None) -> str:
         several = keras.tree.flatten(outputs)
         ends = [""] if len(several) == 1 else range(len(several))
         named = {f"y{end}": y for end, y in zip(ends, several, strict=True)}
-    named = {name: np.asarray(y) for name, y in named.items()}
+    named = {name: _of_numpy(y) for name, y in named.items()}
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     if path is not None and Path(path).suffix == ".npz":
         with whole(Path(path)) as partial, open(partial, "wb") as file:
             np.savez(file, **named)
@@ -231,6 +233,12 @@ def write(outputs: Any, path: str | os.PathLike | None) -> str:
         with whole(Path(path)) as partial:
             partial.write_text(text, "utf-8")
     return text
+
+
+def _of_numpy(y):
+    """An array; bfloat16, which numpy writes as raw bytes, as float32."""
+    y = np.asarray(y)
+    return y.astype("float32") if y.dtype.name == "bfloat16" else y
 
 
 def _as_csv(named):

@@ -119,6 +119,18 @@ def test_a_table_without_names_goes_by_positions(dlparts, here, first):
     assert code == 0, err
 
 
+def test_what_comes_next_can_be_pasted(dlparts, here):
+    code, out, _ = dlparts("init", "my folder/my first.yaml", width=400)
+    assert code == 0
+    assert out.splitlines()[1] == "next    dlparts train 'my folder/my first.yaml'"
+
+
+def test_the_schema_goes_into_a_new_folder(dlparts, here):
+    code, _, err = dlparts("schema", "of/mine/schema.json")
+    assert code == 0, err
+    assert "properties" in json.loads(Path("of/mine/schema.json").read_text())
+
+
 def test_the_target_may_be_another_column(dlparts, here):
     Path("t.csv").write_text("kind,a,b\n" + "0,1.5,2\n1,3,4.5\n" * 9)
     code, _, _ = dlparts("init", "--csv", "t.csv", "--target", "kind")

@@ -430,3 +430,10 @@ def test_the_settings_may_stand_in_the_file(config, tmp_path, monkeypatch):
     assert (found.path / "config.yaml").read_text() == yaml.safe_dump(config)
     for trial in found.trials:
         assert trial.run.best()[0] == "val_accuracy"
+
+
+def test_who_gives_a_search_for_a_run_is_told_of_its_best(found):
+    assert found.best.path != found.trials[-1].path  # else this tells nothing
+    with pytest.raises(FileNotFoundError) as told:
+        Run(found.path)
+    assert f"did you mean {str(found.best.path)!r}?" in str(told.value)

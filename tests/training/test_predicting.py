@@ -4,6 +4,7 @@ import csv
 import io
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -166,3 +167,13 @@ def test_outputs_are_written_as_rows_or_arrays(tmp_path):
     np.testing.assert_array_equal(np.array(rows[2], "float32"), [*y[1].ravel(), 6])
     with pytest.raises(ValueError, match=r"\.csv or \.npz"):
         predicting.write(y, tmp_path / "y.txt")
+
+
+def test_outputs_of_half_precision_are_written_as_numbers(tmp_path):
+    y = np.array([[1.5, -2]], ml_dtypes.bfloat16)
+    path = tmp_path / "of" / "mine" / "y.npz"  # in folders that are not there yet
+    predicting.write(y, path)
+    with np.load(path) as found:
+        assert found["y"].dtype == "float32"
+        np.testing.assert_array_equal(found["y"], [[1.5, -2]])
+    assert predicting.write(y, None) == "y0,y1\n1.5,-2.0\n"
