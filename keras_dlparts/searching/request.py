@@ -1,5 +1,6 @@
 """What a search is asked for: a config, opened, with its space and its settings."""
 
+import json
 import os
 
 from keras_dlparts.config import objects
@@ -18,6 +19,7 @@ class Request:
     Args:
         config: path of a YAML, TOML or JSON file, or the dict itself.
         sets: texts such as `"fit.epochs=3"` that override it.
+        asked: what search.json says, where the config is the copy in its folder.
 
     Attributes:
         opened: `(document, given)` of the config.
@@ -29,8 +31,12 @@ class Request:
         folder: what the paths in the config are relative to.
     """
 
-    def __init__(self, config, sets):
-        self.opened = opened(config, sets)
+    def __init__(self, config, sets, asked=None):
+        folder = None
+        if asked is not None:
+            folder = asked.get("relative_to")
+            sets = [f"name={json.dumps(asked['config']['name'])}", *sets]
+        self.opened = opened(config, sets, folder)
         document, given = self.opened
         objects.refuse(document, "a search")
         self.spaces = whole_space(document)

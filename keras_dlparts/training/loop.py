@@ -179,6 +179,7 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
             run_folder.write_json(path / "model.json", model_rows(session.made.model))
             try:
                 session.restore(path)
+                run_folder.note_epochs(path, experiment.settings.fit.epochs)
                 session.fit(watchers, bars)
                 session.end()
             except BaseException as error:

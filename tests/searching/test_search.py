@@ -240,14 +240,41 @@ def test_an_objective_of_validation_that_does_not_run_is_refused(config, tmp_pat
 
 
 @pytest.mark.long
-def test_a_search_goes_on_from_the_config_in_its_own_folder(config, tmp_path):
+def test_a_search_goes_on_from_the_config_in_its_own_folder(
+    config, tmp_path, monkeypatch
+):
     given = tmp_path / "small.yaml"
+    (tmp_path / "t.csv").write_text("a,c\n" + "1.5,0\n2.5,1\n" * 9)
+    config["data"] = {"use": "csv", "path": "t.csv", "target": "c"}
     given.write_text(yaml.safe_dump({**config, "fit": {"epochs": 1}}))
-    search(given, out=tmp_path / "s", trials=1)
-    copy = tmp_path / "s" / "config.yaml"
-    again = search(copy, out=tmp_path / "s", trials=2, resume=True)
+    first = search(given, out=tmp_path / "s", trials=1)
+    monkeypatch.chdir(tmp_path / "s")
+    # The folder, the name and what paths are relative to are those of the search.
+    again = search("config.yaml", trials=2, resume=True)
     assert len(again.completed) == 2
-    assert copy.read_text() == given.read_text()
+    assert again.path.resolve() == first.path.resolve()
+    assert again.config["name"] == "small"
+    assert again.trials[1].run.config["name"] == "small"
+    assert (tmp_path / "s" / "config.yaml").read_text() == given.read_text()
+
+
+@pytest.mark.long
+def test_a_fork_that_is_stopped_says_how_it_goes_on(config, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    given, out = tmp_path / "small.yaml", tmp_path / "s"
+    given.write_text(yaml.safe_dump({**config, "fit": {"epochs": 1}}))
+    search(given, out=out, trials=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("keras_dlparts.searching.trial.work", stop)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            search(given, out=out, trials=2, fork=True)
+    (note,) = stopped.value.__notes__
+    assert note == f"Continue with --out {out}-2 --resume in place of --fork"
+    again = search(given, out=f"{out}-2", trials=2, resume=True)
+    assert len(again.completed) == 2
+    assert not (tmp_path / "s-3").exists()
 
 
 @pytest.mark.long

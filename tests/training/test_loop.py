@@ -143,6 +143,19 @@ def test_a_clipping_optimizer_tells_what_it_did(tmp_path):
 
 
 @pytest.mark.long
+def test_the_config_of_a_run_follows_its_epochs(tmp_path, said):
+    first = train(CONFIG, out=tmp_path, epochs=1)
+    longer = train(CONFIG, out=tmp_path, epochs=2, resume=True)
+    assert (longer.path, longer.config["fit"]["epochs"]) == (first.path, 2)
+    said.clear()
+    # What is done cannot be taken back.
+    shorter = train(CONFIG, out=tmp_path, epochs=1, resume=True)
+    assert "after epoch 2 of 2" in said[0]
+    assert (shorter.config["fit"]["epochs"], shorter.status["epochs"]) == (2, 2)
+    assert shorter.history["epoch"] == [1, 2]
+
+
+@pytest.mark.long
 def test_resume_starts_a_run_where_there_is_none(tmp_path, said):
     said.clear()
     train(CONFIG, out=tmp_path, resume=True, epochs=1)
