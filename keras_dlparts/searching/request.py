@@ -43,6 +43,7 @@ class Request:
         experiment = settled(document, given)  # raises for what is wrong in either
         self.name = experiment.settings.name
         self.epochs = experiment.settings.fit.epochs
+        self._by_name = _goes_by_name(experiment.settings)
         self.settings = _resolved(experiment.settings)
         self.config = {**copied(document.values), "name": self.name}
         self.folder = os.path.abspath(document.folder)
@@ -83,9 +84,14 @@ class Request:
     def check(self):
         """Make every branch of the space once, and look for the objective."""
         from keras_dlparts.config.branches import check_opened
+        from keras_dlparts.config.watching import check_name
         from keras_dlparts.searching.objective import no_objective
 
         made, _ = check_opened(*self.opened)
+        if self._by_name:
+            document, path = self.opened[0], ("search", "direction")
+            check_name(document, path, self.settings.objective, made.model)
+            document.raise_problems()
         if made.callbacks:  # they may add columns; the first trial tells
             return
         known = [*made.model.get_metrics_result()]
@@ -97,6 +103,13 @@ class Request:
             document = self.opened[0]
             document.problem(("search", "objective"), problem.message)
             document.raise_problems()
+
+
+def _goes_by_name(settings):
+    """Whether nothing but its name tells the direction of the objective."""
+    search, best = settings.search, settings.best
+    told = search.objective == best.monitor and best.mode != "auto"
+    return search.direction == "auto" and not told
 
 
 def _resolved(settings):

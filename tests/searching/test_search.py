@@ -15,6 +15,7 @@ from keras_dlparts.data import Spirals
 from keras_dlparts.runs import Run
 from keras_dlparts.searching import hypermodel, pictures, report
 from keras_dlparts.searching.fork import beside
+from keras_dlparts.searching.request import Request
 
 
 def refused(*args, **kwargs):
@@ -364,6 +365,16 @@ def test_two_searches_in_one_folder(config, tmp_path):
     with Folder(path):
         told = refused(config, out=path, trials=2, resume=True)
     assert re.search(r"process \d+ is searching here", told)
+
+
+def test_an_objective_whose_name_tells_another_direction(config, tmp_path):
+    overlap = {"use": "MeanIoU", "num_classes": 2, "sparse_y_pred": False}
+    config["metrics"] = [overlap | {"name": "overlap"}]
+    told = refused(config, out=tmp_path / "s", objective="val_overlap")
+    assert told.startswith("search.direction")
+    assert "'val_overlap' is better high, which its name does not tell" in told
+    for sets in (["search.direction=min"], ["best={monitor: val_overlap, mode: max}"]):
+        Request(config, [*sets, "search.objective=val_overlap"]).check()
 
 
 def test_nothing_is_written_for_a_config_that_cannot_be(config, tmp_path):
