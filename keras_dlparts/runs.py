@@ -9,6 +9,7 @@ import functools
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,18 +31,13 @@ BOOKKEEPING = (
     "memory_mb",
 )
 _STATES = ("running", "done", "stopped", "failed")
-# Parts of the names of metrics that are better when higher.
-_HIGHER = (
-    "acc",
-    "auc",
-    "precision",
-    "recall",
-    "f1",
-    "fbeta",
-    "iou",
-    "r2",
-    "similarity",
-)
+# Words in the names of metrics that are better when higher. Keras writes IoU as `io_u`.
+_HIGHER = {
+    *("acc", "accuracy", "auc", "precision", "recall", "sensitivity", "specificity"),
+    *("f1", "f1score", "fbeta", "iou", "miou", "r2", "similarity", "correlation"),
+}
+# Words that make a metric better when lower, whatever else stands in its name.
+_LOWER = {"error", "loss"}
 
 
 class BrokenRunError(ValueError):
@@ -54,7 +50,22 @@ def higher_is_better(column: str) -> bool:
     Args:
         column: the column's name in a history, such as `"val_accuracy"`.
     """
-    return any(part in column.lower() for part in _HIGHER)
+    name = re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", column).lower()
+    words = {*re.split(r"[^a-z0-9]+", name.replace("io_u", "iou"))}
+    return bool(words & _HIGHER) and not words & _LOWER
+
+
+def _best_trial(folder):
+    """The run of the best trial in a search's folder; None where there is none."""
+    if not (folder / "search.json").is_file():
+        return None
+    from keras_dlparts.searching.view import Search
+
+    try:
+        best = Search(folder).best
+    except (OSError, ValueError):  # what is damaged gives no hint
+        return None
+    return None if best is None else best.path
 
 
 # What the columns of averaged weights begin with; see `callbacks.WeightAverage`.
@@ -151,8 +162,9 @@ class Run:
                 "Give the folder that the training named at its end."
             )
         if not any((self.path / n).is_file() for n in ("status.json", "resolved.yaml")):
+            best = _best_trial(self.path)
             inner = sorted(p.parent for p in self.path.glob("*/status.json"))
-            hint = f"; did you mean {str(inner[-1])!r}?" if inner else ""
+            hint = f"; did you mean {str(best or inner[-1])!r}?" if inner else ""
             raise FileNotFoundError(
                 "a run holds status.json and resolved.yaml. "
                 f"Received: {str(path)!r}, which has neither{hint or '.'}"

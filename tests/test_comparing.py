@@ -176,7 +176,7 @@ def test_compare(three, tmp_path):
         "optimizer.learning_rate": [0.001, 0.01, 0.001],
     }
     assert "optimizer.learning_rate: 0.001, 0.01, 0.001" in repr(compared)
-    text = compared.write(tmp_path / "page.html").read_text("utf-8")
+    text = compared.write(tmp_path / "new" / "page.html").read_text("utf-8")
     for wanted in (
         "<mark>0.01</mark>",
         "<mark>32</mark>",

@@ -57,12 +57,14 @@ def test_every_function_here_has_a_test():
 
 def test_a_direction_that_keras_cannot_tell_is_refused():
     model = keras.Sequential([keras.Input((1,)), kl.Dense(1)])
-    model.compile("sgd", "mse", metrics=["mae"])
+    model.compile("sgd", "mse", metrics=["mae", keras.metrics.R2Score()])
     model.evaluate(np.ones((2, 1)), np.ones((2, 1)), verbose=0)  # builds the metrics
     for monitor in ("loss", "val_loss", "val_mae"):
         callback = keras.callbacks.EarlyStopping(monitor, min_delta=1.0)
-        keras_private.decide_direction(callback, model)
+        assert keras_private.decide_direction(callback, model) == "min"
         assert (callback.monitor_op, callback.min_delta) == (None, 1.0)
+    callback = keras.callbacks.EarlyStopping("val_r2_score")
+    assert keras_private.decide_direction(callback, model) == "max"
     callback = keras.callbacks.ReduceLROnPlateau("learning_rate")
     with pytest.raises(ValueError, match="isn't able to automatically determine"):
         keras_private.decide_direction(callback, model)

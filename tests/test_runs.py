@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from keras_dlparts.runs import Run, higher_is_better
@@ -70,10 +71,39 @@ def test_best_without_a_finite_monitor_falls_back(folder):
 
 @pytest.mark.parametrize(
     ("name", "higher"),
-    [("val_accuracy", True), ("AUC", True), ("val_loss", False), ("mae", False)],
+    [
+        *((name, True) for name in ("val_accuracy", "AUC", "auc_1", "MeanIoU")),
+        *((name, True) for name in ("val_pearsonCorrelation", "top-5 Acc", "mIoU")),
+        *((name, False) for name in ("val_loss", "mae", "accumulated_error")),
+        *((name, False) for name in ("val_inaccuracy", "recall_loss")),
+    ],
 )
 def test_higher_is_better(name, higher):
     assert higher_is_better(name) is higher
+
+
+def test_the_names_of_keras_metrics_tell_the_direction():
+    settings = {
+        "FBetaScore": {"beta": 0.5},
+        "IoU": {"num_classes": 2, "target_class_ids": [0]},
+        "OneHotIoU": {"num_classes": 2, "target_class_ids": [0]},
+        "MeanIoU": {"num_classes": 2},
+        "OneHotMeanIoU": {"num_classes": 2},
+        "PrecisionAtRecall": {"recall": 0.5},
+        "RecallAtPrecision": {"precision": 0.5},
+        "SensitivityAtSpecificity": {"specificity": 0.5},
+        "SpecificityAtSensitivity": {"sensitivity": 0.5},
+        "MeanMetricWrapper": {"fn": keras.losses.mean_squared_error},
+    }
+    found = {}
+    for name, kind in vars(keras.metrics).items():
+        if isinstance(kind, type) and kind is not keras.metrics.Metric:
+            metric = kind(**settings.get(name, {}))
+            direction = getattr(metric, "_direction", None)
+            if direction is not None:
+                found[metric.name] = direction == "up"
+    assert len(found) > 30
+    assert {name: higher_is_better(f"val_{name}") for name in found} == found
 
 
 def test_before_the_first_epoch(folder):

@@ -410,14 +410,17 @@ def set_cardinality(data, count):
 
 
 def decide_direction(callback, model):
-    """Raise the ValueError with which a callback's first epoch would end.
+    """Whether a callback takes "min" or "max"; the ValueError of its first epoch.
 
     Keras' callbacks with a `monitor` find out then whether it is better high or low,
     and refuse one of which they do not know. In 3.15; older ones were not looked at.
     """
+    import keras
+
     probe = copy.copy(callback)
     probe.set_model(model)
     probe._set_monitor_op()
+    return "max" if probe.monitor_op is keras.ops.greater else "min"
 
 
 # Keras' own tests, which its wheel ships.

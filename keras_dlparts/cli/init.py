@@ -6,6 +6,7 @@ import keyword
 import math
 import os
 import re
+import shlex
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -97,12 +98,11 @@ def _init_config(path, table, target):
         stop(2, f"a config to begin with is a .yaml file. Received: {path}")
     _must_be_free(path)
     told = _of_table(table, target, path.parent) if table else _of_spirals()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_schema(path.parent / SCHEMA_FILE)
     with whole(path) as partial:
         partial.write_text(CONFIG.format(head=HEAD, file=path, **told))
-    write_schema(path.parent / SCHEMA_FILE)
     _say("wrote", path)
-    _say("next", f"dlparts train {path}")
+    _say("next", f"dlparts train {shlex.quote(str(path))}")
 
 
 def _of_spirals():
@@ -127,6 +127,8 @@ def _of_table(table, target, folder):
     if len(rows) < 3:
         stop(2, f"{table} needs a line of names and some rows. Received: {len(rows)}")
     names = [name.strip() for name in rows[0]]
+    if headless := _are_no_names(names):
+        names, rows = [*map(str, range(len(names)))], [[], *rows]
     target = names[-1] if target is None else target
     if target not in names:
         stop(2, f"{table} has the columns {', '.join(names)}. Received: {target}")
@@ -145,6 +147,8 @@ def _of_table(table, target, folder):
     else:
         classes = None
     data = {"use": "csv", "path": os.path.relpath(table, folder), "target": target}
+    if headless:
+        data |= {"target": int(target), "header": False}
     if delimiter != ",":
         data["delimiter"] = delimiter
     if one_hot := [name for name in words if name != target]:
@@ -170,6 +174,17 @@ def _delimiter(header):
     return max(",;\t|", key=header.count)
 
 
+def _are_no_names(cells):
+    """Whether a table's first line is of numbers, and not of years or the like.
+
+    >>> _are_no_names(["2019", "2020"]), _are_no_names(["1.5", "2"])
+    (False, True)
+    """
+    whole = all(re.fullmatch(r"\d+", cell) for cell in cells)
+    alike = len({*cells}) < len(cells)
+    return all(map(_is_number, cells)) and (alike or not whole)
+
+
 def _is_number(value):
     try:
         return math.isfinite(float(value))
@@ -184,10 +199,10 @@ def _flow(value):
         return f"{{{inner}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
-    plain = re.fullmatch(r"(\.\./)*[A-Za-z][\w./-]*|\d+", str(value))
-    if plain and str(value).lower() not in ("true", "false", "null"):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    plain = isinstance(value, str) and re.fullmatch(r"(\.\./)*[A-Za-z][\w./-]*", value)
+    if plain and value.lower() not in ("true", "false", "null"):
+        return value
+    return json.dumps(value, ensure_ascii=False)  # `"7"` is a name, and 7 a position
 
 
 def _init_plugin(vendor, folder):
@@ -206,9 +221,9 @@ def _init_plugin(vendor, folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(source.read_text().replace(VENDOR, vendor))
     _say("wrote", f"{folder}: {len(sources)} files")
-    _say("next", f"pip install --editable {folder}")
+    _say("next", f"pip install --editable {shlex.quote(str(folder))}")
     _say("next", f"dlparts verify {vendor}.GatedMLP")
-    _say("next", f"dlparts train {folder / 'gated.yaml'}")
+    _say("next", f"dlparts train {shlex.quote(str(folder / 'gated.yaml'))}")
 
 
 def _say(head, text):

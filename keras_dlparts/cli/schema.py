@@ -33,6 +33,7 @@ def schema(
 
 def write_schema(path):
     """Write the schema of the installed parts into a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as partial:
         partial.write_text(_text())
 

@@ -77,8 +77,10 @@ def search(
             resume=resume,
             fork=fork,
         )
-    except KeyboardInterrupt:
-        stop(1, "stopped. Continue with the same command and --resume")
+    except KeyboardInterrupt as stopped:
+        notes = getattr(stopped, "__notes__", ())
+        how = " ".join(notes) or "Continue with the same command and --resume"
+        stop(1, f"stopped. {how}")
     except SearchFailed as error:
         stop(1, str(error))
     _print_search(found)

@@ -64,7 +64,7 @@ def _assembled(experiment, data, steps):
             document.problem(("model",), message)
             document.raise_problems()
     if data is not None:
-        prediction = check_fit(experiment, model, batch)
+        prediction = check_fit(experiment, model, batch, data)
         if prediction is None:  # it trains in a way of its own, with any columns
             return Assembled(data, model, callbacks, notes)
         check_monitors(experiment, model, data, callbacks)

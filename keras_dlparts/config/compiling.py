@@ -1,5 +1,6 @@
 """A model compiled with a config's loss and metrics, and tried on a little data."""
 
+import itertools
 import warnings
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 
 from keras_dlparts.config.construct import construct, shapes_of
 from keras_dlparts.config.errors import ConfigError
+from keras_dlparts.data.batches import Batches
 from keras_dlparts.support.messages import own_words
 
 
@@ -73,8 +75,14 @@ def _is_compiled(experiment, model):
     return True
 
 
-def check_fit(experiment, model, batch):
+# Of how many bytes of labels all are looked at, and of more the first batch only.
+_MOST_LABELS = 2**28
+
+
+def check_fit(experiment, model, batch, data):
     """Try model, loss and metrics on a few rows of a batch, so that errors come early.
+
+    Of `data`, the source, all labels are looked at, where they are in memory.
 
     Returns: what the model gives for the rows.
     """
@@ -88,11 +96,9 @@ def check_fit(experiment, model, batch):
             document.problem(("model",), message)
             document.raise_problems()
         return None
-    rows = 2 * getattr(model, "packing", 1)  # an adversarial net may pack samples
-    x, y, weight = keras.utils.unpack_x_y_sample_weight(
-        keras.tree.map_structure(lambda a: a[:rows], batch)
-    )
-    y, weight = keras.tree.map_structure(_as_tensor, (y, weight))  # as `fit` gives them
+    packing = getattr(model, "packing", 1)  # an adversarial net may pack samples
+    rows = 2 * packing
+    x, y, weight = _rows(batch, rows)
     if weight is not None and experiment.settings.fit.class_weight:
         message = "the data has sample weights, and Keras takes one of the two. Leave "
         message += "it out, or multiply the sample weights by it"
@@ -101,9 +107,16 @@ def check_fit(experiment, model, batch):
     path, prediction = ("model",), None
     try:
         prediction = model(x, training=False)
+        parts = keras.tree.flatten((prediction, y))
+        sizes = {size for part in parts for size in _inner(part)}
+        if rows in sizes:  # targets of shape (2,) would go with predictions (2, 2)
+            counts = itertools.count(rows, packing)
+            rows = next(count for count in counts if count not in sizes)
+            x, y, weight = _rows(batch, rows)
+            prediction = model(x, training=False)
         path = ("model",) if own else ("loss",)
         if own:
-            _check_own_labels(document, model, batch, prediction)
+            _check_own_labels(document, model, batch, data, prediction)
             model.compute_loss(x, y, prediction, weight, training=False)
         elif experiment.loss is None and not (model.losses or has_own_loss(model)):
             document.problem((), "`loss:` is missing, and no layer adds a loss")
@@ -115,7 +128,7 @@ def check_fit(experiment, model, batch):
             if y is None:
                 document.problem(path, "the data has no targets for a loss to compare")
                 document.raise_problems()
-            _check_labels(document, experiment, batch, prediction)
+            _check_labels(document, experiment, batch, data, prediction)
             with warnings.catch_warnings():
                 # TensorFlow's words for what `logits.py` says on all backends.
                 warnings.filterwarnings("ignore", ".* received `from_logits=True`")
@@ -140,34 +153,77 @@ def has_own_loss(model):
     return type(model).compute_loss is not keras.Model.compute_loss
 
 
+def _rows(batch, count):
+    """(x, y, sample_weight) of the first rows of a batch, as `fit` gives them.
+
+    A batch with fewer rows begins anew.
+    """
+
+    def taken(a):
+        return a[:count] if len(a) >= count else np.resize(a, (count, *a.shape[1:]))
+
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(
+        keras.tree.map_structure(taken, batch)
+    )
+    return x, *keras.tree.map_structure(_as_tensor, (y, weight))
+
+
+def _inner(array):
+    """The sizes of an array but for the number of its rows."""
+    return tuple(getattr(array, "shape", ()))[1:]
+
+
 def _as_tensor(array):
     if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
         return keras.ops.convert_to_tensor(array)
     return array
 
 
-def _check_own_labels(document, model, batch, prediction):
+def _check_own_labels(document, model, batch, data, prediction):
     """As `_check_labels`, of a model that was compiled by the user."""
     sparse = keras.losses.SparseCategoricalCrossentropy
     words = ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
     if isinstance(model.loss, sparse) or model.loss in words:
-        _check_highest(document, ("model",), batch, prediction)
+        ignored = getattr(model.loss, "ignore_class", None)
+        _check_classes(document, ("model",), _labels(batch, data), ignored, prediction)
 
 
-def _check_labels(document, experiment, batch, prediction):
-    """Note a label that the model has no output for: its loss would be NaN."""
+def _check_labels(document, experiment, batch, data, prediction):
+    """Note a label that the model has no output for: its loss would be NaN or worse."""
     if experiment.loss.part.name == "keras.SparseCategoricalCrossentropy":
-        _check_highest(document, ("loss",), batch, prediction)
+        ignored = experiment.loss.arguments.get("ignore_class")
+        _check_classes(document, ("loss",), _labels(batch, data), ignored, prediction)
 
 
-def _check_highest(document, path, batch, prediction):
-    if not (keras.ops.is_tensor(prediction) and hasattr(batch[1], "max")):
+def _labels(batch, data):
+    """The targets of a source, those to train and to validate on, as several arrays."""
+    several = [data.train, data.validation]
+    several = [each for each in several if isinstance(each, Batches)]
+    if all(getattr(each.y, "nbytes", np.inf) <= _MOST_LABELS for each in several):
+        several = [each.y[each.rows] for each in several]
+    else:
+        several = []
+    return several or [batch[1]]
+
+
+def _check_classes(document, path, labels, ignored, prediction):
+    if not (keras.ops.is_tensor(prediction) and hasattr(labels[0], "max")):
         return
-    classes, highest = prediction.shape[-1], int(batch[1].max())
-    if highest >= classes:
-        document.problem(
-            path,
-            f"the data has the label {highest}, but the model ends in {classes} "
-            f"outputs; classes count from 0, so {highest + 1} are needed",
-        )
+    classes = prediction.shape[-1]
+    labels = np.concatenate([np.ravel(each) for each in labels])
+    labels = labels if ignored is None else labels[labels != ignored]
+    broken = labels[labels != np.floor(labels)]
+    message = ""
+    if len(broken):
+        message = f"the data has the target {broken[0]}, and this loss takes the "
+        message += "numbers of classes, which are whole"
+    elif len(labels) and labels.max() >= classes:
+        highest = int(labels.max())
+        message = f"the data has the label {highest}, but the model ends in {classes} "
+        message += f"outputs; classes count from 0, so {highest + 1} are needed"
+    elif len(labels) and labels.min() < 0:
+        message = f"the data has the label {labels.min()}, and classes count from 0: "
+        message += f"number them from 0 to {classes - 1}"
+    if message:
+        document.problem(path, message)
         document.raise_problems()

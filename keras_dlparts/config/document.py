@@ -99,6 +99,7 @@ class Document:
             return {str(k): self._plain(v, (*path, str(k))) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self._plain(v, (*path, i)) for i, v in enumerate(value)]
+        value = objects.as_plain(value)
         if isinstance(value, int) and abs(value) >= 2**63:
             self.problem(path, "a whole number of at most 64 bits is expected")
         elif value is not None and not isinstance(value, bool | int | float | str):

@@ -10,7 +10,7 @@ from keras_dlparts.config import objects, read, schema, space
 from keras_dlparts.config.backends import backend_version, require_backend, use_backend
 from keras_dlparts.config.calls import Call, Noted, Ready, distributions, written
 from keras_dlparts.config.document import Document, copied
-from keras_dlparts.config.overrides import override
+from keras_dlparts.config.overrides import as_list, override
 from keras_dlparts.config.parts import METRIC_WORDS, check_part
 from keras_dlparts.config.settings import read_pretraining, read_settings
 from keras_dlparts.config.signature import arguments
@@ -123,7 +123,7 @@ def opened(config, sets=(), folder=None, beside=None, fit=None):
     for key, value in (beside or {}).items():
         _put(document, key, value)
     given = Path(config) if document.name else copied(document.values)
-    for text in sets:
+    for text in as_list(sets):
         override(document, text)
     document.check_values()
     document.raise_problems()

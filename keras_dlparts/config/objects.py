@@ -13,6 +13,7 @@ import collections
 import hashlib
 import json
 import math
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class OwnData:
 def in_place_of_a_part(value, path):
     """Whether a value of a dict config is an object that stands for a part."""
     if path == ("data",):
-        return _is_data(value)
+        return _is_data(value) and not (isinstance(value, dict) and "use" in value)
     return isinstance(value, _bases()) or _is_function(value)
 
 
@@ -70,6 +71,19 @@ def _is_data(value):
     if isinstance(value, list | tuple):
         return any(map(_is_data, value))
     return True
+
+
+def as_plain(value):
+    """A path of `pathlib` as a text and a number of numpy as Python's; others as is.
+
+    >>> import pathlib
+    >>> as_plain(pathlib.PurePosixPath("a/b.csv")), as_plain(3)
+    ('a/b.csv', 3)
+    """
+    numpy = sys.modules.get("numpy")  # where it is not, nobody has made a number of it
+    if numpy is not None and isinstance(value, numpy.generic):
+        return value.item()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _is_function(value):

@@ -20,6 +20,16 @@ def reached(values, path):
     return len(path)
 
 
+def as_list(sets):
+    """The texts of `sets` as a list of its own; one text alone is refused."""
+    if isinstance(sets, str):
+        raise TypeError(
+            "`sets` must be a list of texts `path=value`. Received: a text alone, "
+            f"sets={sets!r}. Write sets=[{sets!r}]"
+        )
+    return [*sets]
+
+
 def override(document, text):
     """Apply one `path=value` to a document; what is wrong becomes a problem."""
     place = f"--set {text}"
@@ -44,6 +54,9 @@ def override(document, text):
             )
         here = (*here, step)
         if n < len(steps) - 1:
+            if not reached(at, (step,)) and _is_list(here):
+                message = f"there is no list yet. Give it whole: --set '{step}=[...]'"
+                return _refuse(document, place, here, message)
             if not reached(at, (step,)) or isinstance(at[step], str):
                 at[step] = _opened(at, step, here)
             at = at[step]
@@ -53,6 +66,12 @@ def override(document, text):
             del places[stale]
         places[here] = place
     return None
+
+
+def _is_list(path):
+    """Whether a section of a config is a list, where it is left out."""
+    known = schema.Config.model_fields.get(path[0]) if len(path) == 1 else None
+    return known is not None and isinstance(known.default, list)
 
 
 def _opened(at, step, path):

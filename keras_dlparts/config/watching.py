@@ -17,7 +17,7 @@ import traceback
 import keras
 
 from keras_dlparts.backend import keras_private
-from keras_dlparts.runs import BOOKKEEPING
+from keras_dlparts.runs import BOOKKEEPING, higher_is_better
 from keras_dlparts.support.messages import own_words
 
 _WATCHING = (
@@ -57,6 +57,24 @@ def check_monitors(experiment, model, data, callbacks):
         return
     columns = ["epoch", *columns, *BOOKKEEPING[1:]]
     _check(experiment, ("best", "monitor"), monitor, columns, never)
+    if settings.best.mode == "auto":
+        check_name(experiment.document, ("best", "mode"), monitor, model)
+
+
+def check_name(document, path, column, model):
+    """Note where a column's name tells another direction than the model's metric.
+
+    For what goes by the name, which is all that the readers of a history know.
+    """
+    try:
+        watching = keras.callbacks.EarlyStopping(column)
+        known = keras_private.decide_direction(watching, model)
+    except ValueError:  # Keras does not know it either
+        return
+    if (known == "max") != higher_is_better(column):
+        better = {"min": "low", "max": "high"}[known]
+        message = f"the column {column!r} is better {better}, which its name does not "
+        document.problem(path, f"{message}tell. Received: auto; say `{known}`")
 
 
 def _watches(callback):

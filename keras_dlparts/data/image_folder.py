@@ -170,6 +170,8 @@ class ImageFolder(Source):
             raise ImportError(
                 "The images source needs Pillow: pip install keras-dlparts[images]"
             ) from error
+        # The classes that were named may be some of those there; else all must be.
+        self._all_folders = self.class_names is None
         paths = (self.path, self.validation_path, self.test_path)
         return Splits(*(None if path is None else self._pair(path) for path in paths))
 
@@ -193,6 +195,13 @@ class ImageFolder(Source):
             needed = ", ".join(missing[:10]) or "a folder for each class"
             raise ValueError(
                 f"{given} must have {needed}. Received: {found or 'no folder in it'}"
+            )
+        more = [name for name in there if name not in self.class_names]
+        if more and self._all_folders:
+            raise ValueError(
+                f"{given} must have the folders of {self.path}, a class each. "
+                f"Received also: {', '.join(more[:10])}{', ...' * (len(more) > 10)}. "
+                "Remove them, or name the classes in `class_names`"
             )
         files, labels = [], []
         for number, name in enumerate(self.class_names):

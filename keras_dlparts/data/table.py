@@ -10,7 +10,6 @@ value can be made up for them.
 """
 
 import abc
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,26 +42,31 @@ def numbers(table, position):
     The first cell of any other that is no finite number raises.
     """
     column = table.columns[position]
+    words = np.zeros(len(column), bool)
     if column.dtype.kind in "biuf":
         values, whole = column.astype("float64"), column.dtype.kind in "biu"
     else:
-        values, whole = None, not any(set(".eE") & set(cell) for cell in column)
-        with contextlib.suppress(ValueError):  # the cell is found and named below
-            values = column.astype("float64")
-    if values is not None and np.isfinite(values).all():
-        return values, whole and np.abs(values).max() < 2**31
-    if values is None and not any(map(_reads, column)):
-        good = [bool(cell.strip()) for cell in column]
-        if all(good):
+        whole = not any(set(".eE") & set(cell) for cell in column)
+        reads = np.array([*map(_reads, column)])
+        filled = np.array([bool(cell.strip()) for cell in column])
+        if not reads.any() and filled.all():
             return None
-    else:
-        good = [_reads(cell) and np.isfinite(float(cell)) for cell in column]
-    bad = good.index(False)
-    raise ValueError(
-        f"{table.path}, {table.row(bad)}: a cell must be a finite number. Received: "
-        f"{str(column[bad])!r} in column {table.names[position]!r}. Fill it in, drop "
-        "the row, or leave the column out with `features`"
-    )
+        values = np.full(len(column), np.nan)
+        values[reads] = column[reads].astype("float64")
+        words = filled & ~reads
+        if words.any() and np.isfinite(values).any():
+            raise _mixed(table, position, np.isfinite(values).argmax(), words.argmax())
+    with np.errstate(over="ignore"):  # what float32 cannot hold is told below
+        good = np.isfinite(values.astype("float32")) | words
+    if not good.all():
+        bad = good.argmin()
+        large = " of float32" if np.isfinite(values[bad]) else ""
+        raise ValueError(
+            f"{table.path}, {table.row(bad)}: a cell must be a finite number{large}. "
+            f"Received: {str(column[bad])!r} in column {table.names[position]!r}. "
+            "Fill it in, drop the row, or leave the column out with `features`"
+        )
+    return values, whole and np.abs(values).max() < 2**31
 
 
 def _reads(cell):
@@ -70,7 +74,18 @@ def _reads(cell):
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # Python reads 1_000, a table does not
+
+
+def _mixed(table, position, number, word):
+    """The error for a column in which one row has a number and another a word."""
+    column = table.columns[position]
+    number, word = (f"{column[i].strip()!r} in {table.row(i)}" for i in (number, word))
+    return ValueError(
+        f"{table.path}: column {table.names[position]!r} must hold numbers or words, "
+        f"not both. Received: the number {number} and the word {word}. Write them "
+        "alike, drop the row, or leave the column out with `features`"
+    )
 
 
 def classes(table, position, names):
@@ -94,7 +109,19 @@ def words(table, position):
 
 
 def _texts(table, position):
-    return [str(cell).strip() for cell in table.columns[position]]
+    column = table.columns[position]
+    cells = [str(cell).strip() for cell in column]
+    empty = [not cell for cell in cells]
+    if column.dtype.kind == "f":
+        empty = [*np.isnan(column)]
+    if any(empty):
+        row = empty.index(True)
+        raise ValueError(
+            f"{table.path}, {table.row(row)}: a cell of column "
+            f"{table.names[position]!r} must name a category. Received: "
+            f"{cells[row]!r}. Fill it in, or drop the row"
+        )
+    return cells
 
 
 def _listed(columns):
@@ -109,7 +136,8 @@ class TableSource(Source):
         target: The column to predict, or a list of columns; a column is a name
             or a position (from 0; negative from the end). None for no targets.
         features: Columns to predict from. None for all that are no target.
-        test_path: Another file of the same columns to test on, or None.
+        test_path: Another file of the same columns to test on, or None. They go by
+            the names that they have in the first.
         one_hot: Features that name a category, in words or numbers: a column a
             category. None for none.
         class_names: The words of a target, in the order of the classes 0, 1, ... None
@@ -164,7 +192,11 @@ class TableSource(Source):
         tables = [self.read(self.path)]
         if self.test_path is not None:
             tables.append(self.read(self.test_path))
-        places = [self._positions(table) for table in tables]
+        places = [self._positions(tables[0])]
+        for table in tables[1:]:  # where the same columns may stand in another order
+            names = ([tables[0].names[p] for p in part] for part in places[0])
+            features, targets, one_hot = (_find(part, table) for part in names)
+            places.append((features, targets, one_hot))
         categories = {
             tables[0].names[position]: words(tables[0], position)
             for position in places[0][2]
@@ -188,6 +220,14 @@ class TableSource(Source):
                 y = y.astype("int32" if whole else "float32")
             pairs.append((x, y))
         return Splits(train=pairs[0], test=pairs[1] if len(pairs) > 1 else None)
+
+    def feature_names(self) -> list[str]:
+        """The names of the features, in the order in which x has them.
+
+        Not of the columns that `one_hot` makes of one.
+        """
+        table = self.read(self.path)
+        return [table.names[position] for position in self._positions(table)[0]]
 
     def _positions(self, table):
         """Positions of the features, the targets, and the features to make one-hot."""

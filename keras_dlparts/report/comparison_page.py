@@ -22,6 +22,7 @@ _DASHES = ("-", (0, (4, 1.6)), (0, (1, 1.3)))
 def write(comparison, path):
     """Write a `Comparison` as a page; returns its path."""
     target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as partial:
         partial.write_text(
             document(comparison), encoding="utf-8", errors="backslashreplace"

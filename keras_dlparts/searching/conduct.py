@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,12 +12,13 @@ from typing import Literal
 import yaml
 
 from keras_dlparts import backend
+from keras_dlparts.config.overrides import as_list
 from keras_dlparts.searching import fork as forking
 from keras_dlparts.searching import kerastuner, tensorboard
 from keras_dlparts.searching.channel import LOOPBACK
 from keras_dlparts.searching.chief import join, lead
 from keras_dlparts.searching.errors import SearchFailed, refuse
-from keras_dlparts.searching.folder import Folder
+from keras_dlparts.searching.folder import Folder, home_of, read
 from keras_dlparts.searching.oracles import make_oracle
 from keras_dlparts.searching.request import Request
 from keras_dlparts.searching.summary import sum_up
@@ -50,7 +52,8 @@ def search(
         config: path of a YAML, TOML or JSON file, or the dict itself. Its `search:`
             section says what the arguments below do not.
         sets: texts such as `"fit.epochs=3"` that override it.
-        out: the search's folder. Defaults to `searches/<name>`.
+        out: the search's folder. Defaults to `searches/<name>`, and for the copy of a
+            config in a search's folder to that folder.
         trials: how many to try. Defaults to 10; for `"grid"` and `"hyperband"` to all
             that they have.
         algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
@@ -84,13 +87,15 @@ def search(
         "retries": retries,
         "median_rule": median_rule,
     }
-    sets = [*sets]
+    sets = as_list(sets)
     for key, value in given.items():
         if value is not None:
             sets.append(f"search.{key}={yaml.safe_dump(value).splitlines()[0]}")
-    request = Request(config, sets)  # chooses the backend, so before Keras
+    home = home_of(config)
+    asked = None if home is None else read(home)
+    request = Request(config, sets, asked)  # chooses the backend, so before Keras
     kerastuner.load()
-    path = Path(out) if out is not None else Path("searches") / request.name
+    path = Path(out) if out is not None else home or Path("searches") / request.name
     source = None
     if fork:
         source, path = path, forking.beside(path)
@@ -113,7 +118,13 @@ def search(
         if source is not None and not oracle.trials:
             taken = forking.take_over(source, oracle, *request.opened, request.settings)
             folder.write(forked_from=str(source), taken_over=taken)
-        return _carry_out(path, folder, request, oracle, listen, verbose)
+        try:
+            return _carry_out(path, folder, request, oracle, listen, verbose)
+        except KeyboardInterrupt as stopped:
+            if source is not None:  # the same again would fork once more
+                how = f"Continue with --out {shlex.quote(str(path))} --resume in place "
+                stopped.add_note(f"{how}of --fork")
+            raise
 
 
 def join_search(
@@ -136,7 +147,7 @@ def join_search(
         workers: how many.
         verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
     """
-    sets = [*sets, *([] if workers is None else [f"search.workers={workers}"])]
+    sets = [*as_list(sets), *([] if workers is None else [f"search.workers={workers}"])]
     request = Request(config, sets)
     kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name

@@ -94,6 +94,15 @@ class Folder:
         write_json(path, {**known, **values})
 
 
+def home_of(config):
+    """The search's folder that has this config as its copy; None for another config."""
+    if not isinstance(config, str | os.PathLike):
+        return None
+    path = Path(config)
+    is_copy = path.stem == "config" and (path.parent / "search.json").is_file()
+    return path.parent if is_copy else None
+
+
 def read(path):
     """The contents of search.json."""
     path = Path(path) / "search.json"

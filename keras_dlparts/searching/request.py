@@ -1,5 +1,6 @@
 """What a search is asked for: a config, opened, with its space and its settings."""
 
+import json
 import os
 
 from keras_dlparts.config import objects
@@ -18,6 +19,7 @@ class Request:
     Args:
         config: path of a YAML, TOML or JSON file, or the dict itself.
         sets: texts such as `"fit.epochs=3"` that override it.
+        asked: what search.json says, where the config is the copy in its folder.
 
     Attributes:
         opened: `(document, given)` of the config.
@@ -29,14 +31,19 @@ class Request:
         folder: what the paths in the config are relative to.
     """
 
-    def __init__(self, config, sets):
-        self.opened = opened(config, sets)
+    def __init__(self, config, sets, asked=None):
+        folder = None
+        if asked is not None:
+            folder = asked.get("relative_to")
+            sets = [f"name={json.dumps(asked['config']['name'])}", *sets]
+        self.opened = opened(config, sets, folder)
         document, given = self.opened
         objects.refuse(document, "a search")
         self.spaces = whole_space(document)
         experiment = settled(document, given)  # raises for what is wrong in either
         self.name = experiment.settings.name
         self.epochs = experiment.settings.fit.epochs
+        self._by_name = _goes_by_name(experiment.settings)
         self.settings = _resolved(experiment.settings)
         self.config = {**copied(document.values), "name": self.name}
         self.folder = os.path.abspath(document.folder)
@@ -77,9 +84,14 @@ class Request:
     def check(self):
         """Make every branch of the space once, and look for the objective."""
         from keras_dlparts.config.branches import check_opened
+        from keras_dlparts.config.watching import check_name
         from keras_dlparts.searching.objective import no_objective
 
         made, _ = check_opened(*self.opened)
+        if self._by_name:
+            document, path = self.opened[0], ("search", "direction")
+            check_name(document, path, self.settings.objective, made.model)
+            document.raise_problems()
         if made.callbacks:  # they may add columns; the first trial tells
             return
         known = [*made.model.get_metrics_result()]
@@ -91,6 +103,13 @@ class Request:
             document = self.opened[0]
             document.problem(("search", "objective"), problem.message)
             document.raise_problems()
+
+
+def _goes_by_name(settings):
+    """Whether nothing but its name tells the direction of the objective."""
+    search, best = settings.search, settings.best
+    told = search.objective == best.monitor and best.mode != "auto"
+    return search.direction == "auto" and not told
 
 
 def _resolved(settings):

@@ -202,6 +202,14 @@ def read_resolved(folder):
     return found if is_ours else None
 
 
+def note_epochs(folder, epochs):
+    """Note in a run's resolved config how many epochs it is trained for now."""
+    resolved = read_resolved(folder)
+    if resolved is not None and resolved["fit"].get("epochs") != epochs:
+        resolved["fit"]["epochs"] = epochs
+        write_text(folder / "resolved.yaml", yaml.safe_dump(resolved, sort_keys=False))
+
+
 def _is_done(folder):
     try:
         text = (folder / "status.json").read_text(encoding="utf-8")

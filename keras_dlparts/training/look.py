@@ -46,8 +46,7 @@ def evaluate(
             f"Received: split={split!r}. The splits of this data are: "
             f"{', '.join(there)}"
         )
-    batches.shuffle = False
-    return run.model.evaluate(batches, verbose=0, return_dict=True)
+    return run.model.evaluate(batches.still(), verbose=0, return_dict=True)
 
 
 def write_report(path: str | os.PathLike) -> Path:

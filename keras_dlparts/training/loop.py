@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.experiment import load
 from keras_dlparts.config.objects import OwnData
+from keras_dlparts.config.overrides import as_list
 from keras_dlparts.runs import Run
 from keras_dlparts.support import progress
 from keras_dlparts.support.locks import Locked, lock
@@ -118,7 +119,7 @@ def train(
         beside["callbacks"] = callbacks
     experiment = load(
         {} if config is None else config,
-        [*sets, *([] if epochs is None else [f"fit.epochs={epochs}"])],
+        [*as_list(sets), *([] if epochs is None else [f"fit.epochs={epochs}"])],
         beside=beside,
         fit={} if class_weight is None else {"class_weight": class_weight},
     )
@@ -178,6 +179,7 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
             run_folder.write_json(path / "model.json", model_rows(session.made.model))
             try:
                 session.restore(path)
+                run_folder.note_epochs(path, experiment.settings.fit.epochs)
                 session.fit(watchers, bars)
                 session.end()
             except BaseException as error:

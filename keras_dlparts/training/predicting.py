@@ -1,9 +1,11 @@
 """Predictions of a trained model on a file of inputs, or on a split of its run's data.
 
-.csv   a row a sample. Of a run that was trained on a `csv` it is read as that was:
-       its features by name, and the target's column may be there or not. Else every
-       column is a feature, and a first line with a cell that is no number names
-       them. A row is given the shape of the model's input.
+.csv   a row a sample. Of a run that was trained on a `csv` or `parquet` the features
+       go by the names that they have there, and other columns are ignored: the
+       target's may be there or not. Without names all columns stand as they did in
+       training, or the features alone do. Else every column is a feature, and a first
+       line with a cell that is no number names them. A row is given the shape of the
+       model's input.
 .npz   the array `x`, or under the names that the model's inputs have; of a run
        trained on an `npz`, under the names that it has there.
 .npy   the one array
@@ -89,7 +91,7 @@ def read(path: str | os.PathLike, config: dict | None = None, names=()) -> Any:
     source = source if isinstance(source, dict) else {}
     kind = str(source.get("use", "")).rpartition(".")[2]
     if path.suffix == ".csv":
-        return _table(path, source if kind == "csv" else {})
+        return _table(path, source, kind)
     if path.suffix in (".npz", ".npy"):
         if kind == "npz" and not names:
             names = source.get("x", ())
@@ -97,10 +99,12 @@ def read(path: str | os.PathLike, config: dict | None = None, names=()) -> Any:
     raise ValueError(f"The data must be .csv, .npz or .npy. Received: {str(path)!r}")
 
 
-def _table(path, source):
-    """The features of a table; of the columns that a run's source names, if it does."""
+def _table(path, source, kind):
+    """The features of a table, those of a run's source of a kind, if it is a table."""
     from keras_dlparts.data import Csv
 
+    if kind not in ("csv", "parquet"):
+        source = {}
     if source.get("one_hot"):
         raise ValueError(
             "The run's data has `one_hot` features, and which categories there are is "
@@ -111,14 +115,41 @@ def _table(path, source):
         with open(path, encoding="utf-8-sig") as file:
             header = not all(map(_is_number, file.readline().split(",")))
     more = {"header": header, "delimiter": source.get("delimiter") or ","}
-    features, targets = source.get("features"), source.get("target")
-    if features is None and targets is not None:
-        targets = targets if isinstance(targets, list) else [targets]
-        names = Csv(path, target=None, **more).read(path).names
-        if all(isinstance(target, str) for target in targets):
-            features = [name for name in names if name not in targets]
+    features = None
+    if source:
+        features = _features(source, kind)
+        there = Csv(path, target=None, **more).read(path).names
+        missing = [name for name in features if name not in there]
+        if missing and not header and len(there) == len(features):
+            features = None  # the features alone, in their order
+        elif missing:
+            raise ValueError(
+                f"{path} must have the features that the run was trained on, and has "
+                f"no {', '.join(missing)}. Received: the columns {', '.join(there)}"
+            )
     table = Csv(path, None, features, validation_split=0.0, shuffle=False, **more)
     return table.train.arrays()[0]
+
+
+def _features(source, kind):
+    """The names of a run's features, in the order in which the model takes them."""
+    from keras_dlparts import data
+
+    given = source.get("features")
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
+        return given
+    keys = ("path", "target", "features", "header", "delimiter")
+    arguments = {key: source[key] for key in keys if key in source}
+    table = (data.Csv if kind == "csv" else data.Parquet)(**arguments)
+    try:
+        return table.feature_names()
+    except FileNotFoundError:
+        raise ValueError(
+            "Which columns the features are is known of the run's own table, and "
+            f"{source['path']} is not there. Put it there, name the columns as "
+            "`features` in the data section of the run's resolved.yaml, or give the "
+            "inputs as an .npz"
+        ) from None
 
 
 def _is_number(cell):
@@ -188,7 +219,9 @@ def write(outputs: Any, path: str | os.PathLike | None) -> str:
         several = keras.tree.flatten(outputs)
         ends = [""] if len(several) == 1 else range(len(several))
         named = {f"y{end}": y for end, y in zip(ends, several, strict=True)}
-    named = {name: np.asarray(y) for name, y in named.items()}
+    named = {name: _of_numpy(y) for name, y in named.items()}
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     if path is not None and Path(path).suffix == ".npz":
         with whole(Path(path)) as partial, open(partial, "wb") as file:
             np.savez(file, **named)
@@ -200,6 +233,12 @@ def write(outputs: Any, path: str | os.PathLike | None) -> str:
         with whole(Path(path)) as partial:
             partial.write_text(text, "utf-8")
     return text
+
+
+def _of_numpy(y):
+    """An array; bfloat16, which numpy writes as raw bytes, as float32."""
+    y = np.asarray(y)
+    return y.astype("float32") if y.dtype.name == "bfloat16" else y
 
 
 def _as_csv(named):

@@ -148,6 +148,8 @@ class Session:
         self.saved = checkpoints.newest()
         if self.saved is not None:
             self._check_data(path, self.saved[0]["data"], noted)
+            fit = self.settings.fit
+            fit.epochs = max(fit.epochs, self.saved[0]["epoch"])  # what is done stays
         validates = made.data.validation is not None
         log = RunLog(path, checkpoints, self.settings, made.callbacks, validates)
         log.go_on_from({"epoch": 0, "step": 0} if self.saved is None else self.saved[0])

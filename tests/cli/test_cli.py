@@ -252,6 +252,25 @@ def test_a_folder_that_cannot_be_made_exits_with_1(dlparts, run, tmp_path):
     assert "Not a directory" in err
 
 
+@pytest.mark.parametrize(
+    ("notes", "told"),
+    [
+        ([], "stopped. Continue with the same command and --resume\n"),
+        (["Continue with --out s-2"], "stopped. Continue with --out s-2\n"),
+    ],
+)
+def test_a_stopped_search_says_how_to_go_on(dlparts, monkeypatch, notes, told):
+    def stopped(*_, **__):
+        interruption = KeyboardInterrupt()
+        for note in notes:
+            interruption.add_note(note)
+        raise interruption
+
+    monkeypatch.setattr("keras_dlparts.searching.search", stopped)
+    code, _, err = dlparts("search", "any.yaml", width=400)
+    assert (code, err) == (1, told)
+
+
 @pytest.mark.long
 def test_evaluate(dlparts, run):
     code, out, _ = dlparts("evaluate", made(run))

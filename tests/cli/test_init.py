@@ -84,7 +84,10 @@ def test_a_table_as_spreadsheets_export_it_elsewhere(dlparts, here, delimiter):
     assert code == 0, err
 
 
-@pytest.mark.parametrize("name", ["null", "a: b", "1.5", "no", "é", 'a "b"', ".inf"])
+NAMES = ["null", "a: b", "1.5", "no", "é", 'a "b"', ".inf", "0", "2019", "-1", "1e5"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_column_may_have_any_name(dlparts, here, name):
     text = io.StringIO()
     csv.writer(text).writerows([["x", name], *[[1.5, 2.5], [3, 4]] * 3])
@@ -92,6 +95,40 @@ def test_a_column_may_have_any_name(dlparts, here, name):
     code, _, err = dlparts("init", "--csv", "t.csv")
     assert code == 0, err
     assert read(Path("config.yaml")).values["data"]["target"] == name
+
+
+def test_columns_named_by_digits_are_names(dlparts, here):
+    Path("t.csv").write_text("1,2,0\n" + "1.5,red,no\n3,blue,yes\n" * 9)
+    code, _, err = dlparts("init", "--csv", "t.csv")
+    assert code == 0, err
+    data = read(Path("config.yaml")).values["data"]
+    assert (data["target"], data["one_hot"]) == ("0", ["2"])
+    assert load(Path("config.yaml")).data.arguments["target"] == "0"
+
+
+@pytest.mark.parametrize("first", ["1.5,2,0", "1,1,0"])
+def test_a_table_without_names_goes_by_positions(dlparts, here, first):
+    Path("t.csv").write_text(f"{first}\n" + "3,4,1\n1.5,0,2\n" * 9)
+    code, _, err = dlparts("init", "--csv", "t.csv")
+    assert code == 0, err
+    assert "# 19 rows of a table" in Path("config.yaml").read_text()
+    values = read(Path("config.yaml")).values
+    assert (values["data"]["target"], values["data"]["header"]) == (2, False)
+    assert values["model"][-1]["units"] == 3
+    code, _, err = dlparts("check", "config.yaml", width=400)
+    assert code == 0, err
+
+
+def test_what_comes_next_can_be_pasted(dlparts, here):
+    code, out, _ = dlparts("init", "my folder/my first.yaml", width=400)
+    assert code == 0
+    assert out.splitlines()[1] == "next    dlparts train 'my folder/my first.yaml'"
+
+
+def test_the_schema_goes_into_a_new_folder(dlparts, here):
+    code, _, err = dlparts("schema", "of/mine/schema.json")
+    assert code == 0, err
+    assert "properties" in json.loads(Path("of/mine/schema.json").read_text())
 
 
 def test_the_target_may_be_another_column(dlparts, here):

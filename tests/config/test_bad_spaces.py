@@ -146,7 +146,7 @@ def test_nothing_is_left_to_train(assert_told):
 )
 def test_all_values_that_are_searched_are_tried(assert_told, layer, told):
     data = "data: {use: spirals, samples: 40}\nloss: {use: MeanSquaredError}\n"
-    assert_told(told, f"model:\n  - {layer}\n  - {{use: Dense, units: 2}}\n{data}")
+    assert_told(told, f"model:\n  - {layer}\n  - {{use: Dense, units: 1}}\n{data}")
 
 
 @pytest.mark.parametrize("low", ["0", "-1"])

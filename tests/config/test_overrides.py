@@ -2,6 +2,7 @@
 
 import pytest
 
+import keras_dlparts
 from keras_dlparts.config import load
 from keras_dlparts.config.errors import ConfigError
 
@@ -31,6 +32,8 @@ BAD = {
     "model[1].data_formt=a": "unknown argument of keras.Flatten; did you mean",
     "optimizer.learning_rate.max=1e-5": "must not exceed max. Received: 0.0001 > 1e-05",
     "optimizer.rate=3": "unknown argument of keras.Adam",
+    "callbacks[0]={use: EarlyStopping}": "is no list yet. Give it whole: --set 'callb",
+    "metrics[0].use=AUC": "is no list yet. Give it whole: --set 'metrics=[...]'",
     "data.use=digit": "did you mean 'dlparts.digits'?",
     "model=[]": "at least one layer is expected",
     "dlparts=2": "must be 1. Received: 2",
@@ -44,6 +47,13 @@ def test_is_refused(refused, text):
     assert BAD[text] in message
     if not text.startswith("optimizer.learning_rate"):  # told at min, in the file
         assert place.startswith(f"--set {text}"), place
+
+
+def test_one_text_is_no_list_of_them():
+    functions = keras_dlparts.train, keras_dlparts.build, keras_dlparts.search
+    for function in functions:
+        with pytest.raises(TypeError, match=r"sets='seed=2'. Write sets=\['seed=2'\]"):
+            function({"model": ["Flatten"]}, "seed=2")
 
 
 def test_several_are_all_told(refused):

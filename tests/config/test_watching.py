@@ -26,6 +26,12 @@ def watching(*callbacks, **more):
     return CONFIG | {"callbacks": [*callbacks]} | more
 
 
+OVERLAP = {
+    "use": "MeanIoU",
+    "num_classes": 2,
+    "sparse_y_pred": False,
+    "name": "overlap",
+}
 GOOD = {
     "the loss and the metrics": watching(
         stopping("loss"), stopping("val_loss"), stopping("val_accuracy")
@@ -49,6 +55,8 @@ GOOD = {
         "callbacks": ["SmoothnessTrace", stopping("anything")],
     },
     "best: a metric": CONFIG | {"best": {"monitor": "val_accuracy"}},
+    "best: a metric of another name, with its mode": CONFIG
+    | {"metrics": [OVERLAP], "best": {"monitor": "val_overlap", "mode": "max"}},
     "best: a column that no metric is": CONFIG | {"best": {"monitor": "seconds"}},
     "best: what a clipping optimizer logs": CONFIG
     | {
@@ -114,6 +122,12 @@ BAD = {
         CONFIG | {"best": {"monitor": "val_acc"}},
         "best.monitor",
         "no column of the history. Received: 'val_acc'; accepted: epoch, accuracy, ",
+    ),
+    "best, whose name tells another direction than its metric": (
+        CONFIG | {"metrics": [OVERLAP], "best": {"monitor": "val_overlap"}},
+        "best.mode",
+        "'val_overlap' is better high, which its name does not tell. Received: auto; "
+        "say `max`",
     ),
     "best, with an optimizer that logs": (
         CONFIG

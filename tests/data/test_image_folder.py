@@ -1,5 +1,7 @@
 """`images`: a folder a class, held against Keras' own reading."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -74,6 +76,16 @@ def test_other_folders(folder):
     source = read(folder, validation_path=folder, test_path=folder)
     for split in (source.validation, source.test):
         np.testing.assert_array_equal(split.arrays()[0], source.train.arrays()[0])
+
+
+def test_another_class_in_another_folder_is_refused(folder, tmp_path):
+    for name in ("a", "c"):
+        shutil.copytree(folder / name, tmp_path / name)
+    for other in ("validation_path", "test_path"):
+        with pytest.raises(ValueError, match=r"class each. Received also: b\. Rem"):
+            _ = read(tmp_path, **{other: folder}).train
+    named = read(tmp_path, class_names=["a", "c"], test_path=folder)
+    assert len(named.test.arrays()[0]) == 4
 
 
 @pytest.mark.parametrize("most", [0, 2**30])

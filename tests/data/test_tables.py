@@ -71,13 +71,20 @@ def test_whole_numbers_are_classes(make, tmp_path):
 @both
 def test_the_test_file_is_read_by_the_names_of_the_first(make, tmp_path):
     test = {"width": [1.0], "color": ["red"], "petals": [4], "kind": ["iris"]}
-    # In another order, and with fewer categories.
-    make(tmp_path, dict(reversed(test.items())), name="t")
+    # In another order, and with fewer categories and another column.
+    make(tmp_path, {"id": [7]} | dict(reversed(test.items())), name="t")
     path = next(tmp_path.glob("t.*"))
     source = make(tmp_path, one_hot="color", test_path=path)
     x, y = source.test.arrays()
     assert y.tolist() == [1]
-    assert sorted(x[0].tolist()) == [0, 0, 1, 1, 4]
+    assert x[0].tolist() == [1, 0, 0, 1, 4]
+    positions = {"features": [0, 2], "target": -1, "test_path": path}
+    x, y = make(tmp_path, **positions).test.arrays()
+    assert (x.tolist(), y.tolist()) == ([[1, 4]], [1])
+    make(tmp_path, {"width": [1.0], "kind": ["iris"]}, name="t")
+    with pytest.raises(ValueError, match=r"t\..*no column 'petals'"):
+        _ = make(tmp_path, **positions).test
+    make(tmp_path, dict(reversed(test.items())), name="t")
     for wrong, message in (
         ({"kind": ["lily"]}, "kind.*one of aster, iris, rose.*lily"),
         ({"color": ["pink"]}, "color.*blue, green, red.*pink"),
@@ -113,7 +120,7 @@ def test_bad_tables(make, tmp_path, arguments, message):
 
 def test_words_among_numbers_are_no_classes(tmp_path):
     columns = {"a": [1, 2, 3], "kind": [1, "x", 2]}
-    with pytest.raises(ValueError, match=r"line 3: a cell must be a finite.*'x'"):
+    with pytest.raises(ValueError, match="number '1' in line 2 and the word 'x'"):
         _ = csv(tmp_path, columns).train
     names = ["1", "2", "x"]
     given = csv(tmp_path, columns, class_names=names).train
@@ -122,6 +129,32 @@ def test_words_among_numbers_are_no_classes(tmp_path):
         ValueError, match=r"line 3: a cell must be a finite.*Received: ''"
     ):
         _ = csv(tmp_path, {"a": [1, 2], "kind": ["x", ""]}).train
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        (["A", "12", "B"], "'kind' must hold.*number '12' in line 3.*word 'A' in line"),
+        (["nan", "bob", "eve"], "line 2: a cell must be a finite number.*'nan'"),
+        (["bob", "eve", "inf"], "line 4: a cell must be a finite number.*'inf'"),
+        (["1_000", "2", "3"], "number '2' in line 3 and the word '1_000' in line 2"),
+        (["1", "2", "1e300"], "line 4: a cell must be a finite number of float32"),
+    ],
+)
+def test_a_column_of_several_kinds_says_which(tmp_path, kinds, message):
+    with pytest.raises(ValueError, match=message):
+        _ = csv(tmp_path, {"a": [1, 2, 3], "kind": kinds}).train
+
+
+@both
+def test_an_empty_cell_is_no_category(make, tmp_path):
+    columns = FLOWERS | {"color": ["red", "", "blue", "red"]}
+    with pytest.raises(ValueError, match=r"(line 3|row 1): .*'color' must name a cat"):
+        _ = make(tmp_path, columns, one_hot="color").train
+    path = tmp_path / "n.parquet"
+    pq.write_table(pa.table({"a": pa.array([1, None]), "y": [0, 1]}), path)
+    with pytest.raises(ValueError, match=r"row 1: .*'a' must name a category.*'nan'"):
+        _ = Parquet(path, "y", one_hot="a").train
 
 
 def test_parquet_kinds(tmp_path):

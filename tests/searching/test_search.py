@@ -15,6 +15,7 @@ from keras_dlparts.data import Spirals
 from keras_dlparts.runs import Run
 from keras_dlparts.searching import hypermodel, pictures, report
 from keras_dlparts.searching.fork import beside
+from keras_dlparts.searching.request import Request
 
 
 def refused(*args, **kwargs):
@@ -240,14 +241,41 @@ def test_an_objective_of_validation_that_does_not_run_is_refused(config, tmp_pat
 
 
 @pytest.mark.long
-def test_a_search_goes_on_from_the_config_in_its_own_folder(config, tmp_path):
+def test_a_search_goes_on_from_the_config_in_its_own_folder(
+    config, tmp_path, monkeypatch
+):
     given = tmp_path / "small.yaml"
+    (tmp_path / "t.csv").write_text("a,c\n" + "1.5,0\n2.5,1\n" * 9)
+    config["data"] = {"use": "csv", "path": "t.csv", "target": "c"}
     given.write_text(yaml.safe_dump({**config, "fit": {"epochs": 1}}))
-    search(given, out=tmp_path / "s", trials=1)
-    copy = tmp_path / "s" / "config.yaml"
-    again = search(copy, out=tmp_path / "s", trials=2, resume=True)
+    first = search(given, out=tmp_path / "s", trials=1)
+    monkeypatch.chdir(tmp_path / "s")
+    # The folder, the name and what paths are relative to are those of the search.
+    again = search("config.yaml", trials=2, resume=True)
     assert len(again.completed) == 2
-    assert copy.read_text() == given.read_text()
+    assert again.path.resolve() == first.path.resolve()
+    assert again.config["name"] == "small"
+    assert again.trials[1].run.config["name"] == "small"
+    assert (tmp_path / "s" / "config.yaml").read_text() == given.read_text()
+
+
+@pytest.mark.long
+def test_a_fork_that_is_stopped_says_how_it_goes_on(config, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    given, out = tmp_path / "small.yaml", tmp_path / "s"
+    given.write_text(yaml.safe_dump({**config, "fit": {"epochs": 1}}))
+    search(given, out=out, trials=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("keras_dlparts.searching.trial.work", stop)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            search(given, out=out, trials=2, fork=True)
+    (note,) = stopped.value.__notes__
+    assert note == f"Continue with --out {out}-2 --resume in place of --fork"
+    again = search(given, out=f"{out}-2", trials=2, resume=True)
+    assert len(again.completed) == 2
+    assert not (tmp_path / "s-3").exists()
 
 
 @pytest.mark.long
@@ -337,6 +365,16 @@ def test_two_searches_in_one_folder(config, tmp_path):
     with Folder(path):
         told = refused(config, out=path, trials=2, resume=True)
     assert re.search(r"process \d+ is searching here", told)
+
+
+def test_an_objective_whose_name_tells_another_direction(config, tmp_path):
+    overlap = {"use": "MeanIoU", "num_classes": 2, "sparse_y_pred": False}
+    config["metrics"] = [overlap | {"name": "overlap"}]
+    told = refused(config, out=tmp_path / "s", objective="val_overlap")
+    assert told.startswith("search.direction")
+    assert "'val_overlap' is better high, which its name does not tell" in told
+    for sets in (["search.direction=min"], ["best={monitor: val_overlap, mode: max}"]):
+        Request(config, [*sets, "search.objective=val_overlap"]).check()
 
 
 def test_nothing_is_written_for_a_config_that_cannot_be(config, tmp_path):
@@ -430,3 +468,10 @@ def test_the_settings_may_stand_in_the_file(config, tmp_path, monkeypatch):
     assert (found.path / "config.yaml").read_text() == yaml.safe_dump(config)
     for trial in found.trials:
         assert trial.run.best()[0] == "val_accuracy"
+
+
+def test_who_gives_a_search_for_a_run_is_told_of_its_best(found):
+    assert found.best.path != found.trials[-1].path  # else this tells nothing
+    with pytest.raises(FileNotFoundError) as told:
+        Run(found.path)
+    assert f"did you mean {str(found.best.path)!r}?" in str(told.value)

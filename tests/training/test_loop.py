@@ -143,6 +143,19 @@ def test_a_clipping_optimizer_tells_what_it_did(tmp_path):
 
 
 @pytest.mark.long
+def test_the_config_of_a_run_follows_its_epochs(tmp_path, said):
+    first = train(CONFIG, out=tmp_path, epochs=1)
+    longer = train(CONFIG, out=tmp_path, epochs=2, resume=True)
+    assert (longer.path, longer.config["fit"]["epochs"]) == (first.path, 2)
+    said.clear()
+    # What is done cannot be taken back.
+    shorter = train(CONFIG, out=tmp_path, epochs=1, resume=True)
+    assert "after epoch 2 of 2" in said[0]
+    assert (shorter.config["fit"]["epochs"], shorter.status["epochs"]) == (2, 2)
+    assert shorter.history["epoch"] == [1, 2]
+
+
+@pytest.mark.long
 def test_resume_starts_a_run_where_there_is_none(tmp_path, said):
     said.clear()
     train(CONFIG, out=tmp_path, resume=True, epochs=1)
@@ -288,6 +301,15 @@ def test_evaluate_and_report_of_a_finished_run(whole):
     assert 0 <= result["accuracy"] <= 1
     (whole.path / "report.html").unlink()
     assert write_report(whole.path).exists()
+
+
+def test_the_training_data_is_evaluated_as_it_is(tmp_path):
+    noise = {"use": "GaussianNoise", "stddev": 1.0}
+    data = CONFIG["data"] | {"transform": noise}
+    run = train(CONFIG | {"data": data}, out=tmp_path, epochs=1, verbose=0)
+    x, y = run.data("train")
+    plain = run.model.evaluate(x, y, verbose=0, return_dict=True)
+    assert evaluate(run.path, "train") == pytest.approx(plain, rel=1e-4)
 
 
 def test_training_needs_data(tmp_path):

@@ -4,6 +4,7 @@ import csv
 import io
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -26,10 +27,7 @@ def model():
     [
         ("plain.csv", "1,2\n3,4\n", None),
         ("named.csv", "a,b\n1,2\n3,4\n", None),
-        # The target may be there or not, and is no feature.
-        ("all.csv", "a,label,b\n1,no,2\n3,yes,4\n", {"data": SOURCE}),
-        ("without.csv", "a,b\n1,2\n3,4\n", {"data": SOURCE}),
-        # By name, in the order of the training data.
+        # By name, in the order of the training data; without a table that says so.
         (
             "turned.csv",
             "b,c,a\n2,9,1\n4,9,3\n",
@@ -44,6 +42,61 @@ def test_columns_of_a_table(tmp_path, model, name, text, config):
     path.write_text(text)
     y = predicting.predict(model, path, config)
     np.testing.assert_allclose(y, [[21], [43]])
+
+
+@pytest.mark.parametrize("target", ["label", 1, -2])
+@pytest.mark.parametrize(
+    "text",
+    [
+        # The target may be there or not, and is no feature.
+        "a,label,b\n1,no,2\n3,yes,4\n",
+        "a,b\n1,2\n3,4\n",
+        # In another order, and with columns that the model knows nothing of.
+        "b,id,a\n2,x,1\n4,y,3\n",
+    ],
+)
+def test_features_go_by_the_names_of_the_runs_table(tmp_path, model, target, text):
+    train, path = tmp_path / "train.csv", tmp_path / "new.csv"
+    train.write_text("a,label,b\n0,yes,0\n0,no,0\n")
+    path.write_text(text)
+    source = SOURCE | {"path": str(train), "target": target}
+    y = predicting.predict(model, path, {"data": source})
+    np.testing.assert_allclose(y, [[21], [43]])
+    # Positions among the features are those of the run's table too.
+    y = predicting.predict(model, path, {"data": source | {"features": [0, -1]}})
+    np.testing.assert_allclose(y, [[21], [43]])
+
+
+def test_features_go_by_the_names_of_a_parquet_table(tmp_path, model):
+    pq = pytest.importorskip("pyarrow.parquet")
+    pa = pytest.importorskip("pyarrow")
+    train, path = tmp_path / "train.parquet", tmp_path / "new.csv"
+    pq.write_table(pa.table({"a": [0], "b": [0], "label": ["no"]}), train)
+    path.write_text("b,id,a\n2,x,1\n4,y,3\n")
+    source = {"use": "dlparts.parquet", "path": str(train), "target": "label"}
+    y = predicting.predict(model, path, {"data": source})
+    np.testing.assert_allclose(y, [[21], [43]])
+
+
+@pytest.mark.parametrize("text", ["1,7,2\n3,8,4\n", "1,2\n3,4\n"])
+def test_columns_without_names_stand_as_in_training(tmp_path, model, text):
+    train, path = tmp_path / "train.csv", tmp_path / "new.csv"
+    train.write_text("0,1,0\n0,0,0\n")
+    path.write_text(text)
+    source = SOURCE | {"path": str(train), "target": 1, "header": False}
+    y = predicting.predict(model, path, {"data": source})
+    np.testing.assert_allclose(y, [[21], [43]])
+
+
+def test_a_lost_table_and_missing_features_say_so(tmp_path, model):
+    train, path = tmp_path / "train.csv", tmp_path / "new.csv"
+    path.write_text("a,c\n1,2\n")
+    source = {"data": SOURCE | {"path": str(train)}}
+    with pytest.raises(ValueError, match=r"train\.csv is not there.*`features`"):
+        predicting.predict(model, path, source)
+    train.write_text("a,b,label\n0,0,1\n")
+    with pytest.raises(ValueError, match=r"has no b\. Received: the columns a, c"):
+        predicting.predict(model, path, source)
 
 
 def test_arrays_of_a_file(tmp_path, model):
@@ -81,7 +134,7 @@ def test_rows_take_the_shape_of_an_image_and_inputs_their_names(tmp_path):
         ("x.csv", "1,2,3\n", None, r"the shape \(2,\).*1 samples of shape \(3,\)"),
         ("x.csv", "a,b\n1,x\n", None, "must be a finite number"),
         ("x.csv", "a,b\n1,2\n", {"data": SOURCE | {"one_hot": ["a"]}}, "as an .npz"),
-        ("x.csv", "a,c\n1,2\n", {"data": SOURCE | {"features": ["a", "b"]}}, "'b'"),
+        ("x.csv", "a,c\n1,2\n", {"data": SOURCE | {"features": ["a", "b"]}}, "no b"),
         ("x.txt", "1,2\n", None, r"\.csv, \.npz or \.npy"),
         ("x.npz", "1,2\n", None, "cannot be read as plain arrays"),
     ],
@@ -114,3 +167,13 @@ def test_outputs_are_written_as_rows_or_arrays(tmp_path):
     np.testing.assert_array_equal(np.array(rows[2], "float32"), [*y[1].ravel(), 6])
     with pytest.raises(ValueError, match=r"\.csv or \.npz"):
         predicting.write(y, tmp_path / "y.txt")
+
+
+def test_outputs_of_half_precision_are_written_as_numbers(tmp_path):
+    y = np.array([[1.5, -2]], ml_dtypes.bfloat16)
+    path = tmp_path / "of" / "mine" / "y.npz"  # in folders that are not there yet
+    predicting.write(y, path)
+    with np.load(path) as found:
+        assert found["y"].dtype == "float32"
+        np.testing.assert_array_equal(found["y"], [[1.5, -2]])
+    assert predicting.write(y, None) == "y0,y1\n1.5,-2.0\n"
