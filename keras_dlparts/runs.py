@@ -130,6 +130,8 @@ class Run:
             until the first epoch ends.
         layers: The model's layers, a dict each: `name`, `class`, `output_shape`,
             `parameters`, `trainable`, `from`. Empty if the model was never built.
+        columns: The features of the table that it was trained on, a dict each: `name`,
+            and `categories`, a list where each became a column. None without a table.
         evaluation: What `dlparts evaluate` measured, a dict for each split: `metrics`,
             `epoch`, `evaluated`. Empty if nothing was evaluated.
         state: As in `status`, or killed where the status says running and the process
@@ -264,6 +266,17 @@ class Run:
         return rows
 
     @functools.cached_property
+    def columns(self) -> list[dict] | None:
+        if not (self.path / "columns.json").exists():
+            return None
+        rows = self._json("columns.json", list)
+        for row in rows:
+            if not isinstance(row, dict) or not {"name", "categories"} <= row.keys():
+                needed = "a row has `name` and `categories`"
+                raise self._broken("columns.json", needed, row)
+        return rows
+
+    @functools.cached_property
     def history(self) -> dict[str, list[float]]:
         path = self.path / "history.csv"
         if not path.exists():
@@ -319,7 +332,7 @@ class Run:
         """
         from keras_dlparts.training import predicting
 
-        return predicting.predict(self.model, data, self.config, batch_size)
+        return predicting.predict(self.model, data, self, batch_size)
 
     def data(self, split: str = "validation") -> tuple[Any, Any]:
         """(x, y) of a split of the data that the run's config names, as arrays.

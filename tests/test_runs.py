@@ -140,6 +140,7 @@ def test_a_short_row_inside_is_an_error(folder):
         ("environment.json", "{", "environment", "it is JSON"),
         ("model.json", "{}", "layers", "holds an array"),
         ("model.json", '[{"name": "d"}]', "layers", "`name` and `class`"),
+        ("columns.json", '[{"name": "a"}]', "columns", "`name` and `categories`"),
         ("resolved.yaml", "a: [", "config", "resolved.yaml"),
     ],
 )

@@ -83,7 +83,7 @@ ModelPath = Annotated[
 
 
 def opened(path):
-    """(the model at a path, the config of its run or None), on the run's backend."""
+    """(the model at a path, its run or None), on the run's backend."""
     from keras_dlparts.cli.starting import start_backend
     from keras_dlparts.runs import Run
     from keras_dlparts.saving import load_model
@@ -91,6 +91,6 @@ def opened(path):
     run = None if path.suffix == ".keras" else Run(path)
     start_backend(None if run is None else path / "resolved.yaml")
     try:
-        return (load_model(path), None) if run is None else (run.model, run.config)
+        return (load_model(path) if run is None else run.model), run
     except ValueError as error:
         stop(2, str(error))

@@ -28,11 +28,11 @@ def export(
     """Write a model for TensorFlow Serving, ONNX Runtime or LiteRT, without Keras."""
     if format not in FORMATS:
         stop(2, f"--format is one of {', '.join(FORMATS)}. Received: {format!r}")
-    loaded, config = opened(model)
+    loaded, run = opened(model)
     from keras_dlparts.backend import exports
 
     if path is None:
-        path = model / "model" if config is not None else model
+        path = model / "model" if run is not None else model
         path = path.with_suffix(exports.FORMATS[format][1] or ".saved_model")
     try:
         written = exports.export(loaded, path, format)

@@ -32,11 +32,11 @@ def predict(
     """The outputs of a model, a row a sample, on a file or on a split."""
     if path is not None and path.suffix not in (".csv", ".npz"):
         stop(2, f"--out is a .csv or .npz file. Received: {path}")
-    loaded, config = opened(model)
+    loaded, run = opened(model)
     from keras_dlparts.training import predicting
 
     try:
-        outputs = predicting.predict(loaded, data, config, batch_size)
+        outputs = predicting.predict(loaded, data, run, batch_size)
         text = predicting.write(outputs, path)
     except ValueError as error:
         stop(2, str(error))

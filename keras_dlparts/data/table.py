@@ -124,6 +124,34 @@ def _texts(table, position):
     return cells
 
 
+def inputs(table, positions, columns):
+    """The features that stand in these columns of a table, float32.
+
+    Each column is `{"name", "categories"}`. One with categories becomes a column each.
+    """
+    found = []
+    for position, column in zip(positions, columns, strict=True):
+        names = column["categories"]
+        if names is None:
+            found.append(_feature(table, position))
+        else:
+            found += [*np.eye(len(names))[classes(table, position, names)].T]
+    return np.stack(found, axis=1).astype("float32")
+
+
+def _feature(table, position):
+    found = numbers(table, position)
+    if found is None:
+        name = table.names[position]
+        raise ValueError(
+            f"{table.path}, {table.row(0)}: a feature must be a finite number. "
+            f"Received: {str(table.columns[position][0])!r} in column {name!r}. "
+            f"Words can be `one_hot: [{name}]`, or leave the column out with "
+            "`features`"
+        )
+    return found[0]
+
+
 def _listed(columns):
     return [*columns] if isinstance(columns, list | tuple) else [columns]
 
@@ -197,37 +225,22 @@ class TableSource(Source):
             names = ([tables[0].names[p] for p in part] for part in places[0])
             features, targets, one_hot = (_find(part, table) for part in names)
             places.append((features, targets, one_hot))
-        categories = {
-            tables[0].names[position]: words(tables[0], position)
-            for position in places[0][2]
-        }
+        self.columns = [
+            {
+                "name": tables[0].names[position],
+                "categories": words(tables[0], position) if position in hot else None,
+            }
+            for features, _, hot in places[:1]
+            for position in features
+        ]
         targets = [self._targets(t, p[1]) for t, p in zip(tables, places, strict=True)]
         whole = all(each[1] for each in targets)
         pairs = []
-        for table, (features, _, one_hot), (y, _) in zip(
-            tables, places, targets, strict=True
-        ):
-            columns = []
-            for position in features:
-                if position in one_hot:
-                    names = categories[table.names[position]]
-                    hot = np.eye(len(names))[classes(table, position, names)]
-                    columns += [*hot.T]
-                else:
-                    columns.append(self._feature(table, position))
-            x = np.stack(columns, axis=1).astype("float32")
+        for table, place, (y, _) in zip(tables, places, targets, strict=True):
             if y is not None:
                 y = y.astype("int32" if whole else "float32")
-            pairs.append((x, y))
+            pairs.append((inputs(table, place[0], self.columns), y))
         return Splits(train=pairs[0], test=pairs[1] if len(pairs) > 1 else None)
-
-    def feature_names(self) -> list[str]:
-        """The names of the features, in the order in which x has them.
-
-        Not of the columns that `one_hot` makes of one.
-        """
-        table = self.read(self.path)
-        return [table.names[position] for position in self._positions(table)[0]]
 
     def _positions(self, table):
         """Positions of the features, the targets, and the features to make one-hot."""
@@ -250,18 +263,6 @@ class TableSource(Source):
                 f"{', '.join(table.names[p] for p in features)}"
             )
         return features, targets, one_hot
-
-    def _feature(self, table, position):
-        found = numbers(table, position)
-        if found is None:
-            name = table.names[position]
-            raise ValueError(
-                f"{table.path}, {table.row(0)}: a feature must be a finite number. "
-                f"Received: {str(table.columns[position][0])!r} in column {name!r}. "
-                f"Words can be `one_hot: [{name}]`, or leave the column out with "
-                "`features`"
-            )
-        return found[0]
 
     def _targets(self, table, positions):
         """y as float64, and whether it is of whole numbers; None for no targets."""

@@ -162,6 +162,7 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
 
     Returns: a `Run`.
     """
+    from keras_dlparts.data.table import TableSource
     from keras_dlparts.training import several
     from keras_dlparts.training.session import Session
 
@@ -177,6 +178,8 @@ def carry_out(experiment, place, say, data=None, watchers=(), bars=True):
         with session.sharing.fitting():
             path = several.place(strategy, taken)
             run_folder.write_json(path / "model.json", model_rows(session.made.model))
+            if isinstance(session.made.data, TableSource):
+                run_folder.write_json(path / "columns.json", session.made.data.columns)
             try:
                 session.restore(path)
                 run_folder.note_epochs(path, experiment.settings.fit.epochs)

@@ -1,11 +1,11 @@
 """Predictions of a trained model on a file of inputs, or on a split of its run's data.
 
 .csv   a row a sample. Of a run that was trained on a `csv` or `parquet` the features
-       go by the names that they have there, and other columns are ignored: the
-       target's may be there or not. Without names all columns stand as they did in
-       training, or the features alone do. Else every column is a feature, and a first
-       line with a cell that is no number names them. A row is given the shape of the
-       model's input.
+       go by the names that they have there, categories become the columns that they
+       became there, and other columns are ignored: the target's may be there or not.
+       Without names all columns stand as they did in training, or the features alone
+       do. Else every column is a feature, and a first line with a cell that is no
+       number names them. A row is given the shape of the model's input.
 .npz   the array `x`, or under the names that the model's inputs have; of a run
        trained on an `npz`, under the names that it has there.
 .npy   the one array
@@ -20,25 +20,27 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
+    from keras_dlparts.runs import Run
+
 _SPLITS = ("train", "validation", "test")
 
 
 def predict(
-    model: "keras.Model", data: Any, config: dict | None = None, batch_size: int = 256
+    model: "keras.Model", data: Any, run: "Run | None" = None, batch_size: int = 256
 ) -> Any:
     """The outputs of a model in inference, an array or a structure of them.
 
     Args:
         model: The model.
         data: Arrays of inputs; the path of a `.csv`, `.npz` or `.npy` file; or, with
-            `config`, the name of a split of its data.
-        config: The resolved config that the model was trained by, or None.
+            `run`, the name of a split of its data.
+        run: The run in which the model was trained, or None.
         batch_size: Integer, `>= 1`. How many samples are computed at once.
     """
     if isinstance(data, str) and data in _SPLITS:
-        x = split_of(data, config)[0]
+        x = split_of(data, None if run is None else run.config)[0]
     elif isinstance(data, str | os.PathLike):
-        x = _shaped(read(data, config, input_names(model)), model)
+        x = _shaped(read(data, run, input_names(model)), model)
     else:
         x = data
     _check_shapes(x, model)
@@ -73,12 +75,12 @@ def split_of(split, config):
     return batches.still().arrays()
 
 
-def read(path: str | os.PathLike, config: dict | None = None, names=()) -> Any:
+def read(path: str | os.PathLike, run: "Run | None" = None, names=()) -> Any:
     """The inputs in a file: an array, or a dict of arrays by name.
 
     Args:
         path: A `.csv`, `.npz` or `.npy` file.
-        config: The resolved config of the run that they are for, or None.
+        run: The run that they are for, or None.
         names: What the inputs are called, where there are several.
     """
     path = Path(path)
@@ -87,11 +89,18 @@ def read(path: str | os.PathLike, config: dict | None = None, names=()) -> Any:
             f"The data must be a file, or one of {', '.join(_SPLITS)}. Received: "
             f"{str(path)!r}, which is {'a folder' if path.is_dir() else 'not there'}"
         )
-    source = (config or {}).get("data") or {}
+    source = {} if run is None else run.config.get("data")
     source = source if isinstance(source, dict) else {}
     kind = str(source.get("use", "")).rpartition(".")[2]
     if path.suffix == ".csv":
-        return _table(path, source, kind)
+        if kind not in ("csv", "parquet"):
+            return _table(path, {}, None)
+        if run.columns is None:
+            raise ValueError(
+                f"{run.path} has no columns.json, which says what the features are. "
+                "Give the inputs as an .npz, or train again"
+            )
+        return _table(path, source, run.columns)
     if path.suffix in (".npz", ".npy"):
         if kind == "npz" and not names:
             names = source.get("x", ())
@@ -99,57 +108,31 @@ def read(path: str | os.PathLike, config: dict | None = None, names=()) -> Any:
     raise ValueError(f"The data must be .csv, .npz or .npy. Received: {str(path)!r}")
 
 
-def _table(path, source, kind):
-    """The features of a table, those of a run's source of a kind, if it is a table."""
+def _table(path, source, columns):
+    """The features of a table, by the columns that a run has noted of its own."""
     from keras_dlparts.data import Csv
+    from keras_dlparts.data.table import inputs
 
-    if kind not in ("csv", "parquet"):
-        source = {}
-    if source.get("one_hot"):
-        raise ValueError(
-            "The run's data has `one_hot` features, and which categories there are is "
-            "known of its own file only. Received: a csv; give the inputs as an .npz"
-        )
     header = source.get("header")
     if header is None:
         with open(path, encoding="utf-8-sig") as file:
             header = not all(map(_is_number, file.readline().split(",")))
-    more = {"header": header, "delimiter": source.get("delimiter") or ","}
-    features = None
-    if source:
-        features = _features(source, kind)
-        there = Csv(path, target=None, **more).read(path).names
-        missing = [name for name in features if name not in there]
-        if missing and not header and len(there) == len(features):
-            features = None  # the features alone, in their order
-        elif missing:
-            raise ValueError(
-                f"{path} must have the features that the run was trained on, and has "
-                f"no {', '.join(missing)}. Received: the columns {', '.join(there)}"
-            )
-    table = Csv(path, None, features, validation_split=0.0, shuffle=False, **more)
-    return table.train.arrays()[0]
-
-
-def _features(source, kind):
-    """The names of a run's features, in the order in which the model takes them."""
-    from keras_dlparts import data
-
-    given = source.get("features")
-    if isinstance(given, list) and all(isinstance(name, str) for name in given):
-        return given
-    keys = ("path", "target", "features", "header", "delimiter")
-    arguments = {key: source[key] for key in keys if key in source}
-    table = (data.Csv if kind == "csv" else data.Parquet)(**arguments)
-    try:
-        return table.feature_names()
-    except FileNotFoundError:
+    delimiter = source.get("delimiter") or ","
+    table = Csv(path, None, header=header, delimiter=delimiter).read(path)
+    if columns is None:
+        columns = [{"name": name, "categories": None} for name in table.names]
+    names = [column["name"] for column in columns]
+    missing = [name for name in names if name not in table.names]
+    if missing and not header and len(table.names) == len(names):
+        positions = [*range(len(names))]  # the features alone, in their order
+    elif missing:
         raise ValueError(
-            "Which columns the features are is known of the run's own table, and "
-            f"{source['path']} is not there. Put it there, name the columns as "
-            "`features` in the data section of the run's resolved.yaml, or give the "
-            "inputs as an .npz"
-        ) from None
+            f"{path} must have the features that the run was trained on, and has "
+            f"no {', '.join(missing)}. Received: the columns {', '.join(table.names)}"
+        )
+    else:
+        positions = [table.names.index(name) for name in names]
+    return inputs(table, positions, columns)
 
 
 def _is_number(cell):
