@@ -10,6 +10,7 @@ from keras_dlparts.backend.basics import assign, name
 from keras_dlparts.backend.gradients import (
     TWICE,
     as_tensors,
+    dense,
     stateless_loss,
     training_loss,
 )
@@ -60,7 +61,7 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
 
     def zeros_for_none(found, values):
         return [
-            ops.zeros_like(v) if f is None else ops.convert_to_tensor(f)
+            ops.zeros_like(v) if f is None else dense(f)
             for f, v in zip(found, values, strict=True)
         ]
 

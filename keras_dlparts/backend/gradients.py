@@ -45,7 +45,8 @@ def gradient_function(
         def measure(*batch):
             with tf.GradientTape() as tape:
                 loss = loss_of(model, *batch)
-            return loss, tape.gradient(loss, [v.value for v in trainable])
+            gradients = tape.gradient(loss, [v.value for v in trainable])
+            return loss, [dense(g) for g in gradients]
 
         if compiled:
             measure = tf.function(
@@ -97,6 +98,18 @@ def as_tensors(batch):
     )
 
 
+def dense(gradient: Any) -> Any:
+    """A gradient as one tensor; None stays None.
+
+    TensorFlow gives that of an embedding as rows, some of them several times.
+    """
+    if name() != "tensorflow" or gradient is None:
+        return gradient
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(gradient)
+
+
 def before_step(
     optimizer: keras.optimizers.Optimizer,
     transform: Callable,
@@ -113,14 +126,11 @@ def before_step(
     """
     step = keras_private.update_all(optimizer)
     if name() == "tensorflow":
-        import tensorflow as tf
-
         reduce = keras_private.sum_over_replicas(optimizer)
 
         def reduced(pairs):
             gradients, variables = zip(*reduce(pairs), strict=True)
-            # Of an embedding come rows, some twice: norms are of their sum.
-            gradients = [tf.convert_to_tensor(g) for g in gradients]
+            gradients = [dense(g) for g in gradients]
             return [*zip(transform(gradients, variables), variables, strict=True)]
 
         keras_private.set_sum_over_replicas(optimizer, reduced)

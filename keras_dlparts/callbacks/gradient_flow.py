@@ -146,7 +146,7 @@ class _Norms(keras.optimizers.Optimizer):
             ]
 
     def update_step(self, gradient, variable, learning_rate):
-        gradient = ops.cast(ops.convert_to_tensor(gradient), "float32")
+        gradient = ops.cast(backend.dense(gradient), "float32")
         square = self.squares[keras_private.variable_index(self, variable)]
         self.assign(square, ops.sum(ops.square(gradient)))
 

@@ -69,6 +69,20 @@ def test_norms_are_those_of_the_gradient():
     np.testing.assert_allclose(flow.history["activation"][0][:2], sizes, rtol=1e-4)
 
 
+def test_an_embedding_counts_repeated_rows_once():
+    x = np.array([[2, 3, 2, 1], [5, 2, 1, 0]])
+    layers = [kl.Embedding(6, 3), kl.Flatten(), kl.Dense(1)]
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), *layers])
+    model.compile("sgd", "mse")
+    expected = [
+        np.linalg.norm(keras.ops.convert_to_numpy(g))
+        for g in backend.gradient(model, x, Y[:2, :1])[1][:1]
+    ]
+    flow = GradientFlow(data=(x, Y[:2, :1]))
+    model.fit(x, Y[:2, :1], verbose=0, callbacks=[flow])
+    np.testing.assert_allclose(flow.history["gradient"][0][:1], expected, rtol=1e-5)
+
+
 class Batches(keras.utils.PyDataset):
     """Batches that note which of them were asked for."""
 
