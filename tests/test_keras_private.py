@@ -556,6 +556,21 @@ def test_a_compiled_models_optimizer_is_the_one_that_is_saved():
     assert config["metrics"] == ["mae"]
 
 
+def test_compute_loss_is_the_models_own_with_or_without_training():
+    class Own(keras.Sequential):
+        def compute_loss(self, x, y, y_pred, sample_weight):
+            return x + y + y_pred
+
+    class WithTraining(Own):
+        def compute_loss(self, x, y, y_pred, sample_weight, training):
+            return x + y + y_pred if training else 0
+
+    for kind in (Own, WithTraining):
+        model = kind([keras.Input((2,)), kl.Dense(1)])
+        model.compile()
+        assert keras_private.compute_loss(model, 1, 2, 4) == 7
+
+
 def test_build_all_makes_the_variables_that_a_step_needs():
     model = keras.Sequential([kl.Dense(1)])
     model.compile("adam", "mse", metrics=["mae"])

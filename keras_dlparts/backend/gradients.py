@@ -14,7 +14,7 @@ from keras_dlparts.backend.basics import assign, name
 def training_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> Any:
     """The loss that a compiled model is trained by, of one batch, in training mode."""
     prediction = model(x, training=True)
-    return model.compute_loss(x, y, prediction, sample_weight, training=True)
+    return keras_private.compute_loss(model, x, y, prediction, sample_weight)
 
 
 def gradient(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tuple:

@@ -381,6 +381,15 @@ def set_compiled_optimizer(model, optimizer):
     model._compile_config.config["optimizer"] = optimizer
 
 
+def compute_loss(model, x, y, y_pred, sample_weight=None):
+    """The loss of a compiled model in training.
+
+    The model's `compute_loss` may lack the argument `training`, and Keras finds that
+    out. Since 3.3.
+    """
+    return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+
+
 def build_all(model, x, y):
     """Make the variables of a compiled model, its loss, metrics and optimizer.
 

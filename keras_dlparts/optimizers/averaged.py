@@ -114,8 +114,11 @@ class Averaged(Wrapping):
 
         `start` is in steps of the optimizer, those before it was wrapped included.
         """
-        self._start.assign(start)
-        self._every.assign(every)
+        if self.built:
+            self._start.assign(start)
+            self._every.assign(every)
+        else:
+            self.start, self.every = start - self._steps_before, every
 
     def _end(self, variable):
         index = keras_private.variable_index(self.innermost, variable)
