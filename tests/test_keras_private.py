@@ -605,6 +605,17 @@ def test_cardinality_of_distributed_data_is_what_keras_takes_for_its_steps():
     assert count.params["steps"] == 4
 
 
+@only_tensorflow
+def test_outside_of_strategies_no_scope_is_open():
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        with keras_private.outside_of_strategies():
+            assert not tf.distribute.has_strategy()
+            assert tf.distribute.get_replica_context() is not None
+        assert tf.distribute.in_cross_replica_context()
+
+
 # Keras' own tests.
 
 

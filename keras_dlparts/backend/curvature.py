@@ -14,6 +14,7 @@ from keras_dlparts.backend.gradients import (
     stateless_loss,
     training_loss,
 )
+from keras_dlparts.backend.replication import on_one_device
 
 
 @contextlib.contextmanager
@@ -137,4 +138,4 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
         ]
         return measure(vectors, *as_tensors((x, y, sample_weight)))
 
-    return measured
+    return on_one_device(measured)

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import assign, name
+from keras_dlparts.backend.replication import on_one_device
 
 
 def training_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -75,7 +76,7 @@ def gradient_function(
     def measured(x, y, sample_weight=None):
         return measure(*as_tensors((x, y, sample_weight)))
 
-    return measured
+    return on_one_device(measured)
 
 
 def stateless_loss(model, loss_of=training_loss):

@@ -415,6 +415,22 @@ def set_cardinality(data, count):
     data._cardinality = count
 
 
+@contextlib.contextmanager
+def outside_of_strategies():
+    """A context in which no `tf.distribute` scope is open, whatever is around it.
+
+    A strategy's own scope cannot be left, and within it gradients with respect to its
+    variables cannot be taken on the host. TensorFlow 2.4.
+    """
+    from tensorflow.python.distribute import distribute_lib
+
+    distribute_lib._push_per_thread_mode(distribute_lib._DefaultReplicaThreadMode())
+    try:
+        yield
+    finally:
+        distribute_lib._pop_per_thread_mode()
+
+
 # Callbacks.
 
 

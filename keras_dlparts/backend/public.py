@@ -78,6 +78,7 @@ from keras_dlparts.backend.replication import (
     of_all_replicas,
     replica,
     running_variable,
+    scope_of,
 )
 from keras_dlparts.backend.seeds import (
     Seeded,
@@ -139,6 +140,7 @@ __all__ = [
     "run_chunks",
     "running_variable",
     "scan",
+    "scope_of",
     "seed_globals",
     "set_generators",
     "slope",
