@@ -558,6 +558,21 @@ def test_a_compiled_models_optimizer_is_the_one_that_is_saved():
     assert config["metrics"] == ["mae"]
 
 
+def test_compute_loss_is_the_models_own_with_or_without_training():
+    class Own(keras.Sequential):
+        def compute_loss(self, x, y, y_pred, sample_weight):
+            return x + y + y_pred
+
+    class WithTraining(Own):
+        def compute_loss(self, x, y, y_pred, sample_weight, training):
+            return x + y + y_pred if training else 0
+
+    for kind in (Own, WithTraining):
+        model = kind([keras.Input((2,)), kl.Dense(1)])
+        model.compile()
+        assert keras_private.compute_loss(model, 1, 2, 4) == 7
+
+
 def test_build_all_makes_the_variables_that_a_step_needs():
     model = keras.Sequential([kl.Dense(1)])
     model.compile("adam", "mse", metrics=["mae"])
@@ -590,6 +605,17 @@ def test_cardinality_of_distributed_data_is_what_keras_takes_for_its_steps():
     count = keras.callbacks.Callback()
     model.fit(data, verbose=0, shuffle=False, callbacks=[count])
     assert count.params["steps"] == 4
+
+
+@only_tensorflow
+def test_outside_of_strategies_no_scope_is_open():
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        with keras_private.outside_of_strategies():
+            assert not tf.distribute.has_strategy()
+            assert tf.distribute.get_replica_context() is not None
+        assert tf.distribute.in_cross_replica_context()
 
 
 # Keras' own tests.

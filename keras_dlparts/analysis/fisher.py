@@ -94,6 +94,13 @@ def fisher_diagonal(
             "Labels can be drawn where the loss is a cross-entropy of Keras; give `y` "
             f"elsewhere. Received: loss={model.loss!r}"
         )
+    smoothing = _config(loss).get("label_smoothing")
+    if y is None and smoothing:
+        raise ValueError(
+            "Labels can be drawn where the loss is -log p of the label, and a smoothed "
+            f"one is not. Received: label_smoothing={smoothing}; give `y`, or compile "
+            "the model without it"
+        )
 
     def loss_of(model, x, y, sample_weight):
         prediction = model(x, training=False)
@@ -114,6 +121,11 @@ def fisher_diagonal(
     return [part / (len(x) * len(targets)) for part in total]
 
 
+def _config(loss):
+    """The config of a loss; a plain function has none."""
+    return getattr(loss, "get_config", dict)()
+
+
 def _drawn(model, loss, kind, x, draws, seed):
     """Targets drawn from the model's prediction, in the form that the loss takes."""
     prediction = np.concatenate(
@@ -127,7 +139,7 @@ def _drawn(model, loss, kind, x, draws, seed):
             "Labels can be drawn for outputs of shape (batch, classes); give `y` "
             f"elsewhere. Received: outputs of shape {prediction.shape}"
         )
-    if getattr(loss, "get_config", dict)().get("from_logits"):
+    if _config(loss).get("from_logits"):
         if kind == "binary":
             prediction = 1 / (1 + np.exp(-prediction))
         else:

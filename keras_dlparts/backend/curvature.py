@@ -10,9 +10,11 @@ from keras_dlparts.backend.basics import assign, name
 from keras_dlparts.backend.gradients import (
     TWICE,
     as_tensors,
+    dense,
     stateless_loss,
     training_loss,
 )
+from keras_dlparts.backend.replication import on_one_device
 
 
 @contextlib.contextmanager
@@ -60,7 +62,7 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
 
     def zeros_for_none(found, values):
         return [
-            ops.zeros_like(v) if f is None else ops.convert_to_tensor(f)
+            ops.zeros_like(v) if f is None else dense(f)
             for f, v in zip(found, values, strict=True)
         ]
 
@@ -136,4 +138,4 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
         ]
         return measure(vectors, *as_tensors((x, y, sample_weight)))
 
-    return measured
+    return on_one_device(measured)

@@ -9,12 +9,13 @@ from keras import ops
 
 from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import assign, name
+from keras_dlparts.backend.replication import on_one_device
 
 
 def training_loss(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> Any:
     """The loss that a compiled model is trained by, of one batch, in training mode."""
     prediction = model(x, training=True)
-    return model.compute_loss(x, y, prediction, sample_weight, training=True)
+    return keras_private.compute_loss(model, x, y, prediction, sample_weight)
 
 
 def gradient(model: keras.Model, x: Any, y: Any, sample_weight: Any = None) -> tuple:
@@ -45,7 +46,8 @@ def gradient_function(
         def measure(*batch):
             with tf.GradientTape() as tape:
                 loss = loss_of(model, *batch)
-            return loss, tape.gradient(loss, [v.value for v in trainable])
+            gradients = tape.gradient(loss, [v.value for v in trainable])
+            return loss, [dense(g) for g in gradients]
 
         if compiled:
             measure = tf.function(
@@ -74,7 +76,7 @@ def gradient_function(
     def measured(x, y, sample_weight=None):
         return measure(*as_tensors((x, y, sample_weight)))
 
-    return measured
+    return on_one_device(measured)
 
 
 def stateless_loss(model, loss_of=training_loss):
@@ -97,6 +99,18 @@ def as_tensors(batch):
     )
 
 
+def dense(gradient: Any) -> Any:
+    """A gradient as one tensor; None stays None.
+
+    TensorFlow gives that of an embedding as rows, some of them several times.
+    """
+    if name() != "tensorflow" or gradient is None:
+        return gradient
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(gradient)
+
+
 def before_step(
     optimizer: keras.optimizers.Optimizer,
     transform: Callable,
@@ -113,14 +127,11 @@ def before_step(
     """
     step = keras_private.update_all(optimizer)
     if name() == "tensorflow":
-        import tensorflow as tf
-
         reduce = keras_private.sum_over_replicas(optimizer)
 
         def reduced(pairs):
             gradients, variables = zip(*reduce(pairs), strict=True)
-            # Of an embedding come rows, some twice: norms are of their sum.
-            gradients = [tf.convert_to_tensor(g) for g in gradients]
+            gradients = [dense(g) for g in gradients]
             return [*zip(transform(gradients, variables), variables, strict=True)]
 
         keras_private.set_sum_over_replicas(optimizer, reduced)

@@ -381,6 +381,15 @@ def set_compiled_optimizer(model, optimizer):
     model._compile_config.config["optimizer"] = optimizer
 
 
+def compute_loss(model, x, y, y_pred, sample_weight=None):
+    """The loss of a compiled model in training.
+
+    The model's `compute_loss` may lack the argument `training`, and Keras finds that
+    out. Since 3.3.
+    """
+    return model._compute_loss(x, y, y_pred, sample_weight, training=True)
+
+
 def build_all(model, x, y):
     """Make the variables of a compiled model, its loss, metrics and optimizer.
 
@@ -404,6 +413,22 @@ def set_cardinality(data, count):
     """Say how many batches a distributed dataset has. Keras takes it for the number
     of steps of an epoch. TensorFlow 2.4."""
     data._cardinality = count
+
+
+@contextlib.contextmanager
+def outside_of_strategies():
+    """A context in which no `tf.distribute` scope is open, whatever is around it.
+
+    A strategy's own scope cannot be left, and within it gradients with respect to its
+    variables cannot be taken on the host. TensorFlow 2.4.
+    """
+    from tensorflow.python.distribute import distribute_lib
+
+    distribute_lib._push_per_thread_mode(distribute_lib._DefaultReplicaThreadMode())
+    try:
+        yield
+    finally:
+        distribute_lib._pop_per_thread_mode()
 
 
 # Callbacks.

@@ -37,6 +37,7 @@ def unmoved(model):
     up_to_date(model)
     variables = [*model.non_trainable_variables, *model.metrics_variables]
     kept = [v.numpy() for v in variables]
+    metrics = {*map(id, model.metrics)}
     generators = random.getstate(), np.random.get_state()
     try:
         with _torch_generator_kept():
@@ -45,6 +46,9 @@ def unmoved(model):
         random.setstate(generators[0])
         np.random.set_state(generators[1])
         assign(variables, kept)
+        for metric in model.metrics:
+            if id(metric) not in metrics:  # a loss of several outputs makes them late
+                metric.reset_state()
 
 
 def _torch_generator_kept():

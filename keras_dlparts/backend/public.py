@@ -10,6 +10,7 @@ between:
     with_gradient, before_step, around_step gradients by hand, and around the step
     gradient, gradient_function,            of the training loss of a model
     training_loss, curvature_function
+    dense                                   a gradient that may be of an embedding
     input_gradient, apart                   of what a layer is given, inside a loss
     update_if, note_group                   updates in some steps only, by groups
     pullback, pushforward, slope            of functions of tensors
@@ -46,6 +47,7 @@ from keras_dlparts.backend.derivatives import pullback, pushforward, root, slope
 from keras_dlparts.backend.gradients import (
     around_step,
     before_step,
+    dense,
     gradient,
     gradient_function,
     training_loss,
@@ -76,6 +78,7 @@ from keras_dlparts.backend.replication import (
     of_all_replicas,
     replica,
     running_variable,
+    scope_of,
 )
 from keras_dlparts.backend.seeds import (
     Seeded,
@@ -105,6 +108,7 @@ __all__ = [
     "compiled",
     "cond",
     "curvature_function",
+    "dense",
     "draw",
     "full_precision",
     "generators",
@@ -136,6 +140,7 @@ __all__ = [
     "run_chunks",
     "running_variable",
     "scan",
+    "scope_of",
     "seed_globals",
     "set_generators",
     "slope",

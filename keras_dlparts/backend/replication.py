@@ -1,7 +1,9 @@
 """Replicas of a `tf.distribute` strategy, and variables that are right over them."""
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import keras
@@ -25,6 +27,33 @@ def replica() -> tuple:
     if context is None:
         return 0, 1
     return context.replica_id_in_sync_group, context.num_replicas_in_sync
+
+
+def scope_of(model: keras.Model) -> AbstractContextManager:
+    """A context in which variables are made as those of a model: for its strategy."""
+    if name() != "tensorflow":
+        return contextlib.nullcontext()
+    return model.distribute_strategy.scope()
+
+
+def on_one_device(function: Callable) -> Callable:
+    """The function run as if no `tf.distribute` scope were open around the call.
+
+    For what measures a model from the host, such as a callback of a `fit` in a scope.
+    Within a replica it is the function itself.
+    """
+    if name() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    @functools.wraps(function)
+    def run(*arguments, **more):
+        if not tf.distribute.in_cross_replica_context():
+            return function(*arguments, **more)
+        with keras_private.outside_of_strategies():
+            return function(*arguments, **more)
+
+    return run
 
 
 def of_all_replicas(x: Any) -> Any:

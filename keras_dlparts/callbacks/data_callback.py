@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_dlparts.backend import keras_private
+from keras_dlparts.backend.gradients import as_tensors
 from keras_dlparts.callbacks.given_batches import SPLITS, batches_of, check_given
 from keras_dlparts.data.source import Source
 
@@ -34,13 +36,21 @@ class DataCallback(keras.callbacks.Callback):
         self._splits = source
 
     def on_train_begin(self, logs=None):
-        self._given = None if self.data is None else batches_of(self._found())
+        self._begin()
         if self._given is None and self._batches is None:
             raise ValueError(
                 f"{type(self).__name__} needs a batch to look at, and Keras shows "
                 "callbacks none. Give `data=(x, y)`, or what you give to `fit`: a "
                 "tf.data.Dataset, a DataLoader, a PyDataset. Received: data=None"
             )
+
+        if not self.model.built:  # TensorFlow's `fit` builds it in the first step
+            keras_private.build_all(self.model, *as_tensors(self.batch(0)[:2]))
+            self._begin()
+
+    def _begin(self):
+        """Let the data given begin with its first batch."""
+        self._given = None if self.data is None else batches_of(self._found())
 
     def _found(self):
         """The data, where it is a split by name that split."""

@@ -146,7 +146,7 @@ class _Norms(keras.optimizers.Optimizer):
             ]
 
     def update_step(self, gradient, variable, learning_rate):
-        gradient = ops.cast(ops.convert_to_tensor(gradient), "float32")
+        gradient = ops.cast(backend.dense(gradient), "float32")
         square = self.squares[keras_private.variable_index(self, variable)]
         self.assign(square, ops.sum(ops.square(gradient)))
 
@@ -168,8 +168,6 @@ class _Probe(keras.Model):
         )
         self.compile(
             _Norms(),
-            model.loss,
-            loss_weights=model.get_compile_config().get("loss_weights"),
             jit_compile=model.jit_compile,
             run_eagerly=model.run_eagerly,
             auto_scale_loss=False,
@@ -187,6 +185,11 @@ class _Probe(keras.Model):
         ]
         self.activations.assign(ops.stack([_float32(size) for size in sizes]))
         return made
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        return keras_private.compute_loss(self.net, x, y, y_pred, sample_weight)
 
     def measure(self, x, y=None, sample_weight=None):
         """(gradient norms, activation sizes), lists of a number a layer."""

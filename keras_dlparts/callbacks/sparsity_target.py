@@ -94,6 +94,13 @@ class SparsityTarget(keras.callbacks.Callback):
                 "`SparsityTarget` works on `BayesianSparsityDropout` layers. Received: "
                 f"the model {self.model.name!r}, which has none"
             )
+        unbuilt = [layer.name for layer in layers if not layer.built]
+        if unbuilt:
+            raise ValueError(
+                "`SparsityTarget` needs a model that is built before its first step. "
+                f"Received: the model {self.model.name!r}, whose layer {unbuilt[0]!r} "
+                "is not; let the model begin with an `Input`, or call it once"
+            )
         for layer in layers:
             layer.force.assign(0.0)
 

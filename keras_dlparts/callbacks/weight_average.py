@@ -137,7 +137,8 @@ class WeightAverage(DataCallback):
         self._norms = recalibrated_in(self.model) if self.recalibrate else []
         if self._norms:
             super().on_train_begin(logs)
-        self.model.optimizer.build(self.model.trainable_variables)
+        if self.model.built:  # on TensorFlow the first step may build both
+            self.model.optimizer.build(self.model.trainable_variables)
         if self.params is not None:  # `dlparts check` begins no training
             self._in_steps(epoch=0)  # it refuses what cannot be known
 

@@ -25,8 +25,11 @@ CASES = {"DeltaOrthogonal": ({"arguments": {"seed": 0}},)}
 
 
 def at_centre(matrix, window):
-    """A kernel of zeros with a matrix at the centre of its window."""
-    pads = [(size // 2, size - 1 - size // 2) for size in window]
+    """A kernel of zeros with a matrix at the centre of its window.
+
+    The centre of an even one is where `padding="same"` places it.
+    """
+    pads = [((size - 1) // 2, size // 2) for size in window]
     kernel = ops.reshape(matrix, (*[1] * len(window), *matrix.shape))
     return ops.pad(kernel, [*pads, (0, 0), (0, 0)])
 

@@ -98,10 +98,7 @@ class Averaged(Wrapping):
         inner, names = self.innermost, ["average"]
         if self.kind == "sma":
             names = [f"average_{i}" for i in range(self.window)]
-        self.slots = [
-            [inner.add_variable_from_reference(v, name) for name in names]
-            for v in variables
-        ]
+        self.slots = [[self._add_slot(v, name) for name in names] for v in variables]
         self._constraints = [v.constraint for v in variables]
         # Variables, so that a callback that knows how many steps an epoch has can set
         # them without a new compilation.
@@ -109,13 +106,24 @@ class Averaged(Wrapping):
         every = keras.initializers.Constant(self.every)
         self._every = inner.add_variable((), every, "int32", name="average_every")
 
+    def _add_slot(self, variable, name):
+        """A variable for an average, in float32 where the averaged one has less."""
+        dtype = keras.backend.result_type(variable.dtype, "float32")
+        if dtype == variable.dtype:
+            return self.innermost.add_variable_from_reference(variable, name)
+        name = f"{variable.path.replace('/', '_')}_{name}"
+        return self.innermost.add_variable(variable.shape, dtype=dtype, name=name)
+
     def take_from(self, start: int, every: int):
         """Begin the average anew, with snapshots every so many steps after `start`.
 
         `start` is in steps of the optimizer, those before it was wrapped included.
         """
-        self._start.assign(start)
-        self._every.assign(every)
+        if self.built:
+            self._start.assign(start)
+            self._every.assign(every)
+        else:
+            self.start, self.every = start - self._steps_before, every
 
     def _end(self, variable):
         index = keras_private.variable_index(self.innermost, variable)
@@ -129,6 +137,7 @@ class Averaged(Wrapping):
             w = constraint(w)
         for i, slot in enumerate(slots):
             a = ops.convert_to_tensor(slot)
+            w = ops.cast(w, a.dtype)
             if self.kind == "sma":
                 new = ops.where(ops.equal(k % self.window, i), w, a)
             elif self.kind == "ema":

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
 
 CASES = {
@@ -128,7 +129,7 @@ class DiagonalNewton(keras.optimizers.Optimizer):
         rate = ops.cast(learning_rate, variable.dtype)
         index = keras_private.variable_index(self, variable)
         m, s = self.momentums[index], self.curvatures[index]
-        gradient = ops.cast(ops.convert_to_tensor(gradient), variable.dtype)
+        gradient = ops.cast(backend.dense(gradient), variable.dtype)
         self.assign(m, self.beta_1 * m + (1 - self.beta_1) * gradient)
         t = ops.cast(self.iterations + 1, variable.dtype)
         k = ops.cast(self.estimates, variable.dtype)

@@ -71,7 +71,8 @@ def wrap_of(model, kind, make, inside=False):
     optimizer = chain[len(around)]
     made = make(optimizer)
     if optimizer.built:
-        made.build(keras_private.trained_by(optimizer))
+        with backend.scope_of(model):
+            made.build(keras_private.trained_by(optimizer))
     if not around:
         model.optimizer = made
     elif isinstance(around[-1], Wrapping):

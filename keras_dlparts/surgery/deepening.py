@@ -216,6 +216,12 @@ class _Place:
         if not isinstance(self.linear, kl.Dense):
             causal = self.linear.padding == "causal"
             config |= {"padding": "causal" if causal else "same", "strides": 1}
+            if not causal:
+                # A dilated window of even size has no tap at the position itself.
+                pairs = zip(
+                    self.linear.kernel_size, self.linear.dilation_rate, strict=True
+                )
+                config["dilation_rate"] = [rate if k % 2 else 1 for k, rate in pairs]
         shape = self.end.outputs[0].shape
         if isinstance(self.linear, kl.Dense):
             config["units"] = shape[-1]

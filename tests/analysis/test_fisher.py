@@ -110,6 +110,11 @@ def test_bad_arguments():
         fisher_diagonal(model, X, X[:2])
     with pytest.raises(ValueError, match="`draws` must be at least 1"):
         fisher_diagonal(model, X, draws=0)
+    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=0.3)
+    model.compile(loss=smoothed)
+    with pytest.raises(ValueError, match=r"-log p.*Received: label_smoothing=0.3"):
+        fisher_diagonal(model, X)
+    fisher_diagonal(model, X[:1], np.eye(4)[:1])
     model.compile(loss={"dense": "mse"})
     with pytest.raises(ValueError, match="one output and one loss"):
         fisher_diagonal(model, X)

@@ -9,7 +9,7 @@ from keras import layers as kl
 
 from keras_dlparts import backend
 from keras_dlparts.callbacks import GradientFlow
-from keras_dlparts.models import ResNet
+from keras_dlparts.models import GAN, Autoencoder, ResNet
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(12, 4)).astype("float32")
@@ -67,6 +67,61 @@ def test_norms_are_those_of_the_gradient():
     np.testing.assert_allclose(flow.history["gradient"][0], expected, rtol=1e-4)
     sizes = [np.sqrt((h**2).mean()) for h in (first, normal)]
     np.testing.assert_allclose(flow.history["activation"][0][:2], sizes, rtol=1e-4)
+
+
+def test_an_embedding_counts_repeated_rows_once():
+    x = np.array([[2, 3, 2, 1], [5, 2, 1, 0]])
+    layers = [kl.Embedding(6, 3), kl.Flatten(), kl.Dense(1)]
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), *layers])
+    model.compile("sgd", "mse")
+    expected = [
+        np.linalg.norm(keras.ops.convert_to_numpy(g))
+        for g in backend.gradient(model, x, Y[:2, :1])[1][:1]
+    ]
+    flow = GradientFlow(data=(x, Y[:2, :1]))
+    model.fit(x, Y[:2, :1], verbose=0, callbacks=[flow])
+    np.testing.assert_allclose(flow.history["gradient"][0][:1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", None])
+def test_a_model_with_a_loss_of_its_own_shows_the_gradients_of_that(loss):
+    model = Autoencoder([kl.Dense(3, "tanh")], contraction=100.0, input_shape=(4,))
+    model.compile("sgd", loss)
+    gradients = map(keras.ops.convert_to_numpy, backend.gradient(model, X, X)[1])
+    kernel, bias, *_ = gradients
+    flow = GradientFlow(data=(X, X))
+    model.fit(X, X, batch_size=12, verbose=0, callbacks=[flow])
+    found = dict(zip(flow.layers, flow.history["gradient"][0], strict=True))
+    expected = np.sqrt((kernel**2).sum() + (bias**2).sum())
+    assert expected > 10
+    assert found["encoder"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.long
+def test_both_nets_of_a_gan_have_gradients():
+    nets = [kl.Dense(3, "relu"), kl.Dense(4)], [kl.Dense(3, "relu"), kl.Dense(1)]
+    model = GAN(*nets, latent=2)
+    model.compile("sgd")
+    flow = GradientFlow(data=(X, None))
+    model.fit(X, verbose=0, callbacks=[flow])
+    assert flow.layers == ["generator", "discriminator"]
+    assert min(flow.history["gradient"][0]) > 0
+
+
+def test_losses_of_several_outputs_are_logged_as_without_it():
+    def logged(*callbacks):
+        keras.utils.set_random_seed(0)
+        x = keras.Input((4,))
+        model = keras.Model(x, [kl.Dense(1, name="a")(x), kl.Dense(1, name="b")(x)])
+        model.compile("sgd", ["mse", "mae"])
+        y = Y[:, :1], Y[:, 1:]
+        return model.fit(X, y, 4, shuffle=False, verbose=0, callbacks=callbacks).history
+
+    flow = GradientFlow(data=(5 * X, (Y[:, :1], Y[:, 1:])))
+    plain, watched = logged(), logged(flow)
+    assert {*plain} == {"loss", "a_loss", "b_loss"}
+    for name, (value,) in plain.items():
+        assert watched[name] == [pytest.approx(value, rel=1e-6)], name
 
 
 class Batches(keras.utils.PyDataset):

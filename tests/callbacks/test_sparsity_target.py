@@ -152,6 +152,15 @@ def test_saved_in_the_middle_it_goes_on_the_same(data, tmp_path):
             np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others build it")
+def test_a_model_that_the_first_step_builds_is_refused(data):
+    layer = BayesianSparsityDropout(keras.layers.Dense(1), name="sparse")
+    model = keras.Sequential([layer])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"'sparse' is not; .*begin with an `Input`"):
+        model.fit(*data, verbose=0, callbacks=[SparsityTarget(0.5)])
+
+
 def test_a_model_without_sparse_layers_is_told(data):
     model = keras.Sequential([keras.Input((12,)), keras.layers.Dense(3)])
     model.compile("sgd", "mse")

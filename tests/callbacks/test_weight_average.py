@@ -82,6 +82,17 @@ def test_the_weights_themselves_are_kept_where_that_is_asked(plain):
 
 
 @pytest.mark.long
+def test_weights_of_few_digits_get_their_averages():
+    model = keras.Sequential([keras.Input((4,)), kl.Dense(2, dtype="bfloat16")])
+    model.compile(keras.optimizers.SGD(0.2), "mse", jit_compile=False)
+    fit(model, WeightAverage("tail"), epochs=1)
+    (average, _), kernel = model.optimizer.averages(), model.layers[0].kernel
+    assert average.dtype == "float32"
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(kernel).astype("float32"), average, rtol=2**-8
+    )
+
+
 def test_they_are_evaluated_with_statistics_of_their_own():
     """By hand: the averaged weights in a model whose statistics are computed anew."""
     model, other = net(norm=True), net(norm=True)

@@ -67,6 +67,26 @@ def test_an_exponential_average_is_close_to_the_window_of_the_same_mean_age():
         assert found[0] == pytest.approx(steps - (n - 1) / 2, abs=1e-4), kind
 
 
+@pytest.mark.parametrize("kind", ["ema", "sma", "tail"])
+def test_the_average_of_weights_of_few_digits_has_more(kind):
+    """Of the weights 1, 2, ... 100: in bfloat16 0.999 would be 1."""
+    weights = keras.Variable(np.zeros(1, "float32"), dtype="bfloat16")
+    optimizer = Averaged(keras.optimizers.SGD(1.0), kind, window=3)
+    optimizer.build([weights])
+    seen = []
+    for _ in range(100):
+        optimizer.apply([keras.ops.full((1,), -1.0, "bfloat16")], [weights])
+        seen.append(float(keras.ops.convert_to_numpy(weights)[0]))
+    shares = {
+        "ema": 0.001 * 0.999 ** np.arange(99, -1, -1.0),
+        "sma": np.repeat([0, 1 / 3], [97, 3]),
+        "tail": np.full(100, 0.01),
+    }[kind]
+    shares[0] += 1 - shares.sum()
+    (found,) = optimizer.averages()
+    assert found[0] == pytest.approx(np.dot(shares, seen), rel=1e-5)
+
+
 def test_it_averages_what_other_wrappers_make():
     optimizer = Averaged(Clipped(sgd(), by=FixedNorm(0.7)), "tail")
     stepped(optimizer)

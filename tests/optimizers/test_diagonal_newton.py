@@ -218,6 +218,24 @@ def test_curvature_taken_in_training_takes_effect_without_a_retrace():
     assert abs(moves[3] - moves[2]).max() < 1e-4
 
 
+def test_an_embedding_steps_and_has_its_curvature():
+    """L = mean of (w_r - y)^2 over n entries: each use of row r adds 2 / n to H."""
+    model = keras.Sequential(
+        [keras.Input((2,), dtype="int32"), keras.layers.Embedding(4, 3)]
+    )
+    optimizer = DiagonalNewton(1.0, beta_1=0.0, beta_2=0.0, clip=None)
+    model.compile(optimizer, "mse")
+    x, y = np.array([[1, 1], [3, 1]]), np.ones((2, 2, 3), "float32")
+    curvature = HutchinsonCurvature(every=1, data=(x, y))
+    model.fit(x, y, verbose=0, callbacks=[curvature])
+    uses = np.array([0, 3, 0, 1])
+    found = np.sqrt(optimizer.curvatures[0].numpy())
+    np.testing.assert_allclose(found, np.outer(uses, np.ones(3)) / 6, rtol=1e-5)
+    weights = model.get_weights()[0]
+    np.testing.assert_allclose(weights[[1, 3]], 1, rtol=1e-5)
+    assert abs(weights[[0, 2]]).max() < 0.1
+
+
 def test_it_is_found_inside_wrappers():
     model = net()
     inner = model.optimizer

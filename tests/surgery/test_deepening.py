@@ -65,6 +65,8 @@ def test_dense_relu_layers_are_followed_by_identities(tmp_path):
 CONVOLUTIONS = [
     (kl.Conv1D(4, 3, activation="relu", groups=2), (8, 4)),
     (kl.Conv1D(4, 3, padding="causal", activation="relu", dilation_rate=2), (8, 3)),
+    (kl.Conv1D(3, 2, padding="same", activation="relu", dilation_rate=2), (10, 3)),
+    (kl.Conv2D(3, (3, 4), activation="relu", dilation_rate=(2, 3)), (8, 12, 2)),
     (kl.Conv2D(4, 4, strides=2, activation="relu6"), (8, 7, 2)),
     (kl.Conv2D(3, (3, 2), padding="same", activation="relu"), (5, 6, 2)),
     (kl.Conv3D(3, 2, activation="relu", use_bias=False), (3, 4, 3, 2)),

@@ -116,7 +116,8 @@ class Autoencoder(MakesLayers, Coding):
             the batch size.
         contraction: Float, `>= 0`. What the squared norm of the code's derivative is
             multiplied by: a contractive autoencoder. Exact for an encoder of one Dense
-            layer with sigmoid, tanh or no activation; else estimated in each step.
+            layer with sigmoid, tanh or no activation, without a `code` layer; else
+            estimated in each step.
         likelihood: `"mse"`, the mean square; `"bernoulli"`, for values in [0, 1]; or
             `"gaussian"`, with one learnt deviation. The latter two are in nats, summed
             over the features, and one of them is what a variational code needs.
@@ -409,19 +410,25 @@ class Autoencoder(MakesLayers, Coding):
     def _norms(self, x, h, training):
         """||dh/dx||_F^2 of each row, exact where it is known."""
         layers = self.encoder.layers
-        if self.sampling is None and contractive.is_one_dense(layers):
+        has_layer = isinstance(self.code, keras.layers.Layer)
+        if not has_layer and contractive.is_one_dense(layers):
             dense = layers[-1]
             return contractive.exact(h, dense.kernel, dense.activation)
+        parts = [self.encoder]
+        if has_layer and self.sampling is None:
+            parts.append(self.code)
         values = [
-            [ops.convert_to_tensor(v) for v in variables]
-            for variables in (
-                self.encoder.trainable_variables,
-                self.encoder.non_trainable_variables,
-            )
+            [
+                [ops.convert_to_tensor(v) for v in part.trainable_variables],
+                [ops.convert_to_tensor(v) for v in part.non_trainable_variables],
+            ]
+            for part in parts
         ]
 
         def code(x):
-            h = self.encoder.stateless_call(*values, x, training=training)[0]
+            h = x
+            for part, given in zip(parts, values, strict=True):
+                h = part.stateless_call(*given, h, training=training)[0]
             return h if self.sampling is None else self.sampling.moments(h)[0]
 
         v = contractive.signs(ops.shape(h), self.probe_seeds)

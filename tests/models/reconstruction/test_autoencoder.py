@@ -107,6 +107,20 @@ def test_exact_estimated_and_numeric_contraction_agree(activation):
     np.testing.assert_allclose(numeric, exact, rtol=1e-3)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_contraction_is_of_what_the_code_layer_gives(activation):
+    """Where one unit is left, one product with a sign is the whole norm."""
+    model = made([kl.Dense(5, activation)], code=KSparse(1), contraction=1.0)
+    x = RANDOM.normal(size=(5, 6)).astype("float32")
+    step, numeric = 1e-3, 0.0
+    for i in range(6):
+        moved = step * np.eye(6, dtype="float32")[i]
+        slope = (model.encode(x + moved) - model.encode(x - moved)) / (2 * step)
+        numeric = numeric + np.sum(slope**2, axis=1)
+    found = loss_of(model, x) - np.mean((x - model.reconstruct(x)) ** 2)
+    assert found == pytest.approx(numeric.mean(), rel=1e-2)
+
+
 @pytest.mark.long
 def test_contraction_of_a_deep_encoder_trains_all_its_kernels():
     """The loss of the estimate is differentiated once more, to its kernels."""
