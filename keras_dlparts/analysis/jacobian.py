@@ -82,7 +82,7 @@ def jacobian(
     sample = keras.tree.map_structure(lambda a: a[:1], x)
     with unchanged(model):
         if norms and calibrate and len(keras.tree.flatten(x)[0]) > 1:
-            surgery.recalibrate(model, [x])
+            surgery.recalibrate(model, [(x,)])
         product = _Products(model, sample)
         rows, columns = product.rows, product.columns
         if min(rows, columns) <= _EXACT:

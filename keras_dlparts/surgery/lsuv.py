@@ -39,7 +39,8 @@ def lsuv(
     Args:
         model: A built `keras.Model`. It is changed.
         data: A batch of inputs `x` or `(x, y)`, or what yields batches, of which the
-            first is taken. Some hundred samples are enough.
+            first is taken: a list of arrays is read as batches, so inputs in a list
+            go into `(x, y)`. Some hundred samples are enough.
         orthogonal: Whether kernels are drawn anew first, orthogonal as in the paper.
             If not, only their sizes change.
         tolerance: Float, `> 0`. How far from 1 a variance may stay.
@@ -63,7 +64,7 @@ def lsuv(
     """
     check_number("tolerance", tolerance, above=0)
     check_count("rounds", rounds)
-    x = next(iter(feeding.inputs(_inputs(data), 1 << 30)))
+    x = _inputs(data)
     sizing = _Sizing(model)
     if not sizing.kernels:
         raise ValueError(
@@ -92,8 +93,10 @@ def lsuv(
 
 
 def _inputs(data):
-    """The inputs only, where data is a batch `(x, y)` of arrays."""
-    return data[0] if isinstance(data, tuple) and len(data) in (2, 3) else data
+    """The inputs of the batch that data is, or of the first one that it yields."""
+    if isinstance(data, tuple) and len(data) in (2, 3):  # (x, y), whatever x is
+        return data[0]
+    return next(iter(feeding.inputs(data, 1 << 30)))
 
 
 def _kernel(layer):
