@@ -74,7 +74,9 @@ def lsuv(
     if orthogonal:
         for i, kernel in enumerate(sizing.kernels.values()):
             draw = keras.initializers.Orthogonal(seed=seed + i)
-            kernel.assign(draw(kernel.shape, kernel.dtype))
+            # There is no QR decomposition in half precision.
+            dtype = keras.backend.result_type(kernel.dtype, "float32")
+            kernel.assign(draw(kernel.shape, dtype))
     with backend.unmoved(model):
         sizing.count(lambda: model(x, training=True))
         for _ in range(rounds):
@@ -174,7 +176,8 @@ class _Sizing:
     def _scale(self, layer, variance):
         if np.isfinite(variance) and variance > 1e-20:
             kernel = self.kernels[id(layer)]
-            kernel.assign(ops.convert_to_numpy(kernel) / np.sqrt(variance))
+            with backend.full_precision():  # PyTorch would assign to a rounded copy
+                kernel.assign(ops.convert_to_numpy(kernel) / np.sqrt(variance))
 
 
 def _before_activation(layer, call, arguments, more):

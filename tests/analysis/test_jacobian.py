@@ -68,3 +68,17 @@ def test_batch_normalisations_of_several_inputs_get_the_data_s_statistics():
     for batch in ([*x], tuple(x)):
         values = jacobian(model, batch).values
         np.testing.assert_allclose(np.sort(values), np.sort(expected), rtol=1e-3)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_half_precision(policy, monkeypatch):
+    keras.utils.set_random_seed(0)
+    dense = kl.Dense(6, use_bias=False, dtype=policy)
+    model = keras.Sequential([keras.Input((4,)), dense])
+    kernel = keras.ops.convert_to_numpy(dense.kernel).astype("float32")
+    expected = np.linalg.svd(kernel, compute_uv=False)
+    x = np.ones((1, 4), "float32")
+    np.testing.assert_allclose(jacobian(model, x).values, expected, rtol=0.02)
+    monkeypatch.setattr(sys.modules[jacobian.__module__], "_EXACT", 3)
+    found = jacobian(model, x, largest=2).values
+    np.testing.assert_allclose(found, expected[:2], rtol=0.02)

@@ -104,3 +104,12 @@ def test_the_inputs_of_a_model_may_be_a_list():
     found = variances(model, batch)
     for name in ("first", "second"):
         assert found[name] == pytest.approx(1, abs=0.06), name
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_half_precision(policy):
+    keras.utils.set_random_seed(0)
+    dense = [kl.Dense(8, "tanh", name=f"dense{i}", dtype=policy) for i in range(2)]
+    model, batch = keras.Sequential([keras.Input((6,)), *dense]), data(64, 6)
+    lsuv(model, batch)
+    assert list(variances(model, batch).values()) == pytest.approx([1, 1], abs=0.07)
