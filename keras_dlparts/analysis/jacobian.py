@@ -82,7 +82,7 @@ def jacobian(
     sample = keras.tree.map_structure(lambda a: a[:1], x)
     with unchanged(model):
         if norms and calibrate and len(keras.tree.flatten(x)[0]) > 1:
-            surgery.recalibrate(model, [x])
+            surgery.recalibrate(model, [(x,)])
         product = _Products(model, sample)
         rows, columns = product.rows, product.columns
         if min(rows, columns) <= _EXACT:
@@ -149,7 +149,12 @@ class _Products:
         ]
 
     def _joined(self, parts):
-        parts = [ops.convert_to_numpy(p) for p in parts]
+        # Linear algebra needs float32 at least.
+        kinds = [keras.backend.standardize_dtype(p.dtype) for p in parts]
+        parts = [
+            ops.convert_to_numpy(ops.cast(p, keras.backend.result_type(k, "float32")))
+            for p, k in zip(parts, kinds, strict=True)
+        ]
         return np.concatenate([p.reshape(len(p), -1) for p in parts], axis=1)
 
     def _in_pieces(self, vectors, product):

@@ -136,7 +136,7 @@ class _Hidden(keras.Model):
     """What comes out of some layers of a model, which drop or do not."""
 
     def __init__(self, net, layers, drop):
-        super().__init__(name="hidden")
+        super().__init__(name="hidden", dtype="float32")
         self.net, self.watched, self.drop = net, layers, drop
         self.run_eagerly = net.run_eagerly
         self.names = []
@@ -169,9 +169,9 @@ class _Search(keras.Model):
     """The inputs x + unit * z of (layers, batch, ...), z being the only weights."""
 
     def __init__(self, x, targets, clean):
-        super().__init__(name="search")
+        super().__init__(name="search", dtype="float32")
         self.start = np.stack([x] * len(targets))
-        self.goals = [ops.convert_to_tensor(target) for target in targets]
+        self.goals = [ops.convert_to_tensor(t.astype("float32")) for t in targets]
         # In a function: Keras must not take the model's weights for this one's.
         self.hidden = lambda x: clean(x, training=False)
         self.z = self.add_weight(shape=self.start.shape, initializer="zeros", name="z")
@@ -207,7 +207,7 @@ class _Search(keras.Model):
         for i, (h, goal) in enumerate(zip(found, self.goals, strict=True)):
             # All rows went through the whole net; these are the i-th layer's own.
             own = h[i * batch : (i + 1) * batch]
-            self.add_loss(ops.sum(ops.square(ops.cast(own - goal, "float32"))))
+            self.add_loss(ops.sum(ops.square(ops.cast(own, "float32") - goal)))
         return inputs
 
 
@@ -224,5 +224,5 @@ def _own(clean, star):
 def _distances(found, targets):
     """|| h - goal || of each layer and sample: (layers, batch)."""
     pairs = zip(found, targets, strict=True)
-    flat = [(h - goal).reshape(len(goal), -1) for h, goal in pairs]
-    return np.stack([np.linalg.norm(rows.astype("float64"), axis=1) for rows in flat])
+    off = [h.astype("float64") - goal.astype("float64") for h, goal in pairs]
+    return np.stack([np.linalg.norm(d.reshape(len(d), -1), axis=1) for d in off])

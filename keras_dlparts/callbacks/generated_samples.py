@@ -5,6 +5,7 @@ same each time, so that a picture can be followed through the training.
 Shapes: (n, ...), those of the model's samples.
 """
 
+import inspect
 from typing import Any
 
 import keras
@@ -19,7 +20,9 @@ _MOST = 8  # rows of the figure
 class GeneratedSamples(keras.callbacks.Callback):
     """Keeps samples of a generative model, for a picture of how they came about.
 
-    For models with `sample(n, seed=...)`, as `models.GAN`; of others it keeps nothing.
+    For models with `sample(n, seed=...)`, as `models.GAN`. Of others it keeps nothing:
+    of those whose `sample` needs more, as that of `models.DBM` needs steps, and of
+    those that say `generative = False`, as an `Autoencoder` without a variational code.
     The samples are in `samples`, a dict of the epoch, as a text, and an array. A run's
     checkpoint holds them, and its report shows them.
 
@@ -47,10 +50,10 @@ class GeneratedSamples(keras.callbacks.Callback):
         self.samples = {}
 
     def on_epoch_end(self, epoch, logs=None):
-        sample = getattr(self.model, "sample", None)
-        if (epoch + 1) % self.every or not callable(sample):
+        if (epoch + 1) % self.every or not _samples(self.model):
             return
-        self.samples[str(epoch + 1)] = np.asarray(sample(self.n, seed=self.seed))
+        made = self.model.sample(self.n, seed=self.seed)
+        self.samples[str(epoch + 1)] = np.asarray(made)
 
     def figures(self, run: Any) -> dict:
         """The samples, an epoch a row."""
@@ -94,3 +97,15 @@ class GeneratedSamples(keras.callbacks.Callback):
             axes.imshow((picture - low) / max(high - low, 1e-6), cmap="gray")
             axes.set(xticks=[], yticks=[], ylabel=epoch)
         return {"Samples through training, an epoch a row": figure}
+
+
+def _samples(model):
+    """Whether a model makes samples from their number and a seed alone."""
+    sample = getattr(model, "sample", None)
+    if not callable(sample) or not getattr(model, "generative", True):
+        return False
+    try:
+        inspect.signature(sample).bind(1, seed=0)
+    except TypeError:
+        return False
+    return True

@@ -51,6 +51,8 @@ class SparsityTarget(keras.callbacks.Callback):
     which of them gives up how many weights is up to the data. From the last cut on the
     weights that are left settle.
 
+    A frozen layer keeps its weights and has no part in the target.
+
     The layers' prior does not pull and shuts nothing down meanwhile: their `strength`,
     `prior` and `level` do not count. With Adam and its kin or RMSprop the choice is by
     the size of a weight and of its gradients; with other optimizers by the size and the
@@ -58,7 +60,7 @@ class SparsityTarget(keras.callbacks.Callback):
 
     Args:
         weights_left: Float, `0 < weights_left < 1`. The fraction of the weights of all
-            these layers together that is to be left.
+            these layers together, but for frozen ones, that is to be left.
         until: Float, `0 < until <= 1`. After which share of the epochs the target is
             reached. The rest is for what is left to settle.
 
@@ -82,48 +84,48 @@ class SparsityTarget(keras.callbacks.Callback):
         check_number("until", until, above=0, most=1)
         self.weights_left = weights_left
         self.until = until
-
-    def _layers(self):
-        found = graphs.layers(self.model)
-        return [one for one in found if isinstance(one, BayesianSparsityDropout)]
+        self._layers = []
 
     def on_train_begin(self, logs=None):
-        layers = self._layers()
-        if not layers:
+        self._layers = [
+            layer
+            for layer in graphs.layers(self.model)
+            if isinstance(layer, BayesianSparsityDropout) and layer.learns
+        ]
+        if not self._layers:
             raise ValueError(
-                "`SparsityTarget` works on `BayesianSparsityDropout` layers. Received: "
-                f"the model {self.model.name!r}, which has none"
+                "`SparsityTarget` works on `BayesianSparsityDropout` layers that are "
+                f"trainable. Received: the model {self.model.name!r}, which has none"
             )
-        unbuilt = [layer.name for layer in layers if not layer.built]
+        unbuilt = [layer.name for layer in self._layers if not layer.built]
         if unbuilt:
             raise ValueError(
                 "`SparsityTarget` needs a model that is built before its first step. "
                 f"Received: the model {self.model.name!r}, whose layer {unbuilt[0]!r} "
                 "is not; let the model begin with an `Input`, or call it once"
             )
-        for layer in layers:
+        for layer in self._layers:
             layer.force.assign(0.0)
 
     def on_epoch_end(self, epoch, logs=None):
-        layers = self._layers()
-        left, weights = counts_of(layers)
+        left, weights = counts_of(self._layers)
         past = (epoch + 1) / (self.until * self.params["epochs"])
         stay = _at_least_one(self.weights_left ** min(past, 1.0), weights)
         if left <= stay:
             return
-        scores = self._scores(layers)
+        scores = self._scores()
         flat = np.concatenate([score.ravel() for score in scores])
         chosen = np.zeros(flat.size, bool)
         chosen[np.argpartition(flat, -stay)[-stay:]] = True
         ends = np.cumsum([score.size for score in scores])[:-1]
-        for layer, one in zip(layers, np.split(chosen, ends), strict=True):
+        for layer, one in zip(self._layers, np.split(chosen, ends), strict=True):
             layer.keep_only(one.reshape(layer.keep.shape))
 
-    def _scores(self, layers):
+    def _scores(self):
         """How much each weight matters, an array a layer; -1 for what is shut down."""
         *_, optimizer = wrapped_in(self.model.optimizer)
         scores = []
-        for layer in layers:
+        for layer in self._layers:
             mean, spread = layer.moments()
             square = keras_private.mean_squared_gradient(optimizer, layer.written())
             if square is None:
@@ -134,7 +136,7 @@ class SparsityTarget(keras.callbacks.Callback):
         return scores
 
     def on_train_end(self, logs=None):
-        left, weights = counts_of(self._layers())
+        left, weights = counts_of(self._layers)
         if left > _at_least_one(self.weights_left, weights):
             epochs = self.params["epochs"]
             warnings.warn(

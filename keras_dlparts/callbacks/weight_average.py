@@ -15,6 +15,7 @@ generalization", arXiv:1803.05407.
 
 import contextlib
 import dataclasses
+import math
 import warnings
 from typing import Any, Literal
 
@@ -53,7 +54,8 @@ class WeightAverage(DataCallback):
             of the epochs from `initial_epoch` on. A training that ends before the
             first weights that count gets a warning, and keeps its weights.
         every: Integer, `>= 1`. Steps from one that counts to the next, of `"swa"`
-            epochs.
+            epochs. Of an optimizer that accumulates gradients, these must have a
+            multiple of as many steps.
         momentum: Float, `0 <= momentum < 1`, of `"ema"`.
         window: Integer, `>= 1`, of `"sma"`, which keeps as many copies of the weights.
         recalibrate: Integer, `>= 0`. From how many batches of training data the
@@ -162,16 +164,27 @@ class WeightAverage(DataCallback):
                 "start as a share. Received: data of unknown length; give `fit` "
                 "steps_per_epoch, or take another kind with a start in steps"
             )
-        # Steps on accumulated gradients count once.
-        steps //= self.optimizer.gradient_accumulation_steps or 1
-        start, every = self.start, self.every
+        # The optimizer steps once for so many steps of the training.
+        accumulated = self.optimizer.gradient_accumulation_steps or 1
         if share:
             start = int(self.start * steps * (self.params.get("epochs", 1) - epoch))
-            if self.kind == "swa":
-                start -= start % steps  # it counts whole epochs
-        elif self.kind == "swa":
-            start *= steps
-        return start, max(1, every * steps if self.kind == "swa" else every)
+        else:
+            start = self.start * steps
+        if self.kind != "swa":
+            return start // accumulated, self.every
+        if share:  # of whole epochs, at whose end the optimizer steps
+            start -= start % math.lcm(steps, accumulated)
+        every = self.every * steps
+        if start % accumulated or every % accumulated:
+            raise ValueError(
+                "kind='swa' takes the weights at the end of epochs, where the "
+                f"optimizer must step. Received: start={self.start} and every="
+                f"{self.every} with steps={steps} an epoch and "
+                f"gradient_accumulation_steps={accumulated}; choose `every`, "
+                f"and `start`, so that their steps are a multiple of {accumulated}, or "
+                "take kind='tail'"
+            )
+        return start // accumulated, every // accumulated
 
     @contextlib.contextmanager
     def averaged(self):

@@ -252,4 +252,6 @@ class _Problem:
 
     def resolution(self, loss):
         """How far apart losses must be to differ for more than rounding."""
-        return 10 * np.finfo(self.variables[0].dtype).eps * abs(loss)
+        # Of bfloat16, too, which `np.finfo` does not know.
+        eps = float(np.spacing(np.ones((), self.variables[0].dtype)))
+        return 10 * eps * abs(loss)

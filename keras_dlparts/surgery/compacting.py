@@ -18,6 +18,7 @@ from keras import ops
 
 from keras_dlparts import graphs
 from keras_dlparts.backend import keras_private
+from keras_dlparts.support.quantization import is_whole
 from keras_dlparts.surgery.copying import fresh
 from keras_dlparts.surgery.stripping import check_built, strip
 
@@ -78,7 +79,7 @@ def compact(model: keras.Model) -> keras.Model:
     and channels are taken out that are constant or that no unit after them uses; the
     constant moves into the next bias. Nested Sequential and Functional models are
     compacted inside. What feeds a sum, several layers, or the output keeps its width,
-    and so does what is used more than once.
+    and so does what is used more than once, is quantized or has LoRA weights.
 
     Args:
         model: A built Sequential or Functional model, trained or loaded. It stays as
@@ -143,11 +144,14 @@ class _Link:
 
 
 class _Weights:
-    """The weights of a model's linear layers, and which of their units are left."""
+    """The weights of a model's linear layers, and which of their units are left.
+
+    Other layers keep all of theirs.
+    """
 
     def __init__(self, model):
         self.links = _links(model)
-        linear = [layer for layer in model.layers if isinstance(layer, _LINEAR)]
+        linear = [layer for layer in model.layers if _is_linear(layer)]
         self.kernel = {id(a): ops.convert_to_numpy(a.kernel) + 0.0 for a in linear}
         self.bias = {
             id(a): ops.convert_to_numpy(a.bias).astype("float64")
@@ -250,8 +254,8 @@ def _links(model):
 
 
 def _is_linear(layer):
-    plain = isinstance(layer, _LINEAR) and type(layer) in _LINEAR
-    if not plain or getattr(layer, "quantization_mode", None):
+    """Whether a layer is one of `_LINEAR` whose weights are its kernel and bias."""
+    if type(layer) not in _LINEAR or not is_whole(layer):
         return False
     return isinstance(layer, kl.Dense) or (
         layer.groups == 1 and layer.data_format == "channels_last"

@@ -39,7 +39,8 @@ def lsuv(
     Args:
         model: A built `keras.Model`. It is changed.
         data: A batch of inputs `x` or `(x, y)`, or what yields batches, of which the
-            first is taken. Some hundred samples are enough.
+            first is taken: a list of arrays is read as batches, so inputs in a list
+            go into `(x, y)`. Some hundred samples are enough.
         orthogonal: Whether kernels are drawn anew first, orthogonal as in the paper.
             If not, only their sizes change.
         tolerance: Float, `> 0`. How far from 1 a variance may stay.
@@ -63,7 +64,7 @@ def lsuv(
     """
     check_number("tolerance", tolerance, above=0)
     check_count("rounds", rounds)
-    x = next(iter(feeding.inputs(_inputs(data), 1 << 30)))
+    x = _inputs(data)
     sizing = _Sizing(model)
     if not sizing.kernels:
         raise ValueError(
@@ -73,7 +74,9 @@ def lsuv(
     if orthogonal:
         for i, kernel in enumerate(sizing.kernels.values()):
             draw = keras.initializers.Orthogonal(seed=seed + i)
-            kernel.assign(draw(kernel.shape, kernel.dtype))
+            # There is no QR decomposition in half precision.
+            dtype = keras.backend.result_type(kernel.dtype, "float32")
+            kernel.assign(draw(kernel.shape, dtype))
     with backend.unmoved(model):
         sizing.count(lambda: model(x, training=True))
         for _ in range(rounds):
@@ -92,8 +95,10 @@ def lsuv(
 
 
 def _inputs(data):
-    """The inputs only, where data is a batch `(x, y)` of arrays."""
-    return data[0] if isinstance(data, tuple) and len(data) in (2, 3) else data
+    """The inputs of the batch that data is, or of the first one that it yields."""
+    if isinstance(data, tuple) and len(data) in (2, 3):  # (x, y), whatever x is
+        return data[0]
+    return next(iter(feeding.inputs(data, 1 << 30)))
 
 
 def _kernel(layer):
@@ -171,7 +176,8 @@ class _Sizing:
     def _scale(self, layer, variance):
         if np.isfinite(variance) and variance > 1e-20:
             kernel = self.kernels[id(layer)]
-            kernel.assign(ops.convert_to_numpy(kernel) / np.sqrt(variance))
+            with backend.full_precision():  # PyTorch would assign to a rounded copy
+                kernel.assign(ops.convert_to_numpy(kernel) / np.sqrt(variance))
 
 
 def _before_activation(layer, call, arguments, more):

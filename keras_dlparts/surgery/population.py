@@ -30,7 +30,9 @@ def recalibrate(model: keras.Model, data: Any, batch_size: int = 32) -> keras.Mo
     Args:
         model: A built `keras.Model`. It is changed.
         data: Training data: an array, a `keras.utils.PyDataset`, or anything that
-            yields batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`.
+            yields batches `x` or `(x, y, ...)`, such as a `tf.data.Dataset`. A list of
+            arrays is read as batches: give the inputs of a model with several as a
+            tuple of arrays, or in batches, `[(x,)]`.
         batch_size: Integer. For an array; best the one of the training.
 
     Returns:

@@ -57,3 +57,28 @@ def test_integers_have_none():
     model = keras.Sequential([keras.Input((3,), dtype="int32"), kl.Embedding(5, 2)])
     with pytest.raises(ValueError, match="inputs of floats"):
         jacobian(model, np.ones((2, 3), "int32"))
+
+
+def test_batch_normalisations_of_several_inputs_get_the_data_s_statistics():
+    a, b = keras.Input((3,)), keras.Input((3,))
+    norm = kl.BatchNormalization(center=False, scale=False, epsilon=0.0)
+    model = keras.Model([a, b], norm(kl.Add()([a, b])))
+    x = np.random.default_rng(0).normal(size=(2, 40, 3)).astype("float32")
+    expected = np.sqrt(2) / x.sum(0).std(0, ddof=1)  # the Jacobian is twice a diagonal
+    for batch in ([*x], tuple(x)):
+        values = jacobian(model, batch).values
+        np.testing.assert_allclose(np.sort(values), np.sort(expected), rtol=1e-3)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_half_precision(policy, monkeypatch):
+    keras.utils.set_random_seed(0)
+    dense = kl.Dense(6, use_bias=False, dtype=policy)
+    model = keras.Sequential([keras.Input((4,)), dense])
+    kernel = keras.ops.convert_to_numpy(dense.kernel).astype("float32")
+    expected = np.linalg.svd(kernel, compute_uv=False)
+    x = np.ones((1, 4), "float32")
+    np.testing.assert_allclose(jacobian(model, x).values, expected, rtol=0.02)
+    monkeypatch.setattr(sys.modules[jacobian.__module__], "_EXACT", 3)
+    found = jacobian(model, x, largest=2).values
+    np.testing.assert_allclose(found, expected[:2], rtol=0.02)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers.precision import FLOAT64
 from keras import layers as kl
 from keras import ops
 
@@ -94,6 +95,21 @@ def test_the_residual_is_what_it_says():
     now, first = (ops.convert_to_numpy(model(z)) - goal for z in (star, X))
     want = np.linalg.norm(now, axis=1) / np.linalg.norm(first, axis=1)
     np.testing.assert_allclose(found.residual[drop.name], want, rtol=1e-3)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", FLOAT64])
+def test_every_dtype_of_the_net_and_of_the_session(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(0)
+        drop = kl.Dropout(0.5, name="drop")
+        dense = kl.Dense(2, kernel_initializer="identity")
+        model = keras.Sequential([keras.Input((4,)), dense, drop])
+        found = keras_dlparts.project_noise(model, X, steps=80, seed=3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert found.inputs["drop"].dtype == "float32"
+    assert (found.residual["drop"] < 0.05).all()  # 4 inputs can reach any 2 outputs
 
 
 def test_an_optimizer_can_be_used_again():

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from keras_dlparts.callbacks import GeneratedSamples
+from keras_dlparts.layers import GaussianSampling
+from keras_dlparts.models import DBM, Autoencoder
 
 
 class Made(keras.Model):
@@ -36,6 +38,16 @@ def test_it_keeps_the_samples_of_every_so_many_epochs():
     assert told(keras.Sequential(), 2).samples == {}  # it makes none
     with pytest.raises(ValueError, match="`every` must be at least 1"):
         GeneratedSamples(every=0)
+
+
+def test_it_keeps_nothing_of_models_that_make_none_from_a_seed():
+    dense = keras.layers.Dense(4)
+    plain = Autoencoder([dense], input_shape=(3,))
+    deep = DBM([3, 2], chains=2, input_shape=(3,))
+    assert told(plain, 1).samples == told(deep, 1).samples == {}
+    some = {"code": GaussianSampling(2), "likelihood": "gaussian"}
+    variational = Autoencoder([dense], input_shape=(3,), **some)
+    assert told(variational, 1, n=5).samples["1"].shape == (5, 3)
 
 
 @pytest.mark.long

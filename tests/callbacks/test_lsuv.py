@@ -32,3 +32,14 @@ def test_it_is_lsuv_before_the_first_step_and_never_after():
         model.layers[0].kernel.assign(3 * found[0])
         again = fit(model, LSUV(data=(X, X), **arguments))
         np.testing.assert_array_equal(again[0], 3 * found[0])
+
+
+def test_the_inputs_of_a_model_may_be_a_list():
+    a, b = keras.Input((4,)), keras.Input((4,))
+    dense = kl.Dense(5, use_bias=False)
+    model = keras.Model([a, b], dense(kl.Add()([a, b])))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    y = np.zeros((32, 5), "float32")
+    model.fit([X, X], y, verbose=0, callbacks=[LSUV(data=([X, X], y))])
+    u = 2 * X @ keras.ops.convert_to_numpy(dense.kernel)
+    np.testing.assert_allclose(u.var(), 1, rtol=0.06)

@@ -17,7 +17,7 @@ def data():
     return x, y.astype("float32")
 
 
-def made(optimizer=None):
+def made(optimizer=None, frozen=()):
     keras.utils.set_random_seed(0)
     options = {"warmup": 2, "ramp": 2, "seed": 0}
     layers = [
@@ -25,6 +25,8 @@ def made(optimizer=None):
         for i, units in enumerate((8, 3))
     ]
     model = keras.Sequential([keras.Input((12,)), *layers])
+    for i in frozen:
+        layers[i].trainable = False
     model.compile(optimizer or keras.optimizers.Adam(0.02), "mse")
     return model
 
@@ -111,6 +113,17 @@ def test_the_weights_of_the_highest_score_stay(kind, data):
     for layer, score in zip(model.layers, scores, strict=True):
         keep = keras.ops.convert_to_numpy(layer.keep) > 0
         np.testing.assert_array_equal(keep, score >= least)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_frozen_layer_keeps_its_weights_and_does_not_count(optimizer, data):
+    model = made(optimizer, frozen=[0])
+    model.fit(*data, 64, 4, verbose=0, callbacks=[SparsityTarget(0.5)])
+    assert [layer.counts() for layer in model.layers] == [(96, 96), (12, 24)]
+    model = made(optimizer, frozen=[0, 1])
+    with pytest.raises(ValueError, match="layers that are trainable"):
+        model.fit(*data, 64, verbose=0, callbacks=[SparsityTarget(0.5)])
 
 
 @pytest.mark.long

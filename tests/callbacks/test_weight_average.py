@@ -16,11 +16,13 @@ X = RANDOM.normal(size=(24, 4)).astype("float32")
 Y = RANDOM.normal(size=(24, 2)).astype("float32")
 
 
-def net(norm=False):
+def net(norm=False, accumulated=None):
     keras.utils.set_random_seed(0)
     layers = [kl.Dense(6, "tanh"), *[kl.BatchNormalization()] * norm, kl.Dense(2)]
     model = keras.Sequential([keras.Input((4,)), *layers])
-    model.compile(keras.optimizers.SGD(0.2, 0.9), "mse", jit_compile=False)
+    options = {"gradient_accumulation_steps": accumulated}
+    sgd = keras.optimizers.SGD(0.2, 0.9, **options)
+    model.compile(sgd, "mse", jit_compile=False)
     return model
 
 
@@ -151,6 +153,34 @@ def test_a_share_is_of_the_epochs_of_this_fit(arguments, steps):
     fit(model, average, seen, epochs=8, initial_epoch=4)
     expected = np.mean([seen.kernels[i] for i in steps], axis=0)
     np.testing.assert_allclose(model.optimizer.averages()[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps", "batch_size"),
+    [
+        ({"kind": "swa", "every": 2}, (5, 11), 8),
+        ({"kind": "swa", "every": 2, "start": 0.3}, (5, 11), 8),
+        ({"kind": "swa", "every": 2, "start": 0.5}, (11,), 8),
+        ({"kind": "swa", "every": 2, "start": 0.5}, (3,), 24),
+        ({"kind": "tail", "start": 0.5}, (3,), 24),
+        ({"kind": "tail", "start": 0.5}, (7, 9, 11), 8),
+    ],
+)
+def test_on_accumulated_gradients(arguments, steps, batch_size):
+    """The optimizer steps at every second step, 1, 3 and so on."""
+    model, seen = net(accumulated=2), Snapshots()
+    average, some = WeightAverage(final="weights", **arguments), {"verbose": 0}
+    some |= {"batch_size": batch_size, "epochs": 4, "shuffle": False}
+    model.fit(X, Y, callbacks=[average, seen], **some)
+    assert model.optimizer.count == len(steps)
+    expected = np.mean([seen.kernels[i] for i in steps], axis=0)
+    np.testing.assert_allclose(model.optimizer.averages()[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"start": 0.5}, {"start": 1, "every": 2}])
+def test_epochs_that_end_between_two_steps_of_the_optimizer_are_refused(arguments):
+    with pytest.raises(ValueError, match=r"steps=3 an epoch .* a multiple of 2"):
+        fit(net(accumulated=2), WeightAverage("swa", **arguments))
 
 
 def test_an_average_that_was_never_made_is_told():

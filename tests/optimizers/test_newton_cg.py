@@ -289,3 +289,13 @@ def test_bad_models():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match="must be compiled"):
         keras_dlparts.newton(model, x, x)
+
+
+def test_bfloat16():
+    keras.utils.set_random_seed(0)
+    dense = keras.layers.Dense(1, dtype="bfloat16")
+    model = keras.Sequential([keras.Input((2,)), dense])
+    model.compile(loss="mse")
+    x = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], "float32")
+    history = keras_dlparts.newton(model, x, np.ones((3, 1)), iterations=3)
+    assert history["loss"][-1] < 1e-3 * history["loss"][0]

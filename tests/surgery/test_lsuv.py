@@ -93,3 +93,23 @@ def test_what_cannot_be_reached_is_told():
         lsuv(model, data(50, 3))
     with pytest.raises(ValueError, match="kernel to scale"):
         lsuv(keras.Sequential([keras.Input((3,)), kl.ReLU()]), data(5, 3))
+
+
+def test_the_inputs_of_a_model_may_be_a_list():
+    a, b = keras.Input((6,)), keras.Input((6,))
+    h = kl.Dense(5, name="first")(kl.Concatenate()([a, b]))
+    model = keras.Model([a, b], kl.Dense(3, name="second")(h))
+    batch = [data(64, 6), 3 * data(64, 6)]
+    lsuv(model, (batch, np.zeros(64)))
+    found = variances(model, batch)
+    for name in ("first", "second"):
+        assert found[name] == pytest.approx(1, abs=0.06), name
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_half_precision(policy):
+    keras.utils.set_random_seed(0)
+    dense = [kl.Dense(8, "tanh", name=f"dense{i}", dtype=policy) for i in range(2)]
+    model, batch = keras.Sequential([keras.Input((6,)), *dense]), data(64, 6)
+    lsuv(model, batch)
+    assert list(variances(model, batch).values()) == pytest.approx([1, 1], abs=0.07)

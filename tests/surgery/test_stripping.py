@@ -219,6 +219,33 @@ def test_constants_before_padding_stay(padding, filters):
     assert compacted(model).layers[0].filters == 2
 
 
+@keras.saving.register_keras_serializable("tests")
+class Gained(kl.Dense):
+    """A Dense layer with one more weight."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.gain = self.add_weight(shape=(self.units,), name="gain")
+
+    def call(self, inputs, training=None):
+        return self.gain * super().call(inputs, training=training)
+
+
+@pytest.mark.parametrize("kind", ["int8", "lora", "subclass"])
+def test_layers_with_other_weights_are_copied_whole(kind):
+    first = Gained(4) if kind == "subclass" else kl.Dense(4)
+    model = plain(first, kl.Dense(5, "relu"), kl.Dense(3))
+    with_kernels(model, (0, np.s_[:, 1]), (1, np.s_[:, 1]))
+    if kind == "int8":
+        first.quantize("int8")
+    if kind == "lora":
+        first.enable_lora(2)
+        first.lora_kernel_b.assign(np.ones((2, 4)))
+    new = compacted(model)
+    assert [layer.units for layer in new.layers] == [4, 4, 3]
+    assert len(new.layers[0].weights) == len(first.weights)
+
+
 def test_dense_layers_along_time():
     model = plain(kl.Dense(4, "relu"), kl.Dense(2), shape=(3, 5))
     new = compacted(with_kernels(model, (0, np.s_[:, :2])))

@@ -340,9 +340,10 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
 
     def call(self, inputs, training=False):
         check_own_weights(self.layer)
-        learns = training and self.trainable and self.layer.trainable
         with backend.full_precision():
-            kernel = self._sampled() if learns else self.posterior_kernel()
+            kernel = (
+                self._sampled() if training and self.learns else self.posterior_kernel()
+            )
         outputs = self._inner(inputs, ops.cast(kernel, self.layer.compute_dtype))
         return ops.cast(outputs, self.compute_dtype)
 
@@ -440,6 +441,11 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         return ops.clip((window - waited + 1.0) / self.ramp, 0.0, 1.0)
 
     @property
+    def learns(self):
+        """Whether training changes it: whether neither it nor its layer is frozen."""
+        return self.trainable and self.layer.trainable
+
+    @property
     def sparsity(self):
         """The fraction of the kernel's weights that are shut down."""
         left, all_of_them = self.counts()
@@ -451,9 +457,10 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         return int(np.count_nonzero(keep)), keep.size
 
     def moments(self):
-        """(m_j, s_j) of the window so far, arrays."""
-        mean, square, n, keep = self._values(["mean", "square", "n", "keep"])
-        spread = spread_of(square / ops.maximum(n, 1.0), keep)
+        """(m_j, s_j) of this window so far, or of the one just ended, arrays."""
+        names = ["mean", "square", "n", "batches", "keep"]
+        mean, square, n, batches, keep = self._values(names)
+        spread = spread_of(square / ops.where(n > 0, n, batches), keep)
         return ops.convert_to_numpy(mean), ops.convert_to_numpy(spread)
 
     def keep_only(self, left):

@@ -38,6 +38,7 @@ import numpy as np
 from keras import ops
 
 from keras_dlparts import backend, graphs
+from keras_dlparts.backend import keras_private
 from keras_dlparts.models.adversarial import gan_figures, objectives
 from keras_dlparts.support.checks import check_count, check_number, check_word
 
@@ -265,9 +266,9 @@ class GAN(keras.Model):
                 backend.running_variable(
                     w.shape,
                     f"average_{i}",
-                    lambda shape, dtype=None, w=w: ops.copy(w),
+                    lambda shape, dtype=None, w=w: ops.copy(ops.cast(w, "float32")),
                 )
-                for i, w in enumerate(self.generator.trainable_variables)
+                for i, w in enumerate(self._averaged())
             ]
         self.build((None, *self.sample_shape))
 
@@ -424,11 +425,17 @@ class GAN(keras.Model):
         for metric in self.sample_metrics:
             metric.update_state(x, ops.stop_gradient(samples))
 
+    def _averaged(self):
+        """The weights of the generator that have an average: also where it is frozen,
+        so that they are the same before and after."""
+        layers = graphs.layers(self.generator)
+        own = [keras_private.own_trainable_variables(layer) for layer in layers]
+        learnt = {id(w) for weights in own for w in weights}
+        return [w for w in self.generator.weights if id(w) in learnt]
+
     def _move_averages(self):
         a = self.average
-        for mean, w in zip(
-            self.averages, self.generator.trainable_variables, strict=True
-        ):
+        for mean, w in zip(self.averages, self._averaged(), strict=True):
             w = ops.stop_gradient(ops.cast(w.value, "float32"))
             mean.assign(a * mean + (1 - a) * w)
 
@@ -475,13 +482,17 @@ class GAN(keras.Model):
     def _made(self, z, averaged):
         if not averaged:
             return ops.convert_to_numpy(self.generator(z, training=False))
-        values = [
-            ops.convert_to_tensor(mean.numpy(), w.dtype)
-            for mean, w in zip(
-                self.averages, self.generator.trainable_variables, strict=True
+        pairs = zip(self._averaged(), self.averages, strict=True)
+        means = {
+            id(w): ops.convert_to_tensor(mean.numpy(), w.dtype) for w, mean in pairs
+        }
+        values, others = (
+            [means.get(id(v), v.value) for v in variables]
+            for variables in (
+                self.generator.trainable_variables,
+                self.generator.non_trainable_variables,
             )
-        ]
-        others = [v.value for v in self.generator.non_trainable_variables]
+        )
         made, _ = self.generator.stateless_call(values, others, z, training=False)
         return ops.convert_to_numpy(made)
 

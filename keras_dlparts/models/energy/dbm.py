@@ -157,15 +157,21 @@ class DBM(MakesLayers, keras.Model):
             "centering": centering,
             "data_init": data_init,
         }
-        self.flatten = keras.layers.Flatten()
+        self.flatten = keras.layers.Flatten(dtype=self.dtype_policy)
         self.machine = DeepMachine(
-            **self._options, learns=classes is None, seed=seed, name="machine"
+            **self._options,
+            learns=classes is None,
+            seed=seed,
+            name="machine",
+            dtype=self.dtype_policy,
         )
         self.hidden, self.drops, self.head = [], [], None
         if classes is not None:
             self.hidden = [self._dense(u, "sigmoid", i) for i, u in enumerate(units)]
             for i, _ in enumerate(units):
-                drop = keras.layers.Dropout(dropout, seed=self._seed(100 + i))
+                drop = keras.layers.Dropout(
+                    dropout, seed=self._seed(100 + i), dtype=self.dtype_policy
+                )
                 self.drops.append(backend.own_draws(drop))
             self.head = self._dense(classes, None, 200)
         if input_shape is not None:
@@ -176,7 +182,12 @@ class DBM(MakesLayers, keras.Model):
 
     def _dense(self, units, activation, i):
         initializer = keras.initializers.GlorotUniform(self._seed(i))
-        return keras.layers.Dense(units, activation, kernel_initializer=initializer)
+        return keras.layers.Dense(
+            units,
+            activation,
+            kernel_initializer=initializer,
+            dtype=self.dtype_policy,
+        )
 
     def build(self, input_shape):
         if self.built:

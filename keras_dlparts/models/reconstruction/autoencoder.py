@@ -347,7 +347,8 @@ class Autoencoder(MakesLayers, Coding):
             rows = self._bound(target, found, training)
         total = self._mean(rows, sample_weight) + self._mean(kept, None)
         if self.losses:  # of regularizers, and of layers inside
-            total = total + super().compute_loss(x, y, y_pred, sample_weight, training)
+            more = super().compute_loss(x, y, y_pred, sample_weight, training)
+            total = total + ops.cast(more, "float32")
         return total
 
     def target(self, x):

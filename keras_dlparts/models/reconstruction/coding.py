@@ -54,6 +54,11 @@ class Coding(keras.Model):
         """The input as it comes back, without corruption or draws."""
         return feeding.outputs(self, _array(x), batch_size)
 
+    @property
+    def generative(self) -> bool:
+        """Whether `sample` can draw: whether the code is variational."""
+        return self.sampling is not None
+
     def sample(self, n: int, seed: int | None = None) -> np.ndarray:
         """What so many codes drawn from the prior N(0, I) stand for: the means of x.
 
@@ -62,7 +67,7 @@ class Coding(keras.Model):
             seed: Optional integer, for draws that repeat.
         """
         check_count("n", n)
-        if self.sampling is None:
+        if not self.generative:
             raise ValueError(
                 "Only a variational code has a prior to draw from. Received: "
                 f"code={self.code!r}; give code=GaussianSampling(units), or decode "

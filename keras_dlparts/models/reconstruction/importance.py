@@ -42,7 +42,9 @@ def log_likelihood(model, x, samples, batch_size):
     def log_weights(x, seed, count):
         """log w of `count` codes of each row, `(count, rows)`."""
         h = model.encoder(x, training=False)
-        m, log_variance = model.sampling.moments(h)
+        m, log_variance = (
+            ops.cast(each, "float32") for each in model.sampling.moments(h)
+        )
         noise = backend.draw("normal", (count, *ops.shape(m)), seed)
         z = drawn(m, log_variance, noise)
         gap = log_normal(z) - log_normal(z, m, log_variance)

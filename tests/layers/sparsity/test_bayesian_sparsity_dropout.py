@@ -82,6 +82,21 @@ def test_it_does_what_its_formulas_say():
     np.testing.assert_allclose(kernel(layer), m * keep, rtol=1e-3, atol=1e-6)
 
 
+def test_moments_are_those_of_the_window_also_when_it_has_just_ended():
+    path = RANDOM.normal(size=(6, 6, 3)).astype("float32")
+    layer = BayesianSparsityDropout(kl.Dense(3), warmup=9, every=4, seed=0)
+    layer.build((None, 6))
+    for step, begin in enumerate([0, 0, 0, 0, 4, 4]):
+        layer.layer.kernel.assign(path[step])
+        layer(X, training=True)
+        window = path[begin : step + 1]
+        variance = window.var(axis=0)
+        mean, spread = layer.moments()
+        np.testing.assert_allclose(mean, window.mean(axis=0), rtol=1e-4, atol=1e-6)
+        expected = np.sqrt(variance + variance.mean())
+        np.testing.assert_allclose(spread, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("prior", ["jeffreys", "laplace"])
 def test_shrunk_is_the_ridge_of_the_e_step(prior):
     w = np.array([1e-3, -0.02, 0.5, -3.0, 0.0], "float32")

@@ -5,6 +5,7 @@ import types
 import keras
 import numpy as np
 import pytest
+from helpers.precision import FLOAT64
 from keras import layers as kl
 from keras import ops
 
@@ -258,6 +259,39 @@ def test_the_average_follows_the_generator():
     assert not np.allclose(
         model.sample(4, seed=5, averaged=False), model.sample(4, seed=5)
     )
+
+
+def test_a_generator_that_is_frozen_later_keeps_its_average(tmp_path):
+    model = by_sgd(gan(generator=[kl.Dense(2), kl.BatchNormalization()], average=0.9))
+    model.train_on_batch(X)
+    backend.up_to_date(model)
+    before = [ops.convert_to_numpy(a) for a in model.averages]
+    model.generator.trainable = False
+    model.compile("sgd")
+    model.train_on_batch(X)
+    backend.up_to_date(model)
+    last = [w.numpy() for w in model.generator.weights[:4]]  # none moves
+    mean = [0.9 * a + 0.1 * b for a, b in zip(before, last, strict=True)]
+    close([ops.convert_to_numpy(a) for a in model.averages], mean)
+    model.save(tmp_path / "gan.keras")
+    again = keras.saving.load_model(tmp_path / "gan.keras")
+    np.testing.assert_array_equal(again.sample(3, seed=0), model.sample(3, seed=0))
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", FLOAT64])
+def test_the_average_is_kept_in_float32(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = gan(average=0.9)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    _, before = weights(model)
+    by_sgd(model).train_on_batch(X)
+    backend.up_to_date(model)
+    for a, b in zip(model.averages, before, strict=True):
+        assert a.dtype == "float32"
+        np.testing.assert_allclose(ops.convert_to_numpy(a), b, rtol=1e-5)
+    assert np.isfinite(model.sample(4).astype("float32")).all()
 
 
 def test_noise_is_on_what_d_sees_in_training_only():

@@ -432,3 +432,13 @@ def test_what_cannot_be_asked_is_refused():
         model.bound(TWO, 0.0)
     with pytest.raises(ValueError, match=r"values in \[0, 1\].*Received: -1 to -1"):
         model.bound(np.full((2, 30), -1.0), 0.0)
+
+
+@pytest.mark.parametrize("classes", [None, 2])
+def test_all_layers_compute_in_the_dtype_of_the_model(classes):
+    policy = "mixed_bfloat16"
+    model = DBM([3, 2], classes, dropout=0.5, input_shape=(6,), dtype=policy)
+    ends = [] if classes is None else [model.head]
+    inner = [model.flatten, model.machine, *model.hidden, *model.drops, *ends]
+    assert {layer.compute_dtype for layer in inner} == {"bfloat16"}
+    assert keras.backend.standardize_dtype(model(TWO).dtype) == "bfloat16"

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers.precision import FLOAT64
 from keras import layers as kl
 from keras import ops
 
@@ -416,3 +417,25 @@ def test_what_it_makes_computes_in_the_dtype_of_the_model(tied):
     model.build((None, 6, 6, 1))
     made = [*model.made_layers, *model.decoder.layers]
     assert {layer.compute_dtype for layer in made} == {"bfloat16"}
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", FLOAT64])
+def test_losses_of_regularizers_may_have_another_dtype(policy):
+    dense = kl.Dense(3, kernel_regularizer="l2", dtype=policy)
+    model = Autoencoder([dense], input_shape=(6,), dtype=policy)
+    model.compile("sgd")
+    history = model.fit(BITS, verbose=0).history
+    assert history["loss"][0] > history["reconstruction"][0]
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", FLOAT64])
+def test_the_likelihood_is_the_same_in_every_dtype(policy):
+    def variational(policy):
+        code = GaussianSampling(2, seed=0, dtype=policy)
+        more = {"code": code, "likelihood": "bernoulli", "dtype": policy}
+        return Autoencoder([kl.Dense(3, dtype=policy)], input_shape=(6,), **more)
+
+    model, same = variational(policy), variational("float32")
+    same.set_weights([w.astype("float32") for w in model.get_weights()])
+    found, expected = (m.log_likelihood(BITS, samples=50).rows for m in (model, same))
+    np.testing.assert_allclose(found, expected, rtol=0.02)
