@@ -17,10 +17,14 @@ from keras_dlparts.support.processes import cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# These take half a minute and more, for they compile many nets.
+# These take ten seconds and more, for they compile many nets or large ones.
 LENGTHY = {
-    *("characters", "clipping", "context_noise", "edge_of_chaos", "feature_space"),
-    *("layer_norm_recurrent", "neocognitron", "packing", "weight_averages"),
+    *("activation_orders", "batch_norm_noise", "batch_norm_speed", "characters"),
+    *("clipping", "completion", "context_noise", "dead_units", "deepening"),
+    *("deep_boltzmann_machine", "edge_of_chaos", "feature_space", "lsuv"),
+    *("layer_norm_recurrent", "neocognitron", "packing", "parity", "radial_basis"),
+    *("shortcuts", "smoothness_and_gradient", "sparsity", "sparsity_convolution"),
+    *("sparsity_curve", "weight_averages"),
 }
 
 
@@ -73,7 +77,7 @@ def test_a_killed_run_goes_on(tmp_path):
     assert f"\n{made} of {made}: " in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_several_processes_make_the_same_rows(tmp_path):
     pytest.importorskip("matplotlib")
     command = [sys.executable, "-m", "examples.claims", "starting_weights"]
