@@ -223,15 +223,14 @@ class TableSource(Source):
         places = [self._positions(tables[0])]
         for table in tables[1:]:  # where the same columns may stand in another order
             names = ([tables[0].names[p] for p in part] for part in places[0])
-            features, targets, one_hot = (_find(part, table) for part in names)
-            places.append((features, targets, one_hot))
+            places.append([_find(part, table) for part in names])
+        features, _, one_hot = places[0]
         self.columns = [
             {
-                "name": tables[0].names[position],
-                "categories": words(tables[0], position) if position in hot else None,
+                "name": tables[0].names[p],
+                "categories": words(tables[0], p) if p in one_hot else None,
             }
-            for features, _, hot in places[:1]
-            for position in features
+            for p in features
         ]
         targets = [self._targets(t, p[1]) for t, p in zip(tables, places, strict=True)]
         whole = all(each[1] for each in targets)

@@ -340,10 +340,9 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
 
     def call(self, inputs, training=False):
         check_own_weights(self.layer)
+        draws = training and self.learns
         with backend.full_precision():
-            kernel = (
-                self._sampled() if training and self.learns else self.posterior_kernel()
-            )
+            kernel = self._sampled() if draws else self.posterior_kernel()
         outputs = self._inner(inputs, ops.cast(kernel, self.layer.compute_dtype))
         return ops.cast(outputs, self.compute_dtype)
 

@@ -262,13 +262,17 @@ class GAN(keras.Model):
             backend.note_group(getattr(self, name).trainable_variables, name)
         self.averages = []
         if self.average is not None:
+            averaged = _averaged(self.generator)
+            # In a function: the generator has these weights, and Keras must not take
+            # them for this model's own too.
+            self._averaged = lambda: averaged
             self.averages = [
                 backend.running_variable(
                     w.shape,
                     f"average_{i}",
                     lambda shape, dtype=None, w=w: ops.copy(ops.cast(w, "float32")),
                 )
-                for i, w in enumerate(self._averaged())
+                for i, w in enumerate(averaged)
             ]
         self.build((None, *self.sample_shape))
 
@@ -425,14 +429,6 @@ class GAN(keras.Model):
         for metric in self.sample_metrics:
             metric.update_state(x, ops.stop_gradient(samples))
 
-    def _averaged(self):
-        """The weights of the generator that have an average: also where it is frozen,
-        so that they are the same before and after."""
-        layers = graphs.layers(self.generator)
-        own = [keras_private.own_trainable_variables(layer) for layer in layers]
-        learnt = {id(w) for weights in own for w in weights}
-        return [w for w in self.generator.weights if id(w) in learnt]
-
     def _move_averages(self):
         a = self.average
         for mean, w in zip(self.averages, self._averaged(), strict=True):
@@ -528,3 +524,13 @@ def _shape_from(name, net, inputs):
             f"The {name} must give one tensor. Received: {type(found).__name__}"
         )
     return tuple(found.shape[1:])
+
+
+def _averaged(generator):
+    """The weights of a generator that have an average: also where it is frozen, so
+    that they are the same before and after."""
+    own = [
+        keras_private.own_trainable_variables(one) for one in graphs.layers(generator)
+    ]
+    learnt = {id(w) for weights in own for w in weights}
+    return [w for w in generator.weights if id(w) in learnt]
