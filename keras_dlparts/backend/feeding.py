@@ -1,7 +1,13 @@
-"""The inputs of a model, batch by batch, from whatever `fit` and `predict` take."""
+"""The inputs of a model, batch by batch, from whatever `fit` and `predict` take, and
+data that an accelerator holds.
+"""
 
 import keras
 import numpy as np
+
+from keras_dlparts.backend.basics import name
+
+_SHARE_OF_MEMORY = 1 / 8
 
 
 def outputs(model, data, batch_size):
@@ -59,3 +65,35 @@ def count(data, batch_size):
     if is_arrays(data):
         return -(-len(keras.tree.flatten(data)[0]) // batch_size)
     return len(data) if hasattr(data, "__len__") else None
+
+
+def can_hold(arrays):
+    """Whether an accelerator should hold arrays for as long as a training lasts.
+
+    That is JAX' one, of whose memory they take an eighth at most. Keras' other backends
+    bring each batch to the device themselves.
+
+    Args:
+        arrays: Arrays in any structure.
+    """
+    flat = [a for a in keras.tree.flatten(arrays) if a is not None]
+    return (
+        all(type(a) is np.ndarray and a.dtype.kind in "biuf" for a in flat)
+        and sum(a.nbytes for a in flat) <= _SHARE_OF_MEMORY * memory_of_accelerator()
+    )
+
+
+def memory_of_accelerator():
+    """The bytes that JAX may take on its accelerator; 0 without one."""
+    if name() != "jax":
+        return 0
+    import jax
+
+    return (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+
+
+def hold(arrays):
+    """The same arrays, copied to JAX' device."""
+    import jax
+
+    return jax.device_put(arrays)

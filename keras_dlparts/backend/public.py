@@ -44,6 +44,7 @@ from keras_dlparts.backend.basics import (
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.derivatives import pullback, pushforward, root, slope
+from keras_dlparts.backend.feeding import can_hold, hold
 from keras_dlparts.backend.gradients import (
     around_step,
     before_step,
@@ -103,6 +104,7 @@ __all__ = [
     "assign",
     "before_step",
     "can_compile",
+    "can_hold",
     "can_run_chunks",
     "centres_matrices",
     "compiled",
@@ -115,6 +117,7 @@ __all__ = [
     "gradient",
     "gradient_function",
     "graph_notes",
+    "hold",
     "hold_copies",
     "in_reach",
     "input_gradient",

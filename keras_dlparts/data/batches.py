@@ -54,6 +54,11 @@ def _take(array, rows):
     return np.asarray(array[rows])
 
 
+def rows_of(parts, take):
+    """What `take` gives of each array; what is None stays so."""
+    return tuple(None if part is None else map_arrays(take, part) for part in parts)
+
+
 class Batches(keras.utils.PyDataset):
     """A `keras.utils.PyDataset` over arrays, repeatable epoch by epoch.
 
@@ -163,14 +168,19 @@ class Batches(keras.utils.PyDataset):
             self._ordered = (epoch, rows)
         return epoch, rows
 
-    def _samples(self, rows):
+    def parts(self) -> tuple:
+        """What a batch is cut from: x, y and sample_weight, up to the last one given.
+
+        >>> Batches(np.arange(3)).parts()
+        (array([0, 1, 2]),)
+        """
         parts = [self.x, self.y, self.sample_weight]
         while parts[-1] is None:
             parts.pop()
-        return tuple(
-            None if part is None else map_arrays(lambda a: _take(a, rows), part)
-            for part in parts
-        )
+        return tuple(parts)
+
+    def _samples(self, rows):
+        return rows_of(self.parts(), lambda array: _take(array, rows))
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -232,6 +242,8 @@ class JoinedBatches(keras.utils.PyDataset):
     Args:
         batches: `Batches`.
         steps: Integer, `>= 1`. How many to join.
+        held: What `batches.parts()` gives, where a device holds it; the items are then
+            cut out there. `batches` must change nothing in a batch.
 
     Example:
 
@@ -240,16 +252,20 @@ class JoinedBatches(keras.utils.PyDataset):
     [[0, 1, 2, 3], [4], []]
     """
 
-    def __init__(self, batches: Batches, steps: int):
+    def __init__(self, batches: Batches, steps: int, held: tuple | None = None):
         super().__init__()
-        self.batches, self.steps = batches, steps
+        self.batches, self.steps, self.held = batches, steps, held
 
     def __len__(self):
         return len(self.batches)
 
     def __getitem__(self, index):
         size = self.steps * self.batches.batch_size
-        return self.batches.samples(slice(index * size, (index + 1) * size))
+        places = slice(index * size, (index + 1) * size)
+        if self.held is None:
+            return self.batches.samples(places)
+        _, rows = self.batches._order()
+        return rows_of(self.held, lambda array: array[rows[places]])
 
     def on_epoch_end(self):
         self.batches.on_epoch_end()

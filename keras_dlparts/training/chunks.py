@@ -9,6 +9,9 @@ that. The rule takes nothing that a clock says, so that a run repeats: it makes 
 about a tenth of a second long on a slow processor. One step a call where a callback
 looks at each batch, on PyTorch, and wherever else the backend cannot loop. A callback
 that measures every n steps, and can do so between two calls, has a call begin there.
+
+Data that take at most an eighth of the memory of JAX' accelerator are copied there
+once, and the batches are cut out there. Then a call may be of any size.
 """
 
 import math
@@ -61,9 +64,11 @@ def steps_a_call(model, batches, callbacks=()):
     flops = _flops(model, batches.batch_size) if can and not looked_at else math.inf
     if flops == math.inf:
         return 1
-    size = sum(array.nbytes for array in keras.tree.flatten(batches[0]))
     a_call = _FLOPS_A_CALL_ACCELERATED if backend.accelerators() else _FLOPS_A_CALL
-    most = min(a_call / max(flops, 1), _BYTES_A_CALL / max(size, 1))
+    most = a_call / max(flops, 1)
+    if not _can_hold(batches):
+        size = sum(array.nbytes for array in keras.tree.flatten(batches[0]))
+        most = min(most, _BYTES_A_CALL / max(size, 1))
     steps = max(1, min(int(most), len(batches)))
     for each in looking:
         steps = each.every // math.ceil(each.every / steps)
@@ -93,7 +98,13 @@ def prepared(model, batches, steps):
     if steps == 1 or type(batches) is not Batches or not backend.can_run_chunks(model):
         return batches
     backend.run_chunks(model, batches.batch_size)
-    return JoinedBatches(batches, steps)
+    held = backend.hold(batches.parts()) if _can_hold(batches) else None
+    return JoinedBatches(batches, steps, held)
+
+
+def _can_hold(batches):
+    """Whether the device holds all that the batches are cut from."""
+    return batches.change is None and backend.can_hold(batches.parts())
 
 
 def many_steps(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_dlparts import NonFiniteError, backend, many_steps, train
+from keras_dlparts.backend import feeding
 from keras_dlparts.callbacks import GradientFlow
 from keras_dlparts.data import Digits
 from keras_dlparts.data.batches import Batches, JoinedBatches
@@ -152,6 +153,50 @@ def test_how_many_steps_a_call():
     # 50 rows of 2 MiB, 7 a batch: 2 batches are 28 of 32 MiB
     wide = Batches(np.broadcast_to(np.float32(0), (50, 2**19)), batch_size=7)
     assert chunks.steps_a_call(net(), wide) == min(most, 2)
+
+
+class Opened(np.ndarray):
+    """What is read as it is wanted, as `np.memmap` is."""
+
+
+@pytest.mark.skipif(backend.name() != "jax", reason="only JAX' data are held")
+def test_an_accelerator_holds_data_that_take_an_eighth_of_its_memory(monkeypatch):
+    """The same batches and weights; here the processor plays the accelerator."""
+    weights = np.arange(50, dtype="float32")
+    given = {"batch_size": 7, "shuffle": True, "seed": 2, "sample_weight": weights}
+    found, seen = [], []
+    for memory in (0, 8 * (x.nbytes + y.nbytes + weights.nbytes)):
+        monkeypatch.setattr(feeding, "memory_of_accelerator", lambda m=memory: m)
+        model = net()
+        data = chunks.prepared(model, Batches(x, y, **given), 3)
+        seen.append([[np.asarray(part) for part in data[i]] for i in range(3)])
+        assert (data.held is None) == (memory == 0)
+        model.fit(data, epochs=2, shuffle=False, verbose=0)
+        found.append(model.get_weights())
+    assert keras.ops.is_tensor(data[0][0])
+    for pair in (seen, found):
+        for ours, theirs in zip(*map(keras.tree.flatten, pair), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.skipif(backend.name() != "jax", reason="only JAX' data are held")
+def test_what_an_accelerator_does_not_hold(monkeypatch):
+    wide = np.zeros((50, 2**19), "float32")  # a batch of 7 is 14 of 32 MiB
+    memory = 8 * wide.nbytes
+    for held, batches in (
+        (True, Batches(wide, batch_size=7)),
+        (True, Batches(wide[:, :5], wide[:, 5:9], batch_size=7)),
+        (False, Batches(wide, y, batch_size=7)),  # more than an eighth
+        (False, Batches(wide.view(Opened), batch_size=7)),
+        (False, Batches(np.array([["a"]] * 50), batch_size=7)),
+        (False, Batches(x, y, 7, change=lambda x, y, epoch, index: (x, y))),
+    ):
+        monkeypatch.setattr(feeding, "memory_of_accelerator", lambda: memory)
+        data = chunks.prepared(net(), batches, 2)
+        assert (data.held is not None) == held
+    assert chunks.steps_a_call(net(), Batches(wide, batch_size=7)) == 8
+    monkeypatch.setattr(feeding, "memory_of_accelerator", lambda: memory - 1)
+    assert chunks.steps_a_call(net(), Batches(wide, batch_size=7)) == 2
 
 
 def test_an_accelerator_takes_longer_calls(monkeypatch):
