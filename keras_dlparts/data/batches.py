@@ -156,6 +156,11 @@ class Batches(keras.utils.PyDataset):
             for part in zip(*parts, strict=True)
         )
 
+    def cut(self, parts: tuple, places: Any) -> tuple:
+        """Those samples out of other arrays, of the form that `parts()` has."""
+        _, rows = self._order()
+        return rows_of(parts, lambda array: array[rows[places]])
+
     def _order(self):
         """(the epoch, its rows in order)."""
         if not self.shuffle:
@@ -264,8 +269,7 @@ class JoinedBatches(keras.utils.PyDataset):
         places = slice(index * size, (index + 1) * size)
         if self.held is None:
             return self.batches.samples(places)
-        _, rows = self.batches._order()
-        return rows_of(self.held, lambda array: array[rows[places]])
+        return self.batches.cut(self.held, places)
 
     def on_epoch_end(self):
         self.batches.on_epoch_end()

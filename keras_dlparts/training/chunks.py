@@ -123,7 +123,8 @@ def many_steps(
     this returns makes the steps of `fit` on the arrays, in one compiled loop for as
     many batches as make about 5e9 operations (5e11 on an accelerator), at most an epoch
     and 32 MiB of data. To `fit` and its callbacks such a chunk is one batch. `train`
-    does this by itself.
+    does this by itself. JAX' accelerator holds the data, if they take an eighth of its
+    memory at most, and the 32 MiB do not count there.
 
     It stays at one step a call on PyTorch, under a strategy of several replicas, with
     `run_eagerly`, with a `train_step` of the model's own, and where a callback looks
