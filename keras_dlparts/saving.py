@@ -74,6 +74,8 @@ def _config(path):
     """The parsed `config.json` of a `.keras` file."""
     if not path.exists():
         raise FileNotFoundError(f"There is no model file at {path}")
+    if path.suffix == ".keras" and _is_cut(path):
+        raise ValueError(f"{path} is damaged: its end is missing. Was it copied whole?")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise ValueError(
             "A model is loaded from a `.keras` file; `.h5`, pickles and SavedModels "
@@ -91,6 +93,12 @@ def _config(path):
     if not isinstance(config, dict) or "class_name" not in config:
         raise ValueError(f"{path} is damaged: its config.json describes no model")
     return config
+
+
+def _is_cut(path):
+    """Whether a file begins as a zip archive does and has not its end."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
 
 
 def _nodes(config):

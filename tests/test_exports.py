@@ -1,5 +1,7 @@
 """`backend.exports`: what Keras' `model.export` does not do by itself."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -44,6 +46,20 @@ def test_litert_computes_the_same(saved, tmp_path):
     (name,) = run.get_input_details()
     (y,) = run(**{name: x}).values()
     np.testing.assert_allclose(y, model(x), rtol=1e-5)
+
+
+def test_an_onnx_file_keeps_no_state_and_says_so(tmp_path):
+    """In its words only: each call of the file begins with the initial state."""
+    if exports.lacking("onnx"):
+        pytest.skip(exports.lacking("onnx"))
+    for stateful in (True, False):
+        layer = keras.layers.SimpleRNN(2, stateful=stateful, name="rnn", unroll=True)
+        model = keras.Sequential([keras.Input(batch_shape=(2, 3, 1)), layer])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            exports.export(model, tmp_path / "model.onnx", "onnx")
+        told = [one for one in caught if "begins anew in each call" in str(one.message)]
+        assert ["'rnn'" in str(one.message) for one in told] == [True] * stateful
 
 
 def test_folders_that_hold_something_else_are_kept(saved, tmp_path):

@@ -164,6 +164,14 @@ def test_a_missing_file(folder, file, attribute):
         getattr(Run(folder), attribute)
 
 
+def test_a_run_that_failed_before_it_began(folder):
+    (folder / "resolved.yaml").unlink()
+    status = {"state": "failed", "message": "`units` must be a positive integer"}
+    (folder / "status.json").write_text(json.dumps(status))
+    with pytest.raises(FileNotFoundError, match="failed before it began: `units` must"):
+        _ = Run(folder).config
+
+
 def test_no_model_yet(folder):
     with pytest.raises(FileNotFoundError, match=r"best.keras and no last.keras"):
         _ = Run(folder).model

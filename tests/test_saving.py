@@ -175,6 +175,13 @@ def test_a_zip_that_is_no_model(tmp_path, content):
     refused(path, "is damaged")
 
 
+def test_a_file_without_its_end(saved, tmp_path):
+    path = tmp_path / "cut.keras"
+    saved[0].save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    refused(path, "is damaged: its end is missing")
+
+
 def test_a_config_too_large(tmp_path):
     path = tmp_path / "model.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -18,6 +18,7 @@ from typing import Literal
 
 import keras
 
+from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import name
 
 # Keras' word for a format, and how the name of its file ends; no end for a folder.
@@ -99,6 +100,8 @@ def export(
             "The path must be free, or hold what an export wrote. Received: the folder "
             f"{path}, which holds something else; name a path inside it"
         )
+    if format == "onnx":
+        _tell_of_states(model)
     _call_once(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the path, so that it can be moved there in one step.
@@ -117,6 +120,19 @@ def export(
             shutil.rmtree(path)
         os.replace(written, path)
     return path
+
+
+def _tell_of_states(model):
+    """Warn of layers whose state goes on from call to call: an ONNX file has none."""
+    layers = keras_private.layers_in(model, include_self=False)
+    stateful = [layer.name for layer in layers if getattr(layer, "stateful", False)]
+    if stateful:
+        warnings.warn(
+            "A layer with `stateful=True` begins anew in each call of an ONNX file, "
+            f"which keeps no state. Received: {', '.join(map(repr, stateful))}. Export "
+            "a SavedModel to keep it",
+            stacklevel=3,
+        )
 
 
 def _call_once(model):

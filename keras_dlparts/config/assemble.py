@@ -48,6 +48,8 @@ def _assembled(experiment, data, steps):
     document, settings, notes = experiment.document, experiment.settings, []
     keras.utils.set_random_seed(settings.seed)
     data, callbacks, spec, batch = made_without_model(experiment, data, steps)
+    # Again, since data that were made before have drawn nothing here.
+    keras.utils.set_random_seed(settings.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings.dtype_policy)
     try:

@@ -140,9 +140,11 @@ class Trials:
 
     def _data(self, experiment):
         """The data source; made once for all trials that have the same."""
-        name = repr(written(experiment.data))
+        seed = experiment.settings.seed
+        name = repr((written(experiment.data), seed))
         if name != self.data_name:
             self.data = None  # so that two are never in memory
+            keras.utils.set_random_seed(seed)  # as where training makes it
             self.data = construct(experiment.document, experiment.data)
             experiment.document.raise_problems()
             self.data_name = name

@@ -54,6 +54,23 @@ def test_the_winner_is_repeated(found, tmp_path):
     assert run.history["val_loss"] == found.best.run.history["val_loss"]
 
 
+@pytest.mark.long
+def test_the_winner_is_repeated_where_the_data_draw(tmp_path):
+    """A layer that changes the data takes a seed when it is made, which in a search is
+    before the trial's own training begins."""
+    noise = {"use": "GaussianNoise", "stddev": 0.5}
+    units = {"search": "choice", "values": [3, 4]}
+    config = {
+        "data": {"use": "digits", "samples": 100, "transform": [noise]},
+        "model": [{"use": "Dense", "units": units}, {"use": "Dense", "units": 10}],
+        "loss": {"use": "SparseCategoricalCrossentropy", "from_logits": True},
+    }
+    done = search(config, out=tmp_path / "s", algorithm="grid")
+    for trial in done.trials:
+        again = train(trial.path / "config.yaml", out=tmp_path / "again")
+        assert again.history["loss"] == trial.run.history["loss"]
+
+
 def test_a_winner_trained_elsewhere_is_written_too(found):
     """Its folder is on the other machine; its values say the same config."""
     from keras_dlparts.searching.summary import _winner
