@@ -7,7 +7,8 @@
 
 After each epoch the N_e weights of the highest score stay, over all layers together,
 and the rest is shut down for good. m_j is the mean of the weight over the epoch and s_j
-its spread, see `layers.BayesianSparsityDropout`.
+its spread, see `layers.BayesianSparsityDropout`. Of whole units those of the least mean
+squared score go, until at most N_e weights are left, see `whole_units`.
 
 Without a weight the loss changes by about w_j^2 h_j / 2 (LeCun, Denker & Solla 1990,
 "Optimal brain damage"), and v_j stands for the curvature h_j, as in Fisher's
@@ -24,12 +25,13 @@ from keras import ops
 
 from keras_dlparts import graphs
 from keras_dlparts.backend import keras_private
+from keras_dlparts.callbacks.whole_units import links_between, without_units
 from keras_dlparts.layers.sparsity.bayesian_sparsity_dropout import (
     BayesianSparsityDropout,
 )
 from keras_dlparts.layers.sparsity.weights_left import counts_of
 from keras_dlparts.optimizers.wrapping import wrapped_in
-from keras_dlparts.support.checks import check_number
+from keras_dlparts.support.checks import check_flag, check_number
 
 CASES = {
     "SparsityTarget": (
@@ -58,11 +60,17 @@ class SparsityTarget(keras.callbacks.Callback):
     the size of a weight and of its gradients; with other optimizers by the size and the
     spread of the weight.
 
+    A model of fewer weights is not faster, one of fewer units is: with `whole_units` a
+    unit goes with all its weights, those that read it included, and `compact` takes it
+    out. As a unit goes whole, somewhat fewer weights may be left than asked for.
+
     Args:
         weights_left: Float, `0 < weights_left < 1`. The fraction of the weights of all
             these layers together, but for frozen ones, that is to be left.
         until: Float, `0 < until <= 1`. After which share of the epochs the target is
             reached. The rest is for what is left to settle.
+        whole_units: Whether whole units are shut down: those between two of these
+            layers that `compact` can take out, in a Sequential or Functional model.
 
     Example:
 
@@ -78,13 +86,17 @@ class SparsityTarget(keras.callbacks.Callback):
     [0, 1, 2]
     """
 
-    def __init__(self, weights_left: float, until: float = 0.5):
+    def __init__(
+        self, weights_left: float, until: float = 0.5, whole_units: bool = False
+    ):
         super().__init__()
         check_number("weights_left", weights_left, above=0, below=1)
         check_number("until", until, above=0, most=1)
+        check_flag("whole_units", whole_units)
         self.weights_left = weights_left
         self.until = until
-        self._layers = []
+        self.whole_units = whole_units
+        self._layers, self._links = [], []
 
     def on_train_begin(self, logs=None):
         self._layers = [
@@ -104,6 +116,15 @@ class SparsityTarget(keras.callbacks.Callback):
                 f"Received: the model {self.model.name!r}, whose layer {unbuilt[0]!r} "
                 "is not; let the model begin with an `Input`, or call it once"
             )
+        if self.whole_units:
+            self._links = links_between(self.model, self._layers)
+            if not self._links:
+                raise ValueError(
+                    "`whole_units` needs two `BayesianSparsityDropout` layers between "
+                    "which `keras_dlparts.compact` can take units out. Received: the "
+                    f"model {self.model.name!r}, which has none such; leave "
+                    "`whole_units` out"
+                )
         for layer in self._layers:
             layer.force.assign(0.0)
 
@@ -114,12 +135,12 @@ class SparsityTarget(keras.callbacks.Callback):
         if left <= stay:
             return
         scores = self._scores()
-        flat = np.concatenate([score.ravel() for score in scores])
-        chosen = np.zeros(flat.size, bool)
-        chosen[np.argpartition(flat, -stay)[-stay:]] = True
-        ends = np.cumsum([score.size for score in scores])[:-1]
-        for layer, one in zip(self._layers, np.split(chosen, ends), strict=True):
-            layer.keep_only(one.reshape(layer.keep.shape))
+        if self.whole_units:
+            kept = without_units(self._links, self._layers, scores, stay)
+        else:
+            kept = _highest(scores, stay)
+        for layer, one in zip(self._layers, kept, strict=True):
+            layer.keep_only(one)
 
     def _scores(self):
         """How much each weight matters, an array a layer; -1 for what is shut down."""
@@ -145,6 +166,16 @@ class SparsityTarget(keras.callbacks.Callback):
                 f"before epoch {math.ceil(self.until * epochs)} of {epochs}",
                 stacklevel=2,
             )
+
+
+def _highest(scores, stay):
+    """Where the `stay` highest scores of all layers together are."""
+    flat = np.concatenate([score.ravel() for score in scores])
+    chosen = np.zeros(flat.size, bool)
+    chosen[np.argpartition(flat, -stay)[-stay:]] = True
+    ends = np.cumsum([score.size for score in scores])[:-1]
+    parts = zip(np.split(chosen, ends), scores, strict=True)
+    return [part.reshape(score.shape) for part, score in parts]
 
 
 def _at_least_one(fraction, weights):

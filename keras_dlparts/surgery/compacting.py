@@ -9,8 +9,6 @@ where g stands for all that works on each channel alone: activations, batch
 normalisation, pooling, flattening, dropout. Taking one out may leave others dead.
 """
 
-import collections
-
 import keras
 import numpy as np
 from keras import layers as kl
@@ -18,57 +16,9 @@ from keras import ops
 
 from keras_dlparts import graphs
 from keras_dlparts.backend import keras_private
-from keras_dlparts.support.quantization import is_whole
 from keras_dlparts.surgery.copying import fresh
+from keras_dlparts.surgery.links import by_unit, is_linear, links_of
 from keras_dlparts.surgery.stripping import check_built, strip
-
-_LINEAR = (kl.Dense, kl.Conv1D, kl.Conv2D, kl.Conv3D)
-# What works on each channel alone, or only moves positions.
-_BETWEEN = (
-    kl.Activation,
-    kl.AveragePooling1D,
-    kl.AveragePooling2D,
-    kl.AveragePooling3D,
-    kl.BatchNormalization,
-    kl.Dropout,
-    kl.ELU,
-    kl.Flatten,
-    kl.GlobalAveragePooling1D,
-    kl.GlobalAveragePooling2D,
-    kl.GlobalAveragePooling3D,
-    kl.GlobalMaxPooling1D,
-    kl.GlobalMaxPooling2D,
-    kl.GlobalMaxPooling3D,
-    kl.LeakyReLU,
-    kl.MaxPooling1D,
-    kl.MaxPooling2D,
-    kl.MaxPooling3D,
-    kl.ReLU,
-    kl.SpatialDropout1D,
-    kl.SpatialDropout2D,
-    kl.SpatialDropout3D,
-)
-_BY_ELEMENT = {
-    getattr(keras.activations, name)
-    for name in [
-        "elu",
-        "exponential",
-        "gelu",
-        "hard_sigmoid",
-        "hard_silu",
-        "leaky_relu",
-        "linear",
-        "mish",
-        "relu",
-        "relu6",
-        "selu",
-        "sigmoid",
-        "silu",
-        "softplus",
-        "softsign",
-        "tanh",
-    ]
-}
 
 
 def compact(model: keras.Model) -> keras.Model:
@@ -136,13 +86,6 @@ def _compacted(model):
     return new
 
 
-class _Link:
-    """Two linear layers, and what stands between them."""
-
-    def __init__(self, first, between, second):
-        self.first, self.between, self.second = first, between, second
-
-
 class _Weights:
     """The weights of a model's linear layers, and which of their units are left.
 
@@ -150,8 +93,8 @@ class _Weights:
     """
 
     def __init__(self, model):
-        self.links = _links(model)
-        linear = [layer for layer in model.layers if _is_linear(layer)]
+        self.links = links_of(model)
+        linear = [layer for layer in model.layers if is_linear(layer)]
         self.kernel = {id(a): ops.convert_to_numpy(a.kernel) + 0.0 for a in linear}
         self.bias = {
             id(a): ops.convert_to_numpy(a.bias).astype("float64")
@@ -175,8 +118,7 @@ class _Weights:
         kernel, after = self.kernel[first], self.kernel[second]
         left, width = self.outputs[first], kernel.shape[-1]
         silent = ~kernel.any(axis=tuple(range(kernel.ndim - 1)))
-        # Flattened, a unit of the first layer is many inputs of the second.
-        rows = after.reshape(*after.shape[:-2], -1, width, after.shape[-1])
+        rows = by_unit(after, width)
         unheard = ~rows.any(axis=(*range(rows.ndim - 2), rows.ndim - 1))
         if not (left & (unheard | silent)).any():
             return False
@@ -234,51 +176,3 @@ class _Weights:
         values = [self.kernel[id(layer)][..., inputs, :][..., outputs]]
         bias = self.bias[id(layer)][outputs]
         return [*values, bias] if layer.use_bias or bias.any() else values
-
-
-def _links(model):
-    """The pairs of linear layers between which units may be taken out, in order."""
-    nexts = _only_next(model)
-    found = []
-    for layer in model.layers:
-        if not (_is_linear(layer) and layer.activation in _BY_ELEMENT):
-            continue
-        between, after = [], nexts.get(id(layer))
-        while after is not None and _stands_between(after):
-            between.append(after)
-            after = nexts.get(id(after))
-        single = {id(one) for one in (layer, *between, after)} <= nexts.keys()
-        if single and _is_linear(after):
-            found.append(_Link(layer, between, after))
-    return found
-
-
-def _is_linear(layer):
-    """Whether a layer is one of `_LINEAR` whose weights are its kernel and bias."""
-    if type(layer) not in _LINEAR or not is_whole(layer):
-        return False
-    return isinstance(layer, kl.Dense) or (
-        layer.groups == 1 and layer.data_format == "channels_last"
-    )
-
-
-def _stands_between(layer):
-    if type(layer) not in _BETWEEN:
-        return False
-    if isinstance(layer, kl.BatchNormalization):
-        return layer.axis % len(layer.output.shape) == len(layer.output.shape) - 1
-    if isinstance(layer, kl.Activation):
-        return layer.activation in _BY_ELEMENT
-    return getattr(layer, "data_format", "channels_last") == "channels_last"
-
-
-def _only_next(model):
-    """{id of an operation that is called once: the one that alone takes its output}."""
-    nodes = graphs.nodes(model)
-    times = collections.Counter(id(node.operation) for node in nodes)
-    found = {}
-    for node in nodes:
-        if times[id(node.operation)] == 1:
-            alone = len(node.users) == 1 and not node.is_output
-            found[id(node.operation)] = node.users[0].operation if alone else None
-    return found

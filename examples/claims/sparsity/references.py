@@ -156,12 +156,12 @@ def method_of(name, setting, samples, epochs, seed):
     """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
 
     `setting` is the strength of our layer's prior, the fraction of weights that
-    `target` leaves, the sparsity that pruning ends with, or the weight of the KL (1 as
+    `target` and `units` leave, the sparsity that pruning ends with, or the weight of the KL (1 as
     published, if it is None).
     """
-    if name == "target":
+    if name in ("target", "units"):
         options = {"warmup": 2, "seed": seed}
-        callbacks = [SparsityTarget(setting)]
+        callbacks = [SparsityTarget(setting, whole_units=name == "units")]
         return lambda layer: BayesianSparsityDropout(layer, **options), callbacks
     if name == "ours":
         options = {"strength": setting, "warmup": 2, "seed": seed}
