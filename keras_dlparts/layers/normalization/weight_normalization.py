@@ -19,6 +19,7 @@ from keras import ops
 
 from keras_dlparts.layers.normalization.computed_kernels import ComputedKernels
 from keras_dlparts.layers.preprocessing.adapting import Moments, batches
+from keras_dlparts.support.output_axes import output_axes
 
 CASES = {
     "WeightNormalization": (
@@ -39,8 +40,6 @@ CASES = {
         },
     )
 }
-_TRANSPOSED = (kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose)
-_DEPTHWISE = (kl.DepthwiseConv1D, kl.DepthwiseConv2D)
 
 
 def normalized(v, g, axes):
@@ -49,19 +48,6 @@ def normalized(v, g, axes):
     square = ops.sum(ops.square(v), axis=inner, keepdims=True)
     # A vector of zeros stays a vector of zeros, with a finite gradient.
     return v * ops.rsqrt(ops.maximum(square, 1e-24)) * ops.reshape(g, square.shape)
-
-
-def output_axes(layer, kernel):
-    """Which axes of a layer's kernel count its outputs."""
-    last = len(kernel.shape) - 1
-    if isinstance(layer, kl.EinsumDense):
-        operand, _, output = layer.equation.partition(",")[2].partition("->")
-        return tuple(i for i, letter in enumerate(operand) if letter in output)
-    if isinstance(layer, _TRANSPOSED):
-        return (last - 1,)
-    if isinstance(layer, _DEPTHWISE) or kernel.name == "depthwise_kernel":
-        return (last - 1, last)
-    return (last,)
 
 
 @keras.saving.register_keras_serializable("dlparts")
