@@ -114,6 +114,7 @@ class WeightNormalization(ComputedKernels):
         length = self.add_weight(
             name=f"g_{v.name}",
             shape=tuple(v.shape[axis] for axis in axes),
+            dtype=v.dtype,  # the wrapped layer may have another than this one
             initializer=lambda shape, dtype: ops.sqrt(
                 ops.sum(ops.square(ops.cast(v, dtype)), axis=inner)
             ),

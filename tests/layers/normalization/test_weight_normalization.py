@@ -165,6 +165,29 @@ def test_adapt_finds_the_outputs_wherever_the_equation_puts_them(
         np.testing.assert_allclose(y.mean(axis=samples), 0, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (kl.Dense(2), (2, 3)),
+        (kl.SeparableConv1D(4, 2), (2, 5, 3)),
+        (kl.LSTM(3), (2, 4, 3)),
+    ],
+    ids=lambda x: str(x)[:16],
+)
+def test_the_wrapper_may_have_another_dtype_than_the_layer(layer, shape):
+    plain = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    wrapped = WeightNormalization(plain, dtype="bfloat16")
+    x = RANDOM.normal(size=shape).astype("float32")
+    y = wrapped(x)
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+    got, want = (ops.convert_to_numpy(ops.cast(a, "float32")) for a in (y, plain(x)))
+    np.testing.assert_allclose(got, want, rtol=0.01, atol=1e-5)
+    assert {g.dtype for g in wrapped.lengths} == {"float32"}
+    # A file may hold lengths in another dtype.
+    wrapped.set_weights([2.0 * w.astype("float64") for w in wrapped.get_weights()])
+    assert {g.dtype for g in wrapped.lengths} == {"float32"}
+
+
 def test_a_bias_of_other_axes_than_the_outputs_is_refused():
     """There are as many positions as outputs here."""
     inner = kl.EinsumDense("abc,cd->abd", (3, 3), bias_axes="b")
