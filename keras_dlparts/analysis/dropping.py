@@ -6,12 +6,16 @@ A layer counts as dropout-like
   is all a plugin's layer needs; `dropout_like = False` takes one out;
 - else if it is one of Keras' Dropout, SpatialDropout, AlphaDropout, GaussianDropout,
   GaussianNoise, or a subclass;
-- else if it is an attention layer with a rate, or a recurrent layer whose cell has
-  `dropout`, `recurrent_dropout` or `zoneout`; such a layer draws for itself.
+- else if it is an attention layer with a rate, ModernHopfield among them, or a
+  recurrent layer whose cell has `dropout`, `recurrent_dropout` or `zoneout`; such a
+  layer draws for itself.
 
 Layers inside others (nested models, blocks, Bidirectional, MultiHeadAttention) are
 found one by one. Batch normalisation and random augmentation of images are not
-dropout-like: their training mode is for training.
+dropout-like: their training mode is for training. The same holds for those of our
+layers whose training mode does more than drop or add noise:
+FeatureSpaceAugmentation, NoisyBatchNormalization, GaussianSampling,
+BayesianSparsityDropout and the Boltzmann machines.
 """
 
 import keras
@@ -20,8 +24,10 @@ from keras import layers as kl
 
 from keras_dlparts import backend, graphs
 from keras_dlparts.backend import keras_private
+from keras_dlparts.layers.energy.modern_hopfield import ModernHopfield
 
 _KERAS = (kl.Dropout, kl.AlphaDropout, kl.GaussianDropout, kl.GaussianNoise)
+_ATTENTION = (kl.Attention, ModernHopfield)
 _RATES = ("dropout", "recurrent_dropout", "zoneout")
 
 
@@ -39,7 +45,7 @@ def is_dropout_like(layer):
     if isinstance(layer, kl.RNN):
         cells = getattr(layer.cell, "cells", [layer.cell])
         return any(getattr(cell, rate, 0) for cell in cells for rate in _RATES)
-    if isinstance(layer, kl.Attention):
+    if isinstance(layer, _ATTENTION):
         return layer.dropout > 0
     return isinstance(layer, _KERAS)
 

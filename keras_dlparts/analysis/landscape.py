@@ -4,10 +4,12 @@
     f(a, b) = L(w + a d + b e)         two
     d_f <- d_f |w_f| / |d_f|           filter by filter, d ~ N(0, 1) at first
 
-A filter f is what makes one output: a neuron's incoming weights, or one channel of a
-convolution. Without this, a net whose weights are large (and that batch normalisation
-scales back) looks flat, for the same step is small to it. Biases and gains, weights of
-one dimension, stay where they are. L is the loss in inference, over all the data.
+A filter f is what makes one output: a neuron's incoming weights, one channel of a
+convolution, or one feature of one head of an attention layer. Without this, a net whose
+weights are large (and that batch normalisation scales back) looks flat, for the same
+step is small to it. Biases and gains stay where they are: weights of one dimension,
+those that Keras names so, and the lengths of WeightNormalization. L is the loss in
+inference, over all the data.
 
 Shapes: d as the weights; a, b one-dimensional grids from -span to span.
 Li et al. 2018, "Visualizing the loss landscape of neural nets", arXiv:1712.09913.
@@ -23,21 +25,25 @@ import numpy as np
 from keras_dlparts import graphs
 from keras_dlparts.analysis.unchanged import check_compiled, in_batches, unchanged
 from keras_dlparts.backend import keras_private
+from keras_dlparts.layers.normalization.weight_normalization import (
+    WeightNormalization,
+)
+from keras_dlparts.support.output_axes import output_axes
 from keras_dlparts.support.progress import tracked
 
-_DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
-_TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
+# Biases and gains by the names that Keras gives them: some have two dimensions.
+_STAY = ("bias", "beta", "gamma")
 
 
 def filter_normalized(
-    direction: np.ndarray, weight: np.ndarray, axes: tuple[int, ...]
+    direction: np.ndarray, weight: np.ndarray, axes: tuple[int, ...] | None
 ) -> np.ndarray:
-    """Give each filter of a direction the length of the weight's, over `axes`."""
-    if weight.ndim < 2:
+    """Give each filter of a direction the length of the weight's, over `axes`.
+
+    Weights of one dimension stay, so their direction is zero, as it is where `axes` is
+    None.
+    """
+    if axes is None or weight.ndim < 2:
         return np.zeros_like(weight)
     length = np.sqrt((weight**2).sum(axis=axes, keepdims=True))
     own = np.sqrt((direction**2).sum(axis=axes, keepdims=True))
@@ -45,18 +51,21 @@ def filter_normalized(
 
 
 def filter_axes(model):
-    """The axes over which a filter extends, for each trainable variable."""
+    """The axes over which a filter extends, for each trainable variable; None for
+    biases and gains."""
     found = {}
     for layer in graphs.layers(model):
+        lengths = layer.notes() if isinstance(layer, WeightNormalization) else ()
         for variable in keras_private.own_trainable_variables(layer):
-            axes = tuple(range(len(variable.shape) - 1))
+            if variable.name in _STAY or any(variable is g for g in lengths):
+                found[id(variable)] = None
+                continue
+            outputs = output_axes(layer, variable)
             if isinstance(layer, keras.layers.Embedding):
-                axes = (1,)  # a row is what one input makes
-            elif isinstance(layer, _DEPTHWISE) or variable.name == "depthwise_kernel":
-                axes = axes[:-1]  # a channel of its own for each input channel
-            elif isinstance(layer, _TRANSPOSED) and variable.name == "kernel":
-                axes = (*axes[:-1], len(axes))  # the outputs stand before the inputs
-            found[id(variable)] = axes
+                outputs = (0,)  # a row is what one input makes
+            found[id(variable)] = tuple(
+                axis for axis in range(len(variable.shape)) if axis not in outputs
+            )
     return [
         found.get(id(v), tuple(range(len(v.shape) - 1)))
         for v in model.trainable_variables

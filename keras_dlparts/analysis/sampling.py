@@ -51,8 +51,9 @@ def monte_carlo(
 
     Dropout-like are Keras' dropout and noise layers, attention and recurrent layers
     with a dropout rate (their masks, in the loop too, are drawn once a pass), and
-    every layer with the attribute `dropout_like = True`: ours have it, a plugin's
-    layer may. They are found in nested models and blocks too.
+    every layer with the attribute `dropout_like = True`: `RandomDropout`,
+    `StochasticDepth`, `MaskingNoise` and `SaltAndPepper` have it, a plugin's layer
+    may. They are found in nested models and blocks too.
 
     Args:
         model: A built `keras.Model`: Sequential, Functional or a subclass.

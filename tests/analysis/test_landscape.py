@@ -8,6 +8,7 @@ import pytest
 
 from keras_dlparts.analysis import Landscape, filter_normalized, loss_landscape
 from keras_dlparts.analysis.landscape import draw_directions, filter_axes
+from keras_dlparts.layers import WeightNormalization
 from keras_dlparts.support import progress
 
 RANDOM = np.random.default_rng(0)
@@ -120,6 +121,68 @@ def test_each_filter_of_a_direction_is_as_long_as_the_weights():
             )
             seen += 1
     assert seen == 4 + 8 + 8 + 5 + 6 + 2
+
+
+def test_each_feature_of_each_head_of_an_attention_layer_is_a_filter():
+    """One head is a hundred times as large as the other, and so is its direction."""
+    inputs = keras.Input((4, 6))
+    attention = keras.layers.MultiHeadAttention(2, 3)
+    model = keras.Model(inputs, attention(inputs, inputs))
+    for variable in model.trainable_variables:
+        drawn = RANDOM.normal(size=variable.shape)
+        if variable.shape == (6, 2, 3):
+            drawn *= np.array([1.0, 100.0])[:, None]
+        variable.assign(drawn)
+    (direction,) = draw_directions(model, 1, "filter", seed=0)
+    kernels = {(6, 2, 3): (0,), (2, 3, 6): (0, 1)}
+    seen = 0
+    for variable, d in zip(model.trainable_variables, direction, strict=True):
+        axes = kernels.get(tuple(variable.shape))
+        if axes is None:
+            assert variable.name == "bias"
+            assert not d.any()
+            continue
+        want = np.sqrt((variable.numpy() ** 2).sum(axis=axes))
+        np.testing.assert_allclose(np.sqrt((d**2).sum(axis=axes)), want, rtol=1e-4)
+        seen += 1
+    assert seen == 4
+
+
+def einsum():
+    return keras.layers.EinsumDense("ab,bcd->acd", (2, 2), bias_axes="cd")
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "axes"),
+    [
+        (einsum, (3,), {"kernel": (0,), "bias": None}),
+        (
+            lambda: WeightNormalization(einsum()),
+            (3,),
+            {"kernel": (0,), "bias": None, "g_kernel": None},
+        ),
+        (
+            lambda: keras.layers.GRU(2),
+            (4, 3),
+            {"kernel": (0,), "recurrent_kernel": (0,), "bias": None},
+        ),
+        (
+            lambda: keras.layers.LayerNormalization(axis=(1, 2)),
+            (4, 3),
+            {"gamma": None, "beta": None},
+        ),
+    ],
+    ids=["einsum", "normalised weights", "gru", "layer normalisation"],
+)
+def test_biases_and_gains_of_two_dimensions_stay(layer, shape, axes):
+    model = keras.Sequential([keras.Input(shape), layer()])
+    names = [variable.name for variable in model.trainable_variables]
+    assert dict(zip(names, filter_axes(model), strict=True)) == axes
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape))
+    (direction,) = draw_directions(model, 1, "filter", seed=0)
+    moved = {name for name, d in zip(names, direction, strict=True) if d.any()}
+    assert moved == {name for name in names if axes[name] is not None}
 
 
 def test_rows_of_an_embedding_are_its_filters():

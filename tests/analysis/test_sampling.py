@@ -7,16 +7,21 @@ from keras import layers as kl
 from keras import ops
 
 import keras_dlparts
-from keras_dlparts import backend
+from keras_dlparts import backend, graphs, registry
 from keras_dlparts.analysis import dropping
+from keras_dlparts.backend import keras_private
 from keras_dlparts.data import Batches
 from keras_dlparts.layers import (
     LayerNormLSTM,
+    MaskingNoise,
+    ModernHopfield,
     RandomDropout,
     Residual,
+    SaltAndPepper,
     StochasticDepth,
     WeightNormalization,
 )
+from keras_dlparts.testing.cases import cases
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(10, 4, 6)).astype("float32")
@@ -70,6 +75,9 @@ class Subclass(keras.Model):
 KINDS = {
     "random": lambda: RandomDropout(0.9),
     "depth": lambda: StochasticDepth(0.5),
+    "masking": lambda: MaskingNoise(0.5),
+    "salt and pepper": lambda: SaltAndPepper(0.5),
+    "hopfield": lambda: ModernHopfield(queries=2, dropout=0.5),
     "gaussian": lambda: kl.GaussianDropout(0.5),
     "noise": lambda: kl.GaussianNoise(0.5),
     "alpha": lambda: kl.AlphaDropout(0.5),
@@ -99,6 +107,43 @@ def test_a_pass_is_a_pass_in_training_mode(kind):
     assert got.std.mean() > 1e-3
     scaled = ops.convert_to_numpy(model(X))
     np.testing.assert_allclose(got.weight_scaling, scaled, rtol=1e-4, atol=1e-5)
+
+
+# Our layers that draw in training, and whether they count as dropout-like.
+DRAWING = {
+    "RBM": False,  # it learns from the draws and does not pass them on
+    "BayesianSparsityDropout": False,  # training mode measures and moves weights
+    "BoltzmannMachine": False,
+    "FeatureSpaceAugmentation": False,  # augmentation
+    "GaussianSampling": False,  # training mode draws the code and adds a loss
+    "LayerNormGRUCell": False,  # the layer around a cell counts: "fused" above
+    "LayerNormLSTMCell": False,
+    "LayerNormSimpleRNNCell": False,
+    "MaskingNoise": True,
+    "ModernHopfield": True,
+    "NoisyBatchNormalization": False,  # batch normalisation
+    "RandomDropout": True,
+    "SaltAndPepper": True,
+    "StochasticDepth": True,
+}
+
+
+def test_each_of_our_layers_that_draws_was_decided_about():
+    """A new layer with random draws fails here until it stands in the table."""
+    found = {}
+    for part in registry.parts("layers"):
+        for case in cases(part):
+            for layer in graphs.layers(case.make()):
+                name, module = type(layer).__name__, type(layer).__module__
+                ours = module.startswith("keras_dlparts.")
+                if ours and keras_private.seed_generators(layer):
+                    counts = dropping.is_dropout_like(layer)
+                    found[name] = found.get(name, False) or counts
+    assert found == DRAWING
+
+
+def test_attention_without_a_rate_does_not_count():
+    assert not dropping.is_dropout_like(ModernHopfield(queries=2))
 
 
 def normalised():

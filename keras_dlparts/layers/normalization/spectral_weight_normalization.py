@@ -18,8 +18,8 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.layers.normalization.computed_kernels import ComputedKernels
-from keras_dlparts.layers.normalization.weight_normalization import output_axes
 from keras_dlparts.support.checks import check_count
+from keras_dlparts.support.output_axes import output_axes
 
 CASES = {
     "SpectralWeightNormalization": (

@@ -10,6 +10,7 @@ Shapes: those of the wrapped layer. Training and inference are the same.
 Salimans & Kingma 2016, "Weight normalization", arXiv:1602.07868.
 """
 
+import math
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from keras import ops
 
 from keras_dlparts.layers.normalization.computed_kernels import ComputedKernels
 from keras_dlparts.layers.preprocessing.adapting import Moments, batches
+from keras_dlparts.support.output_axes import output_axes, result_axes
 
 CASES = {
     "WeightNormalization": (
@@ -39,8 +41,6 @@ CASES = {
         },
     )
 }
-_TRANSPOSED = (kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose)
-_DEPTHWISE = (kl.DepthwiseConv1D, kl.DepthwiseConv2D)
 
 
 def normalized(v, g, axes):
@@ -49,19 +49,6 @@ def normalized(v, g, axes):
     square = ops.sum(ops.square(v), axis=inner, keepdims=True)
     # A vector of zeros stays a vector of zeros, with a finite gradient.
     return v * ops.rsqrt(ops.maximum(square, 1e-24)) * ops.reshape(g, square.shape)
-
-
-def output_axes(layer, kernel):
-    """Which axes of a layer's kernel count its outputs."""
-    last = len(kernel.shape) - 1
-    if isinstance(layer, kl.EinsumDense):
-        operand, _, output = layer.equation.partition(",")[2].partition("->")
-        return tuple(i for i, letter in enumerate(operand) if letter in output)
-    if isinstance(layer, _TRANSPOSED):
-        return (last - 1,)
-    if isinstance(layer, _DEPTHWISE) or kernel.name == "depthwise_kernel":
-        return (last - 1, last)
-    return (last,)
 
 
 @keras.saving.register_keras_serializable("dlparts")
@@ -127,6 +114,7 @@ class WeightNormalization(ComputedKernels):
         length = self.add_weight(
             name=f"g_{v.name}",
             shape=tuple(v.shape[axis] for axis in axes),
+            dtype=v.dtype,  # the wrapped layer may have another than this one
             initializer=lambda shape, dtype: ops.sqrt(
                 ops.sum(ops.square(ops.cast(v, dtype)), axis=inner)
             ),
@@ -163,27 +151,41 @@ class WeightNormalization(ComputedKernels):
                 y = ops.convert_to_numpy(self(x.astype("float32")))
                 if getattr(self.layer, "data_format", None) == "channels_first":
                     y = np.moveaxis(y, 1, -1)
-                moments.add(y.reshape(-1, self._outputs()).astype("float64"))
+                axes = result_axes(self.layer, y.ndim)
+                outputs = sorted(axes)
+                shape = [y.shape[axis] for axis in outputs]
+                self._check_bias(y.ndim, dict(zip(outputs, shape, strict=True)))
+                rows = np.moveaxis(y, outputs, range(-len(outputs), 0))
+                moments.add(rows.reshape(-1, math.prod(shape)).astype("float64"))
         finally:
             self.layer.activation = activation
         mean, deviation = moments.mean, np.sqrt(moments.variance + 1e-10)
+        # The result may have the outputs in another order than the kernel.
+        ordered = np.transpose(deviation.reshape(shape), [*map(outputs.index, axes)])
         g = self.lengths[-1]
-        g.assign(g.numpy() / deviation.reshape(g.shape))
+        g.assign(g.numpy() / ordered.reshape(g.shape))
         bias = getattr(self.layer, "bias", None)
         if bias is not None:
             old = bias.numpy().reshape(-1)
             bias.assign(((old - mean) / deviation).reshape(bias.shape))
 
-    def _outputs(self):
-        """How many numbers are one output: one of g, and one of the bias, for each."""
-        count = self.lengths[-1].numpy().size
+    def _check_bias(self, rank, sizes):
+        """Raise unless the bias has a number for each output and no more.
+
+        Args:
+            rank: How many axes the layer's result has.
+            sizes: {axis of the result that counts outputs: its size}.
+        """
         bias = getattr(self.layer, "bias", None)
-        if bias is not None and bias.numpy().size != count:
+        if bias is None:
+            return
+        needed = [sizes.get(axis, 1) for axis in range(rank)]
+        given = [1] * (rank - len(bias.shape)) + [*bias.shape]
+        if given != needed:
             raise ValueError(
                 "`data_init` needs a bias an output. Received: "
-                f"{count} outputs and a bias of shape {tuple(bias.shape)}"
+                f"{math.prod(needed)} outputs and a bias of shape {tuple(bias.shape)}"
             )
-        return count
 
     def get_config(self):
         return {**super().get_config(), "data_init": self.data_init}

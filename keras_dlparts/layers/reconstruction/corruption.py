@@ -16,6 +16,8 @@ class Corruption(keras.layers.Layer):
         seed: Optional integer, for draws that repeat.
     """
 
+    dropout_like = True  # keras_dlparts.monte_carlo samples it
+
     def __init__(self, rate, seed, **kwargs):
         super().__init__(**kwargs)
         check_rate("rate", rate)

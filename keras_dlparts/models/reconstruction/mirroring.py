@@ -19,8 +19,6 @@ import keras
 from keras import layers as kl
 
 from keras_dlparts.layers.reconstruction.gaussian_sampling import GaussianSampling
-from keras_dlparts.layers.reconstruction.masking_noise import MaskingNoise
-from keras_dlparts.layers.reconstruction.salt_and_pepper import SaltAndPepper
 from keras_dlparts.layers.reconstruction.tied_conv import TiedConv
 from keras_dlparts.layers.reconstruction.tied_dense import TiedDense
 
@@ -58,8 +56,6 @@ _LEFT_OUT = (
     kl.GaussianNoise,
     kl.AlphaDropout,
     kl.ActivityRegularization,
-    MaskingNoise,
-    SaltAndPepper,
 )
 
 

@@ -137,6 +137,65 @@ def test_adapt_normalises_what_comes_before_the_activation(layer, shape):
         np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("equation", "output_shape", "bias_axes", "samples"),
+    [
+        ("abc,cde->abde", (None, 3, 4), "de", (0, 1)),
+        ("abc,cde->abed", (None, 4, 3), "ed", (0, 1)),
+        ("abc,cde->adbe", (3, None, 4), "de", (0, 2)),
+        ("abc,cde->aebd", (4, None, 3), None, (0, 2)),
+        ("abc,bcd->adb", (3, 6), "db", (0,)),
+        ("...c,cde->...ed", (6, 4, 3), "ed", (0, 1)),
+        ("ab...,bcd->adc...", (4, 3, 5), "dc", (0, 3)),
+    ],
+)
+def test_adapt_finds_the_outputs_wherever_the_equation_puts_them(
+    equation, output_shape, bias_axes, samples
+):
+    inner = kl.EinsumDense(equation, output_shape, bias_axes=bias_axes)
+    layer = WeightNormalization(inner, data_init=True)
+    x = RANDOM.normal(2, [1, 3, 5, 7, 9], (300, 6, 5)).astype("float32")
+    layer(x)
+    if bias_axes:
+        inner.bias.assign(RANDOM.normal(size=inner.bias.shape))
+    layer.adapt([x[:100], x[100:]])
+    y = ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(y.std(axis=samples), 1, rtol=1e-3)
+    if bias_axes:
+        np.testing.assert_allclose(y.mean(axis=samples), 0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (kl.Dense(2), (2, 3)),
+        (kl.SeparableConv1D(4, 2), (2, 5, 3)),
+        (kl.LSTM(3), (2, 4, 3)),
+    ],
+    ids=lambda x: str(x)[:16],
+)
+def test_the_wrapper_may_have_another_dtype_than_the_layer(layer, shape):
+    plain = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    wrapped = WeightNormalization(plain, dtype="bfloat16")
+    x = RANDOM.normal(size=shape).astype("float32")
+    y = wrapped(x)
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+    got, want = (ops.convert_to_numpy(ops.cast(a, "float32")) for a in (y, plain(x)))
+    np.testing.assert_allclose(got, want, rtol=0.01, atol=1e-5)
+    assert {g.dtype for g in wrapped.lengths} == {"float32"}
+    # A file may hold lengths in another dtype.
+    wrapped.set_weights([2.0 * w.astype("float64") for w in wrapped.get_weights()])
+    assert {g.dtype for g in wrapped.lengths} == {"float32"}
+
+
+def test_a_bias_of_other_axes_than_the_outputs_is_refused():
+    """There are as many positions as outputs here."""
+    inner = kl.EinsumDense("abc,cd->abd", (3, 3), bias_axes="b")
+    layer = WeightNormalization(inner, data_init=True)
+    with pytest.raises(ValueError, match=r"3 outputs and a bias of shape \(3, 1\)"):
+        layer.adapt(np.ones((4, 3, 5)))
+
+
 def test_without_data_init_adapt_does_nothing():
     layer = WeightNormalization(kl.Dense(3))
     layer(np.ones((2, 4)))

@@ -8,7 +8,7 @@ from keras import layers as kl
 from keras import ops
 
 from keras_dlparts import ConfigError, backend, train
-from keras_dlparts.layers import GaussianSampling, KSparse, MaskingNoise
+from keras_dlparts.layers import GaussianSampling, KSparse, MaskingNoise, SaltAndPepper
 from keras_dlparts.models import Autoencoder
 from keras_dlparts.models.reconstruction import contraction
 from keras_dlparts.models.reconstruction.active_units import ActiveUnits
@@ -284,6 +284,13 @@ def test_a_convolutional_encoder_is_mirrored():
         x = RANDOM.uniform(size=(2, *shape)).astype("float32")
         assert model.reconstruct(x).shape == x.shape
         assert model.interpolate(x, x[::-1], 3).shape == (2, 3, *shape)
+
+
+def test_noise_in_the_encoder_is_left_out_of_the_mirror():
+    encoder = [MaskingNoise(0.3), kl.Dense(4), SaltAndPepper(0.3), kl.Dense(3)]
+    model = Autoencoder(encoder, input_shape=(6,))
+    kinds = [type(layer).__name__ for layer in model.decoder.layers]
+    assert kinds == ["Dense", "Dense"]
 
 
 @pytest.mark.parametrize(
