@@ -344,6 +344,27 @@ def test_the_outermost_layer_is_the_one_that_was_called():
     assert keras_private.outermost_layer() is None
 
 
+def test_the_pass_under_way_is_the_same_for_all_of_its_layers():
+    seen = []
+
+    class Asks(kl.Layer):
+        def call(self, x):
+            seen.append(keras_private.pass_under_way())
+            return x
+
+    model = keras.Sequential([Asks(), Asks()])
+    x = ops.ones((1, 2))
+    model(x)
+    seen.clear()
+    model(x)
+    model(x)
+    model.stateless_call([], [], x)
+    for first, second in zip(seen[::2], seen[1::2], strict=True):
+        assert first is second
+    assert len({*map(id, seen)}) == 3
+    assert keras_private.pass_under_way() is None
+
+
 def test_takes_training_is_of_the_call():
     class Anything(kl.Layer):
         def call(self, x, **kwargs):

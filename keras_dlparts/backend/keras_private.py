@@ -62,6 +62,21 @@ def takes_training(layer):
     return layer._call_has_training_arg
 
 
+def pass_under_way():
+    """What stands for a pass through a model, as long as it lasts; None outside of one.
+
+    Two calls of a layer that see the same object are parts of one pass. Each thread,
+    and so each replica of a strategy, has its own. In JAX' `fit`, which enters the
+    model's `call` without the model's own call, it is the scope of the variables; else
+    the call of the outermost layer. Since 3.0.
+    """
+    from keras.src.backend.common import global_state, stateless_scope
+
+    if in_stateless_scope():
+        return stateless_scope.get_stateless_scope()
+    return global_state.get_global_attribute("current_call_ctx")
+
+
 def outermost_layer():
     """The layer, mostly a model, whose call is under way, around all others; or None.
 

@@ -77,7 +77,9 @@ class SmoothnessTrace(Measuring):
 
     A measurement costs a gradient and one more for each delta, and the first one
     compiles it. It is made at the steps 0, 1, 2, 4, 8, ... and then each `every`. The
-    training itself stays as it is, random draws and moving averages included.
+    training itself stays as it is, random draws and moving averages included. Where
+    `steps_per_execution` is above 1, the step measured is that of a whole call, from
+    the weights and on the batch of its first step.
 
     The notes are in `history`: lists `step`, `gradient_norm` and `smoothness`; a run of
     `dlparts train` has them as `smoothness.csv`. The logs of each epoch get the means
@@ -128,7 +130,7 @@ class SmoothnessTrace(Measuring):
     def _forget(self):
         self.history = {"step": [], "gradient_norm": [], "smoothness": []}
         self.noted = 0  # measurements before this epoch
-        self._start = None
+        self._start = None  # the batch that is measured, and the weights before it
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -141,16 +143,17 @@ class SmoothnessTrace(Measuring):
     def on_train_batch_begin(self, batch, logs=None):
         if self.due(batch):
             with backend.unmoved(self.model):  # brings JAX' variables up to date
-                self._start = self._weights()
+                self._start = batch, self._weights()
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
         if self._start is None:
             return
-        start, self._start = self._start, None
+        # A call of the training function may take several steps: `batch` is the last.
+        (first, start), self._start = self._start, None
         with backend.unmoved(self.model):
             end = self._weights()
-            self._measure(self.past + batch, start, end, self.data_of(batch))
+            self._measure(self.past + first, start, end, self.data_of(first))
             self._put(end)
 
     def measure_along_gradient(self, step, data):

@@ -10,7 +10,11 @@ import pytest
 from keras import ops
 
 from keras_dlparts import backend
-from keras_dlparts.callbacks import RelaxedSmoothnessClipping, SmoothnessTrace
+from keras_dlparts.callbacks import (
+    GradientFlow,
+    RelaxedSmoothnessClipping,
+    SmoothnessTrace,
+)
 from keras_dlparts.callbacks.relaxed_smoothness_clipping import constants, fit_constants
 from keras_dlparts.callbacks.smoothness_trace import correlation, local_smoothness
 from keras_dlparts.optimizers import Clipped, FixedNorm, RelaxedSmoothness
@@ -79,6 +83,26 @@ def test_trace_of_a_linear_model_is_the_curvature_of_its_loss():
         assert trace.history["smoothness"][i] == pytest.approx(expected, rel=1e-3)
         expected = np.linalg.norm(gradient)
         assert trace.history["gradient_norm"][i] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(backend.name() == "torch", reason="Keras takes one step a call")
+@pytest.mark.parametrize("kind", [SmoothnessTrace, RelaxedSmoothnessClipping])
+def test_a_call_of_several_steps_is_noted_at_its_first(kind, monkeypatch):
+    """As `GradientFlow` does; the batch is the one of that step too."""
+    model = linear_model()
+    model.compile(keras.optimizers.SGD(0.01), "mse", steps_per_execution=2)
+    batches = [(X[i : i + 2], Y[i : i + 2]) for i in range(0, 10, 2)]
+    trace, flow = kind(data=batches, every=1), GradientFlow(data=batches, every=1)
+    looked_at = set()
+    find = trace.batch
+    monkeypatch.setattr(trace, "batch", lambda i: looked_at.add(i) or find(i))
+    settings = {"batch_size": 2, "epochs": 2, "shuffle": False, "verbose": 0}
+    model.fit(X[:10], Y[:10], callbacks=[trace, flow], **settings)
+    steps = [0, 2, 4, 5, 7, 9]
+    assert flow.history["step"] == steps
+    assert trace.history["step"][-len(steps) :] == steps
+    assert looked_at == {*steps}
 
 
 class Noisy(keras.layers.Layer):

@@ -26,8 +26,9 @@ from keras import ops
 
 VISIBLE = ("bernoulli", "gaussian")
 HIDDEN = ("bernoulli", "relu")
-# Spreads any number of rows evenly over the visible units.
-_GOLDEN = (math.sqrt(5) - 1) / 2
+# The golden ratio's fraction, (sqrt(5) - 1) / 2, in units of 2^-32 and less 1: its
+# multiples spread any number of rows evenly over the visible units.
+_GOLDEN = -1640531527
 
 
 def to_hidden(v, W, c):
@@ -98,10 +99,21 @@ def visible_sample(y, noise, visible):
     return y + noise
 
 
-def units_to_flip(noise, rows, visible_units):
-    """A visible unit for each row, the rows spread evenly; `noise` in [0, 1)."""
-    place = ops.cast(ops.arange(rows), "float32") * _GOLDEN + noise
-    return ops.cast((place - ops.floor(place)) * (visible_units - 1e-3), "int32")
+def units_to_flip(first, noise, rows, visible_units):
+    """A visible unit for each row, the rows spread evenly.
+
+    Args:
+        first: Number, how many rows of the same sequence have gone before.
+        noise: Number in [0, 1), by which the whole sequence is turned.
+        rows: Integer.
+        visible_units: Integer.
+    """
+    number = ops.cast(first, "int32") + ops.arange(rows, dtype="int32")
+    # The product of integers overflows, which drops the whole turns: a product of
+    # floats would lose the fraction after many rows.
+    place = ops.cast(number * _GOLDEN, "float32") * 2.0**-32 + noise
+    units = ops.cast((place - ops.floor(place)) * visible_units, "int32")
+    return ops.minimum(units, visible_units - 1)
 
 
 def flip_difference(v, x, W, b, units, hidden):

@@ -241,8 +241,8 @@ class DeepMachine(keras.layers.Layer):
     def _score(self, v, even, odd, fixed):
         """Minus the pseudo-likelihood of the bound, of one flipped unit a row."""
         here = deep.energy(even, odd, *fixed) - deep.entropy(even, odd, self.visible)
+        chosen = self.monitored.units_to_flip(ops.shape(v)[0], self.visible)
         self._note(here)
-        chosen = boltzmann.units_to_flip(0.0, ops.shape(v)[0], self.visible)
         flips = ops.one_hot(chosen, self.visible)
         there = deep.free_energy(v + flips * (1 - 2 * v), *fixed, **self._inference())
         return -ops.mean(boltzmann.pseudo_log_likelihood(there - here, self.visible))

@@ -4,7 +4,8 @@
     reconstruction error    mean (v - E[v given E[h given v]])^2
     pseudo-likelihood       mean n log p(v_i given the others), one unit i a row
 
-All are means over the rows of an epoch that were looked at.
+All are means over the rows of an epoch that were looked at. In a validation the units
+i go on from batch to batch, so that they do not depend on the batch size.
 """
 
 import keras
@@ -35,6 +36,17 @@ class Means(keras.metrics.Metric):
     def update_state(self, *args, **kwargs):
         """Nothing: the layer notes the figures."""
 
+    def units_to_flip(self, rows, visible_units):
+        """A visible unit for each of the next rows of a pass.
+
+        The sequence goes on where the last batch ended. The replicas of a strategy
+        each have one of their own.
+        """
+        replica, count = backend.replica()
+        turn = ops.cast(replica, "float32") / count
+        before = self.sums.state[self.rows]
+        return boltzmann.units_to_flip(before, turn, rows, visible_units)
+
     def result(self):
         sums = self.sums.read(self.before)
         means = sums / ops.maximum(sums[self.rows], 1.0)
@@ -56,7 +68,8 @@ class Monitor(Means):
 
     def note(self, layer, v, x, W, b, c):
         """Add the figures of all rows; returns their validation loss."""
-        figures = self.figures(layer, v, x, W, b, c, 0.0)
+        chosen = self.units_to_flip(ops.shape(v)[0], v.shape[1])
+        figures = self.figures(layer, v, x, W, b, c, chosen)
         self.sums.add(figures)
         loss = -figures[2] if layer.visible == "bernoulli" else figures[1]
         return loss / figures[3]
@@ -65,22 +78,26 @@ class Monitor(Means):
         """Add the figures of a few rows of every fourth batch, for they cost time."""
 
         def yes():
-            return self.figures(layer, v[:_ROWS], x[:_ROWS], W, b, c, noise)
+            few = v[:_ROWS]
+            chosen = boltzmann.units_to_flip(0, noise, ops.shape(few)[0], v.shape[1])
+            return self.figures(layer, few, x[:_ROWS], W, b, c, chosen)
 
         batch = self.sums.state[4]
         due = ops.equal(batch % _EVERY, 0)
         figures = backend.cond(due, yes, lambda: ops.zeros((5,)))
         self.sums.add(figures + ops.one_hot(4, 5) * (1 - figures[4]))
 
-    def figures(self, layer, v, x, W, b, c, noise):
-        """Sums over the rows of the three figures, how many rows, and 1 batch."""
+    def figures(self, layer, v, x, W, b, c, chosen):
+        """Sums over the rows of the three figures, how many rows, and 1 batch.
+
+        `chosen` names the visible unit of each row that the pseudo-likelihood flips.
+        """
         rows, units = ops.shape(v)[0], v.shape[1]
         y = boltzmann.to_visible(boltzmann.hidden_mean(x, layer.hidden), W, b)
         error = ops.cast(v, "float32") - boltzmann.visible_mean(y, layer.visible)
         energy = boltzmann.free_energy(v, x, b, layer.visible, layer.hidden)
         likelihood = ops.zeros(())
         if layer.visible == "bernoulli":
-            chosen = boltzmann.units_to_flip(noise, rows, units)
             change = boltzmann.flip_difference(v, x, W, b, chosen, layer.hidden)
             likelihood = ops.sum(boltzmann.pseudo_log_likelihood(change, units))
         return ops.stack(

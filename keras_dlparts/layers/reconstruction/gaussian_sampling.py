@@ -12,10 +12,13 @@ Kingma & Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114; Kingm
 2016 (free bits), arXiv:1606.04934; Higgins et al. 2017 (beta).
 """
 
+import weakref
+
 import keras
 from keras import ops
 
 from keras_dlparts import backend
+from keras_dlparts.backend import keras_private
 from keras_dlparts.support.checks import check_count, check_number
 
 _ALONE = "a code is drawn at random in every step of training"
@@ -73,6 +76,7 @@ class GaussianSampling(keras.layers.Layer):
             log-variance.
         beta: What the KL divergence is multiplied by in training: a float `>= 0`, or a
             schedule of the training step, such as `schedules.Ramp(1000)` for a warm-up.
+            Several calls within one pass through the model are one step.
         free_bits: Float, `>= 0`, in nats. Of each unit's KL divergence, averaged over
             the batch, less than this costs nothing more to have.
         kernel_initializer: Of W.
@@ -122,6 +126,7 @@ class GaussianSampling(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed = seed
         self.seed_generator = backend.SeedGenerator(seed)
+        self._counted = weakref.WeakSet()  # passes through a model, while they last
 
     def build(self, input_shape):
         several = isinstance(input_shape[0], list | tuple)
@@ -155,14 +160,17 @@ class GaussianSampling(keras.layers.Layer):
         return both[..., : self.units], both[..., self.units :]
 
     def weight(self, training):
-        """beta as of this step; a training step counts."""
+        """beta as of this step; the first training call of a pass counts."""
         if not training:
             return 1.0
         if not self.scheduled:
             return self.beta
-        beta = self.beta(self.steps.value)
-        self.steps.assign(self.steps + 1)
-        return beta
+        under_way = keras_private.pass_under_way()
+        if under_way not in self._counted:
+            self.steps.assign(self.steps + 1)
+        if under_way is not None:
+            self._counted.add(under_way)
+        return self.beta(self.steps.value - 1)
 
     def divergence(self, kl, training):
         """The loss of KL divergences of shape `(batch, ..., units)`."""

@@ -334,7 +334,7 @@ class Autoencoder(MakesLayers, Coding):
         kept = self._penalties(target, found, training)
         if self.loss is not None:
             theirs = super().compute_loss(x, y, y_pred, sample_weight, training)
-            self._log("reconstruction", theirs * backend.replica()[1])
+            self._log_mean("reconstruction", theirs * backend.replica()[1], target)
             if self.sampling is not None:
                 kl = gaussian_kl(found.code, found.log_variance)
                 kept += self.sampling.divergence(kl, training)
@@ -405,7 +405,7 @@ class Autoencoder(MakesLayers, Coding):
             norms = self._norms(x, found.code, training)
             total += self.contraction * ops.mean(norms)
         if "penalty" in self.terms:
-            self._log("penalty", total)
+            self._log_mean("penalty", total, x)
         return total
 
     def _norms(self, x, h, training):
@@ -441,6 +441,12 @@ class Autoencoder(MakesLayers, Coding):
 
     def _log(self, name, values):
         self.terms[name].update_state(ops.stop_gradient(values))
+
+    def _log_mean(self, name, value, x):
+        """Log the mean over the rows of x, each of which counts in the epoch's mean."""
+        self.terms[name].update_state(
+            ops.stop_gradient(value), sample_weight=ops.shape(x)[0]
+        )
 
     def _log_code(self, found, kl):
         self._log("kl", ops.sum(kl, axis=-1))

@@ -20,6 +20,21 @@ def fitted(strategy, x, chains):
     return model, layer, history
 
 
+def the_validation_counts_all_rows(model, layer, x):
+    """Each replica looks at other units: of equal rows the first and a middle one."""
+    logs = model.evaluate(x, batch_size=10, verbose=0, return_dict=True)
+    free = layer.free_energy(x).numpy().mean()
+    assert abs(logs["free_energy"] - free) < 1e-4
+    assert abs(logs["loss"] + logs["pseudo_likelihood"]) < 1e-4
+    two = np.repeat(x[:1], 2, axis=0)
+    logs = model.evaluate(two, batch_size=2, verbose=0, return_dict=True)
+    flipped = two.copy()
+    flipped[[0, 1], [0, 3]] = 1 - two[0, [0, 3]]
+    change = (layer.free_energy(flipped) - layer.free_energy(two)).numpy()
+    expected = -6 * np.logaddexp(0, -change).mean()
+    assert abs(logs["pseudo_likelihood"] - expected) < 1e-4
+
+
 def deep_machines_share_their_chains(strategy, x):
     with strategy.scope():
         model = DBM([5, 4], chains=8, centering=True, input_shape=(6,), seed=1)
@@ -74,6 +89,7 @@ def main():
         with pytest.raises(ValueError, match=message):
             fitted(strategy, x, chains)
     deep_machines_share_their_chains(strategy, x)
+    the_validation_counts_all_rows(model, layer, x)
     print("fine")
 
 

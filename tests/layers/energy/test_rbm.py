@@ -351,9 +351,31 @@ def test_the_logs_are_the_same_operation_by_operation():
 
 def test_rows_and_units_are_spread_evenly():
     """The deterministic units of validation: each is meant about equally often."""
-    units = numpy(boltzmann.units_to_flip(0.0, 1000, 7))
-    assert np.bincount(units, minlength=7) == pytest.approx(1000 / 7, abs=5)
-    assert set(numpy(boltzmann.units_to_flip(0.9999999, 100, 3))) == {0, 1, 2}
+    for first in (0, 10_000_000):
+        units = numpy(boltzmann.units_to_flip(first, 0.0, 1000, 7))
+        assert np.bincount(units, minlength=7) == pytest.approx(1000 / 7, abs=5)
+        units = numpy(boltzmann.units_to_flip(first, 0.0, 784, 784))
+        assert len({*units}) > 600
+    assert set(numpy(boltzmann.units_to_flip(0, 0.9999999, 100, 3))) == {0, 1, 2}
+
+
+@pytest.mark.long
+def test_the_validation_goes_over_the_units_whatever_the_batches():
+    """Four rows for each unit: near the exact mean."""
+    p = np.linspace(0.01, 0.99, 64)
+    random = np.random.default_rng(0)
+    v = (random.random((256, 64)) < p).astype("float32")
+    model, layer, _ = machine(64, 3, scale=0.1)
+    exact = numpy(layer.pseudo_log_likelihood(v, exact=True)).mean()
+    found = [
+        model.evaluate(v, batch_size=size, verbose=0, return_dict=True)
+        for size in (1, 10, 256)
+    ]
+    for logs in found:
+        assert logs["pseudo_likelihood"] == pytest.approx(exact, rel=0.02)
+        assert logs["loss"] == pytest.approx(-logs["pseudo_likelihood"], rel=1e-4)
+        expected = found[0]["pseudo_likelihood"]
+        assert logs["pseudo_likelihood"] == pytest.approx(expected, rel=1e-4)
 
 
 def trained(v, steps, **options):

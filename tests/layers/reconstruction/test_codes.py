@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.layers import GaussianSampling, KSparse, MaskingNoise, SaltAndPepper
 from keras_dlparts.layers.reconstruction.gaussian_sampling import (
     drawn,
@@ -77,6 +78,34 @@ def test_the_loss_is_beta_kl_in_training_and_the_kl_alone_in_inference():
     z = layer([mean, log_variance], training=False)
     np.testing.assert_allclose(numpy(layer.losses[-1]), kl, rtol=1e-5)
     np.testing.assert_array_equal(numpy(z), mean)
+
+
+class Thrice(keras.Model):
+    """Calls one layer twice in training, after a call that does not train."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(2, kernel_initializer="identity")
+        self.sampling = GaussianSampling(beta=Ramp(4))
+
+    def call(self, x, training=None):
+        moments = [self.dense(x), ops.zeros_like(x)]
+        still = self.sampling(moments, training=False)
+        return sum((self.sampling(moments, training=training) for _ in "ab"), still)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("compiled", [True, False])
+def test_several_calls_of_a_layer_in_a_step_count_once(compiled):
+    model, x = Thrice(), np.ones((4, 2), "float32")
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=not compiled)
+    history = model.fit(x, batch_size=2, epochs=3, shuffle=False, verbose=0).history
+    assert float(numpy(model.sampling.steps)) == 6
+    beta = np.minimum(1, np.arange(6) / 4).reshape(3, 2).mean(1)
+    # 2 units of 1/2 nat each, in each of the calls. On JAX Keras keeps the loss of a
+    # layer's last call only.
+    expected = beta if backend.name() == "jax" else 1 + 2 * beta
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

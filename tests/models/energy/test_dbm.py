@@ -155,6 +155,19 @@ def test_the_gradient_is_that_of_the_bound_with_the_model_from_chains(centering)
         np.testing.assert_allclose(steps[2 + i], wanted, atol=2.5 / CHAINS**0.5)
 
 
+@pytest.mark.long
+def test_the_validation_goes_over_the_units_whatever_the_batches():
+    """A unit that is always 0 is easy, and was all that batches of a row looked at."""
+    model, _, b = machine((8, 3, 2), scale=0.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    v = np.zeros((64, 8), "float32")
+    # Without weights the units are independent.
+    exact = np.logaddexp(0, b[0]).sum()
+    for size in (1, 10, 64):
+        found = model.evaluate(v, batch_size=size, verbose=0, return_dict=True)
+        assert found["loss"] == pytest.approx(exact, rel=0.02)
+
+
 def test_samples_are_drawn_from_the_machine(small):
     """Clamped or not; chi-square of the frequencies of all visible states."""
     model, W, b = small

@@ -241,6 +241,23 @@ def test_sample_weights_weigh_rows():
     np.testing.assert_allclose(found, np.mean(weights * rows), rtol=1e-5)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("loss", [None, "mean_absolute_error"])
+def test_a_short_last_batch_counts_as_its_rows(loss):
+    model = made([kl.Dense(3, "tanh")], penalty="l1", contraction=0.1)
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    x = np.concatenate([BITS, BITS[:2], 10 * BITS[2:3]])
+    data = {"y": x, "batch_size": 10, "verbose": 0}
+    history = model.fit(x, shuffle=False, validation_data=(x, x), **data).history
+    whole = model.evaluate(x, **data | {"batch_size": 11}, return_dict=True)
+    for name, value in whole.items():
+        expected = pytest.approx(value, rel=1e-4)
+        assert history[name] == history[f"val_{name}"] == [expected], name
+    assert whole["loss"] == pytest.approx(
+        whole["reconstruction"] + whole["penalty"], rel=1e-4
+    )
+
+
 def test_tied_kernels_get_the_gradient_of_both_uses():
     model = made([kl.Dense(3, "tanh")], tied=True)
     kernel = model.encoder.layers[-1].kernel
