@@ -131,6 +131,20 @@ def test_bad_numbers(name):
         RBMTransformer(**{name: 0}).fit(x)
 
 
+@pytest.mark.parametrize("learning_rate", [0, -0.5, float("nan"), "high", True])
+def test_bad_learning_rates(learning_rate):
+    told = r"`learning_rate` must be a finite number, greater than 0\. Received: learn"
+    with pytest.raises((ValueError, TypeError), match=told):
+        small(learning_rate=learning_rate).fit(x)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("learning_rate", [1, np.float32(0.1)])
+def test_any_number_is_a_learning_rate(learning_rate):
+    fitted = small(learning_rate=learning_rate, n_iter=1).fit(x[:20])
+    assert np.isfinite(fitted.components_).all()
+
+
 def test_weights_without_bounds():
     with pytest.raises(ValueError, match=r"without bounds.*Lower it"):
         small(learning_rate=1e39).fit(x)

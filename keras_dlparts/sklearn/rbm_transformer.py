@@ -21,7 +21,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from keras_dlparts.support.checks import check_count
+from keras_dlparts.support.checks import check_count, check_number
 
 
 class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -35,7 +35,7 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     Args:
         n_components: Integer, `>= 1`. The hidden units.
-        learning_rate: Float, of plain SGD.
+        learning_rate: Float greater than 0, of plain SGD.
         batch_size: Integer, `>= 1`.
         n_iter: Integer, `>= 1`. Epochs of `fit`.
         k: Integer, `>= 1`. Gibbs steps a training step.
@@ -149,6 +149,7 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _check_numbers(self):
         for name in ("n_components", "batch_size", "n_iter", "k"):
             check_count(name, getattr(self, name))
+        check_number("learning_rate", self.learning_rate, above=0)
 
     def _new_model(self, features):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -169,7 +170,7 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             seed=int(self._seed_state[0]),
         )
         model = keras.Sequential([keras.Input((features,)), layer])
-        model.compile(keras.optimizers.SGD(self.learning_rate))
+        model.compile(keras.optimizers.SGD(float(self.learning_rate)))
         return model
 
     def _model(self):
