@@ -98,6 +98,22 @@ def test_it_pickles_and_steps_gibbs_chains():
     assert set(np.unique(v)) == {0, 1}
 
 
+@pytest.mark.long
+def test_parameters_that_are_set_after_a_fit():
+    fitted = small(n_iter=1, persistent=False).fit(x[:20])
+    assert not hasattr(fitted, "h_samples_")
+    fitted.set_params(persistent=True).partial_fit(x[:20])  # the chains begin
+    assert fitted.h_samples_.shape == (10, 16)
+    fitted.set_params(batch_size=5).partial_fit(x[:20])  # and begin anew
+    assert fitted.h_samples_.shape == (5, 16)
+    fitted.set_params(n_components=8)
+    assert fitted.gibbs(x[:5]).shape == (5, 64)
+    with pytest.raises(ValueError, match=r"was fitted, 16.*Received: n_components=8"):
+        fitted.partial_fit(x[:20])
+    fitted.set_params(persistent=False).fit(x[:20])
+    assert not hasattr(fitted, "h_samples_")
+
+
 def test_a_gibbs_chain_has_the_machines_distribution():
     """Three units against the counted chances, after 12 steps of 4000 chains."""
     random = np.random.default_rng(0)
