@@ -120,7 +120,10 @@ class Part:
 
 @functools.cache
 def _entries():
-    """All entries by (kind, qualified name); a name may have several claimants."""
+    """All entries by (kind, qualified name); a name may have several claimants.
+
+    And the entries that do not count, each as its name and what is wrong with it.
+    """
     claims, problems, seen = {}, [], set()
     for distribution in importlib.metadata.distributions():
         # Parsing the metadata of every installed distribution would take too long.
@@ -134,32 +137,31 @@ def _entries():
         try:
             entries = distribution.entry_points
         except Exception as error:
-            problems.append(f"{who}: its entry points cannot be read: {error}")
+            problems.append(("", f"{who}: its entry points cannot be read: {error}"))
             continue
         for entry in entries:
             group, _, kind = entry.group.partition(".")
             if group != "keras_dlparts":
                 continue
-            vendor, dot, short = entry.name.partition(".")
-            if kind not in KINDS:
-                problems.append(
-                    f"{who}: no kind {kind!r} in group {entry.group!r}. "
-                    f"The kinds are: {', '.join(KINDS)}"
-                )
-            elif not (vendor and dot and short) or vendor == "keras":
-                problems.append(
-                    f"{who}: entry {entry.name!r} of {entry.group!r} must be "
-                    "'vendor.Name', with a vendor other than 'keras'"
-                )
-            elif not re.fullmatch(r"[\w.]+:\w+", entry.value):
-                problems.append(
-                    f"{who}: entry {entry.name!r} of {entry.group!r} must lead to "
-                    f"'module:Name'. Received: {entry.value!r}"
-                )
+            if problem := _problem(entry, kind):
+                head = f"{who}: entry {entry.name!r} of {entry.group!r}"
+                problems.append((entry.name, f"{head} {problem}"))
             else:
                 part = Part(kind, entry.name, entry.value, who)
                 claims.setdefault((kind, entry.name), []).append(part)
     return claims, problems
+
+
+def _problem(entry, kind):
+    """Why an entry does not count, or None."""
+    vendor, dot, short = entry.name.partition(".")
+    if kind not in KINDS:
+        return f"is of no kind {kind!r}. The kinds are: {', '.join(KINDS)}"
+    if not (vendor and dot and short) or vendor == "keras":
+        return "must be 'vendor.Name', with a vendor other than 'keras'"
+    if not re.fullmatch(r"[\w.]+:\w+", entry.value):
+        return f"must lead to 'module:Name'. Received: {entry.value!r}"
+    return None
 
 
 @functools.cache
@@ -201,7 +203,7 @@ def parts(kind: str | None = None) -> list[Part]:
 def problems() -> list[str]:
     """What is wrong with the installed entries, a line each."""
     claims, found = _entries()
-    return sorted(found) + [
+    return sorted(problem for _, problem in found) + [
         _collision(name, rivals)
         for (_, name), rivals in sorted(claims.items())
         if len(rivals) > 1
@@ -291,11 +293,24 @@ def _unknown(kind, name):
     message = f"unknown {singular(kind)} {name!r}"
     if elsewhere:
         message += f"; it is one of the {' and the '.join(elsewhere)}"
+    elif ignored := _ignored(name):
+        return RegistryError(message + ignored)
     elif "." in name and not close:
         message += "; a part is named 'vendor.Name' and comes from an installed plugin"
         message += ", an import path is not accepted"
         close = [_plain(n) for n in known if _short(n) == name.rpartition(".")[2]]
     return RegistryError(message, list(dict.fromkeys(folded[n] for n in close)))
+
+
+def _ignored(name):
+    """What a message adds for a name that installed entries have in vain, or ""."""
+    bare = name.rpartition(".")[2]
+    found = [
+        problem
+        for entry, problem in _entries()[1]
+        if bare and entry.rpartition(".")[2] == bare
+    ]
+    return f"; it is installed and does not count: {'; '.join(found)}" if found else ""
 
 
 def find_any(name: str) -> list[Part]:
@@ -308,5 +323,7 @@ def find_any(name: str) -> list[Part]:
     if found:
         return found
     close = [m for kind in KINDS for m in _unknown(kind, name).matches]
+    close = list(dict.fromkeys(close))  # a name may be of several kinds
     hint = f"; did you mean {' or '.join(map(repr, close[:2]))}?" if close else ""
+    hint = hint or _ignored(name)
     raise RegistryError(f"unknown part {name!r}{hint}   (all: dlparts list)", close)

@@ -56,6 +56,12 @@ def test_the_ridge_solves_its_equations():
         assert np.linalg.cond(A) <= 1 + 2 * 5 * 300
 
 
+def test_the_condition_goes_with_the_ridge():
+    machine = KernelMachine(loss="ridge").fit(x, odd)
+    assert machine.condition_ > 1
+    assert not hasattr(machine.set_params(loss="hinge").fit(x, odd), "condition_")
+
+
 def test_the_keras_model_gives_the_same():
     for kernel in KERNELS:
         machine = KernelMachine(kernel).fit(x, y)

@@ -353,7 +353,7 @@ def test_malformed_entries_are_told_and_left_out(dlparts, tmp_path):
     assert len(lines) == 3
     for line, told in zip(
         lines,
-        ("entry 'VendorLess'", "entry 'keras.Dense'", "no kind 'flavours'"),
+        ("entry 'VendorLess'", "entry 'keras.Dense'", "is of no kind 'flavours'"),
         strict=True,
     ):
         assert line.startswith("problem: malformed-parts 0.0.1: ")

@@ -145,6 +145,9 @@ def test_any_kind():
     assert kinds == ["losses", "metrics"]
     with pytest.raises(RegistryError, match=r"did you mean 'keras\.Dense'"):
         registry.find_any("Densee")
+    with pytest.raises(RegistryError) as caught:
+        registry.find_any("SquaredHing")  # a loss and a metric
+    assert caught.value.matches.count("keras.SquaredHinge") == 1
 
 
 def test_a_plugin_is_found_and_loaded(install):
@@ -214,7 +217,10 @@ def test_a_distribution_shadowed_on_the_path_claims_nothing(install):
         (layers("acme.Half = a"), "lead to 'module:Name'. Received: 'a'"),
         (layers("acme.Half = a:A [extra]"), "lead to 'module:Name'"),
         (layers("acme.Half"), "its entry points cannot be read"),
-        ("[keras_dlparts.tastes]\nacme.Half = a:A\n", "no kind 'tastes' in group"),
+        (
+            "[keras_dlparts.tastes]\nacme.Half = a:A\n",
+            "entry 'acme.Half' of 'keras_dlparts.tastes' is of no kind 'tastes'",
+        ),
         ("[keras_dlparts]\nacme.Half = a:A\n", "no kind ''"),
     ],
 )
@@ -225,6 +231,29 @@ def test_an_entry_that_is_malformed_is_told_and_left_out(install, entries, told)
     assert problem.startswith("acme-parts 1.0: ")
     assert re.search(told, problem)
     assert find("layers", "Half").name == "fine.Half"
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        (layers("Thing = a:A"), "entry 'Thing' .* must be 'vendor.Name'"),
+        (layers("acme.Thing = a"), "entry 'acme.Thing' .* lead to 'module:Name'"),
+        (
+            "[keras_dlparts.layerz]\nacme.Thing = a:A\n",
+            "of 'keras_dlparts.layerz' is of no kind 'layerz'. The kinds are: layers",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["Thing", "acme.Thing"])
+def test_who_looks_for_an_entry_that_is_left_out_is_told(install, entries, told, name):
+    install("acme-parts", entries)
+    told = f"; it is installed and does not count: acme-parts 1.0: .*{told}"
+    for look in (lambda: find("layers", name), lambda: registry.find_any(name)):
+        with pytest.raises(RegistryError, match=told) as caught:
+            look()
+        assert caught.value.matches == []
+    with pytest.raises(RegistryError, match="unknown part 'Nothing'   "):
+        registry.find_any("Nothing")
 
 
 @pytest.mark.parametrize(

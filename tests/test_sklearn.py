@@ -98,6 +98,22 @@ def test_it_pickles_and_steps_gibbs_chains():
     assert set(np.unique(v)) == {0, 1}
 
 
+@pytest.mark.long
+def test_parameters_that_are_set_after_a_fit():
+    fitted = small(n_iter=1, persistent=False).fit(x[:20])
+    assert not hasattr(fitted, "h_samples_")
+    fitted.set_params(persistent=True).partial_fit(x[:20])  # the chains begin
+    assert fitted.h_samples_.shape == (10, 16)
+    fitted.set_params(batch_size=5).partial_fit(x[:20])  # and begin anew
+    assert fitted.h_samples_.shape == (5, 16)
+    fitted.set_params(n_components=8)
+    assert fitted.gibbs(x[:5]).shape == (5, 64)
+    with pytest.raises(ValueError, match=r"was fitted, 16.*Received: n_components=8"):
+        fitted.partial_fit(x[:20])
+    fitted.set_params(persistent=False).fit(x[:20])
+    assert not hasattr(fitted, "h_samples_")
+
+
 def test_a_gibbs_chain_has_the_machines_distribution():
     """Three units against the counted chances, after 12 steps of 4000 chains."""
     random = np.random.default_rng(0)
@@ -129,6 +145,20 @@ def test_values_out_of_range_are_clipped_with_a_warning():
 def test_bad_numbers(name):
     with pytest.raises(ValueError, match=f"`{name}` must be at least 1"):
         RBMTransformer(**{name: 0}).fit(x)
+
+
+@pytest.mark.parametrize("learning_rate", [0, -0.5, float("nan"), "high", True])
+def test_bad_learning_rates(learning_rate):
+    told = r"`learning_rate` must be a finite number, greater than 0\. Received: learn"
+    with pytest.raises((ValueError, TypeError), match=told):
+        small(learning_rate=learning_rate).fit(x)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("learning_rate", [1, np.float32(0.1)])
+def test_any_number_is_a_learning_rate(learning_rate):
+    fitted = small(learning_rate=learning_rate, n_iter=1).fit(x[:20])
+    assert np.isfinite(fitted.components_).all()
 
 
 def test_weights_without_bounds():

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from keras_dlparts.cli.console import out, stop
 from keras_dlparts.cli.schema import HEAD, SCHEMA_FILE, write_schema
+from keras_dlparts.support.cells import is_number
 from keras_dlparts.support.files import whole
 
 # Also a folder of the repository's examples, where its tests are run.
@@ -136,7 +137,7 @@ def _of_table(table, target, folder):
         name: {cell.strip() for cell in cells}
         for name, *cells in zip_longest(names, *rows[1:], fillvalue="")
     }
-    words = [name for name, cells in columns.items() if not any(map(_is_number, cells))]
+    words = [name for name, cells in columns.items() if not any(map(_is_finite, cells))]
     values = columns[target]
     if target in words:
         classes = len(values)
@@ -182,14 +183,11 @@ def _are_no_names(cells):
     """
     whole = all(re.fullmatch(r"\d+", cell) for cell in cells)
     alike = len({*cells}) < len(cells)
-    return all(map(_is_number, cells)) and (alike or not whole)
+    return all(map(_is_finite, cells)) and (alike or not whole)
 
 
-def _is_number(value):
-    try:
-        return math.isfinite(float(value))
-    except ValueError:
-        return False
+def _is_finite(cell):
+    return is_number(cell) and math.isfinite(float(cell))
 
 
 def _flow(value):

@@ -81,8 +81,10 @@ class _Made:
 
 
 def _values(spec):
-    if spec["search"] in ("int", "float"):
+    if spec["search"] == "int":
         return [spec["min"], spec["max"]]
+    if spec["search"] == "float":  # as trials get them, also where `4` is written
+        return [float(spec["min"]), float(spec["max"])]
     if spec["search"] == "bool":
         return [False, True]
     return spec["values"] if spec["search"] == "choice" else []

@@ -109,7 +109,8 @@ class Search(Section):
     seed: int | None = Field(None, ge=0, lt=2**31)
     """Of the choices. None: the config's seed."""
     workers: int = Field(1, ge=0, le=1000)
-    """How many processes train at once."""
+    """How many processes train at once; 0, if only others do, which join by
+    `--listen`."""
     isolate: bool = False
     """Whether each trial has a process of its own."""
     retries: int = Field(1, ge=0)

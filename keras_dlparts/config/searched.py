@@ -26,7 +26,8 @@ def default_of(name, spec):
         labels = branch_labels(spec["of"])
         return labels.index(spec["default"]) if "default" in spec else 0
     first = {"choice": lambda: spec["values"][0], "bool": lambda: False}
-    return spec.get("default", first.get(kind, lambda: spec["min"])())
+    value = spec.get("default", first.get(kind, lambda: spec["min"])())
+    return float(value) if kind == "float" else value
 
 
 def branch_labels(options):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_dlparts.data.table import Table, TableSource, existing_file
+from keras_dlparts.support.cells import is_number
 from keras_dlparts.support.checks import check_flag
 
 
@@ -90,41 +91,52 @@ class Csv(TableSource):
         """Read a file as a table of texts."""
         given = str(path)
         columns, rows, lines = None, [], []
-        try:
-            with open(
-                existing_file(path, "csv"), encoding="utf-8-sig", newline=""
-            ) as file:
-                reader = csv.reader(file, delimiter=self.delimiter, strict=True)
-                for row in reader:
-                    if not row:
-                        continue
-                    if columns is None:
-                        columns = [name.strip() for name in row]
-                        if not self.header:
-                            columns = [str(i) for i in range(len(row))]
-                        if len(set(columns)) < len(columns):
-                            raise ValueError(
-                                f"{given}, line {reader.line_num}: columns must have "
-                                f"different names. Received: {', '.join(columns)}. "
-                                "Is there a header? If not: header=False"
-                            )
-                        if self.header:
-                            continue
-                    if len(row) != len(columns):
-                        raise ValueError(
-                            f"{given}, line {reader.line_num}: a row must have "
-                            f"{len(columns)} cells. Received: {len(row)}"
-                        )
-                    rows.append(row)
-                    lines.append(reader.line_num)
-        except (UnicodeDecodeError, csv.Error) as error:
-            line = (lines or [0])[-1] + 1
-            raise ValueError(
-                f"{given}, near line {line}: must be text in UTF-8. Received: {error}"
-            ) from error
+        for line, row in _rows(path, self.delimiter):
+            if columns is None:
+                columns = [name.strip() for name in row]
+                if not self.header:
+                    columns = [str(i) for i in range(len(row))]
+                if len(set(columns)) < len(columns):
+                    raise ValueError(
+                        f"{given}, line {line}: columns must have different names. "
+                        f"Received: {', '.join(columns)}. Is there a header? If not: "
+                        "header=False"
+                    )
+                if self.header:
+                    continue
+            if len(row) != len(columns):
+                raise ValueError(
+                    f"{given}, line {line}: a row must have {len(columns)} cells. "
+                    f"Received: {len(row)}"
+                )
+            rows.append(row)
+            lines.append(line)
         if not rows:
             raise ValueError(f"{given}: must have at least one row. Received: none")
         cells = [
             np.array([row[p] for row in rows], object) for p in range(len(columns))
         ]
         return Table(given, columns, cells, lambda i: f"line {lines[i]}")
+
+
+def has_names(path, delimiter):
+    """Whether the first row of a file names the columns: it has a word."""
+    for _, row in _rows(path, delimiter):
+        return any(cell.strip() and not is_number(cell) for cell in row)
+    return False
+
+
+def _rows(path, delimiter):
+    """The rows of a file that are not blank, each with the line that it ends in."""
+    line = 0
+    try:
+        with open(existing_file(path, "csv"), encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            for row in reader:
+                line = reader.line_num
+                if row:
+                    yield line, row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path}, near line {line + 1}: must be text in UTF-8. Received: {error}"
+        ) from error

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_dlparts.data.source import Source, Splits
+from keras_dlparts.support.cells import is_number
 from keras_dlparts.support.checks import check_path
 
 
@@ -47,7 +48,7 @@ def numbers(table, position):
         values, whole = column.astype("float64"), column.dtype.kind in "biu"
     else:
         whole = not any(set(".eE") & set(cell) for cell in column)
-        reads = np.array([*map(_reads, column)])
+        reads = np.array([*map(is_number, column)])
         filled = np.array([bool(cell.strip()) for cell in column])
         if not reads.any() and filled.all():
             return None
@@ -67,14 +68,6 @@ def numbers(table, position):
             "Fill it in, drop the row, or leave the column out with `features`"
         )
     return values, whole and np.abs(values).max() < 2**31
-
-
-def _reads(cell):
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell  # Python reads 1_000, a table does not
 
 
 def _mixed(table, position, number, word):

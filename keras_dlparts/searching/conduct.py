@@ -59,7 +59,7 @@ def search(
         algorithm: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
         objective: the column of the history that decides. Defaults to `"val_loss"`.
         workers: how many trials run at once, each in a process. With 1, the default,
-            trials run in this process.
+            trials run in this process; with 0 and `listen` other machines run all.
         isolate: run each trial in a process of its own, so that memory does not grow
             and a crash ends a trial only.
         retries: how often a trial is tried again whose process died.
@@ -94,6 +94,8 @@ def search(
     home = home_of(config)
     asked = None if home is None else read(home)
     request = Request(config, sets, asked)  # chooses the backend, so before Keras
+    if listen is None:
+        _check_workers(request)
     kerastuner.load()
     path = Path(out) if out is not None else home or Path("searches") / request.name
     source = None
@@ -152,6 +154,15 @@ def join_search(
     kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name
     join(path, request, request.settings, address, progress.news(verbose))
+
+
+def _check_workers(request):
+    """Refuse a search that nobody works on, as no worker can join."""
+    if request.settings.workers == 0:
+        document, path = request.opened[0], ("search", "workers")
+        message = "must be at least 1 without `listen`, by which others join"
+        document.problem(path, f"{message}. Received: 0")
+        document.raise_problems()
 
 
 def _begin(folder, request):

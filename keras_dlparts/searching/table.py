@@ -166,8 +166,15 @@ class LiveTable:
 
 
 def first_line(text):
-    """The first line of a reason, for a table."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    r"""The first line of a reason, for a table; of a config's problem, place and rule.
+
+    >>> first_line("a.yaml:2:9  model[0].units\n  must be positive\na.yaml:3:1  loss")
+    'a.yaml:2:9  model[0].units: must be positive'
+    """
+    first, *others = [line for line in text.splitlines() if line.strip()] or [""]
+    if others and others[0].startswith("  "):  # a problem is told below its place
+        first = f"{first}: {others[0].strip()}"
+    return first.strip()
 
 
 def _epochs_seen(trial, oracle):

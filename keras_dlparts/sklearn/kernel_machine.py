@@ -104,6 +104,8 @@ class KernelMachine(ClassifierMixin, BaseEstimator):
                 "Classifier can't train when only one class is present. "
                 f"Received: {self.classes_}"
             )
+        if hasattr(self, "condition_"):  # of a fit with the ridge
+            del self.condition_
         self.width_ = self._own_width(X)
         wanted = range(len(self.classes_)) if len(self.classes_) > 2 else [1]
         targets = np.stack([np.where(numbers == k, 1.0, -1.0) for k in wanted], axis=1)

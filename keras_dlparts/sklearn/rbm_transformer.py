@@ -21,7 +21,7 @@ from sklearn.base import (
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from keras_dlparts.support.checks import check_count
+from keras_dlparts.support.checks import check_count, check_number
 
 
 class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -35,7 +35,7 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     Args:
         n_components: Integer, `>= 1`. The hidden units.
-        learning_rate: Float, of plain SGD.
+        learning_rate: Float greater than 0, of plain SGD.
         batch_size: Integer, `>= 1`.
         n_iter: Integer, `>= 1`. Epochs of `fit`.
         k: Integer, `>= 1`. Gibbs steps a training step.
@@ -47,7 +47,7 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         components_: `(n_components, n_features)`, W transposed.
         intercept_hidden_: `(n_components,)`.
         intercept_visible_: `(n_features,)`.
-        h_samples_: `(batch_size, n_components)`, the chains.
+        h_samples_: `(batch_size, n_components)`, the chains, if `persistent`.
         history_: Dict of lists, a figure an epoch.
         n_features_in_: Integer.
 
@@ -93,10 +93,19 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self
 
     def partial_fit(self, X, y=None):
-        """Learn one more epoch on `X`, from the weights and chains there are."""
+        """Learn one more epoch on `X`, from the weights and chains there are.
+
+        Chains that do not fit `batch_size` any more begin anew.
+        """
         first = not hasattr(self, "components_")
         X = self._rows(X, reset=first)
         self._check_numbers()
+        if not first and self.n_components != len(self.components_):
+            raise ValueError(
+                "`n_components` must stay as it was fitted, "
+                f"{len(self.components_)}; `fit` begins anew. "
+                f"Received: n_components={self.n_components}"
+            )
         model = self._new_model(X.shape[1]) if first else self._model()
         self._train(model, X, 1)
         return self
@@ -149,19 +158,20 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _check_numbers(self):
         for name in ("n_components", "batch_size", "n_iter", "k"):
             check_count(name, getattr(self, name))
+        check_number("learning_rate", self.learning_rate, above=0)
 
     def _new_model(self, features):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._seed_state = np.array([seed, 0])
-        return self._built(features)
+        return self._built(features, self.n_components)
 
-    def _built(self, features):
+    def _built(self, features, hidden):
         import keras
 
         from keras_dlparts.layers import RBM
 
         layer = RBM(
-            self.n_components,
+            hidden,
             k=self.k,
             persistent=self.persistent,
             chains=self.batch_size,
@@ -169,18 +179,19 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             seed=int(self._seed_state[0]),
         )
         model = keras.Sequential([keras.Input((features,)), layer])
-        model.compile(keras.optimizers.SGD(self.learning_rate))
+        model.compile(keras.optimizers.SGD(float(self.learning_rate)))
         return model
 
     def _model(self):
         """The Keras model with the fitted weights."""
-        model = self._built(self.n_features_in_)
+        model = self._built(self.n_features_in_, len(self.components_))
         layer = model.layers[-1]
         layer.kernel.assign(self.components_.T)
         layer.visible_bias.assign(self.intercept_visible_)
         layer.hidden_bias.assign(self.intercept_hidden_)
-        if self.persistent and self.h_samples_.shape == tuple(layer.particles.shape):
-            layer.particles.assign(self.h_samples_)
+        chains = getattr(self, "h_samples_", np.empty(0))
+        if self.persistent and chains.shape == tuple(layer.particles.shape):
+            layer.particles.assign(chains)
         layer.seed_generator.state.assign(self._seed_state)
         return model
 
@@ -205,6 +216,8 @@ class RBMTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             )
         if self.persistent:
             self.h_samples_ = _numpy(layer.particles).astype(X.dtype)
+        elif hasattr(self, "h_samples_"):  # of a fit that was persistent
+            del self.h_samples_
         self._seed_state = _numpy(layer.seed_generator.state)
         self.history_ = history.history
 

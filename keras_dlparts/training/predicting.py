@@ -4,8 +4,8 @@
        go by the names that they have there, categories become the columns that they
        became there, and other columns are ignored: the target's may be there or not.
        Without names all columns stand as they did in training, or the features alone
-       do. Else every column is a feature, and a first line with a cell that is no
-       number names them. A row is given the shape of the model's input.
+       do. Else every column is a feature, and a first row with a word names them.
+       A row is given the shape of the model's input.
 .npz   the array `x`, or under the names that the model's inputs have; of a run
        trained on an `npz`, under the names that it has there.
 .npy   the one array
@@ -110,14 +110,13 @@ def read(path: str | os.PathLike, run: "Run | None" = None, names=()) -> Any:
 
 def _table(path, source, columns):
     """The features of a table, by the columns that a run has noted of its own."""
-    from keras_dlparts.data import Csv
+    from keras_dlparts.data.csv import Csv, has_names
     from keras_dlparts.data.table import inputs
 
+    delimiter = source.get("delimiter") or ","
     header = source.get("header")
     if header is None:
-        with open(path, encoding="utf-8-sig") as file:
-            header = not all(map(_is_number, file.readline().split(",")))
-    delimiter = source.get("delimiter") or ","
+        header = has_names(path, delimiter)
     table = Csv(path, None, header=header, delimiter=delimiter).read(path)
     if columns is None:
         columns = [{"name": name, "categories": None} for name in table.names]
@@ -133,14 +132,6 @@ def _table(path, source, columns):
     else:
         positions = [table.names.index(name) for name in names]
     return inputs(table, positions, columns)
-
-
-def _is_number(cell):
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _arrays(path, names):

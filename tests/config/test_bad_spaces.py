@@ -2,6 +2,9 @@
 
 import pytest
 
+from keras_dlparts.config.branches import check_config
+from keras_dlparts.config.errors import ConfigError
+
 RANGES = {
     "{search: int, min: 9, max: 3}": {
         "min": "min must not exceed max. Received: 9 > 3"
@@ -147,6 +150,19 @@ def test_nothing_is_left_to_train(assert_told):
 def test_all_values_that_are_searched_are_tried(assert_told, layer, told):
     data = "data: {use: spirals, samples: 40}\nloss: {use: MeanSquaredError}\n"
     assert_told(told, f"model:\n  - {layer}\n  - {{use: Dense, units: 1}}\n{data}")
+
+
+def test_a_searched_float_is_tried_as_trials_get_it():
+    units = {"search": "float", "min": 4, "max": 9}
+    layers = ["Flatten", {"use": "Dense", "units": units}]
+    config = {"model": layers, "loss": "mse", "data": {"use": "spirals", "samples": 40}}
+    with pytest.raises(ConfigError) as caught:
+        check_config(config)
+    told = [problem.message for problem in caught.value.problems]
+    assert [text.rpartition("Received: ")[2] for text in told] == [
+        "units=4.0",
+        "units=9.0",
+    ]
 
 
 @pytest.mark.parametrize("low", ["0", "-1"])

@@ -29,7 +29,7 @@ def settled(values, choose=default_of):
         (INT, 3),
         ({**INT, "default": 5}, 5),
         ({"search": "int", "min": 4, "max": 4}, 4),
-        ({"search": "float", "min": 0, "max": 1, "step": 0.1}, 0),
+        ({"search": "float", "min": 0, "max": 1, "step": 0.1}, 0.0),
         ({"search": "float", "min": 1e-4, "max": 1e-2, "scale": "log"}, 1e-4),
         ({"search": "choice", "values": ["relu", "tanh"]}, "relu"),
         ({"search": "choice", "values": [[3, 3], [5, 5]], "default": [5, 5]}, [5, 5]),
@@ -46,7 +46,8 @@ def settled(values, choose=default_of):
     ],
 )  # fmt: skip
 def test_without_a_search(spec, value):
-    assert settled({"a": spec})[0] == {"a": value}
+    found = settled({"a": spec})[0]["a"]
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_names_are_paths():

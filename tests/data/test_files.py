@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_dlparts.data import Csv, Idx, KerasDataset, Npz, Spec, keras_dataset
+from keras_dlparts.data.csv import has_names
 from keras_dlparts.data.idx import read_idx, write_idx
 
 
@@ -153,6 +154,24 @@ def test_csv_without_header_and_with_test(tmp_path):
 def test_csv_errors(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         _ = table(tmp_path, text).train
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a;2\n1;2\n", True),
+        ("1;2\n", False),
+        ('"1";"2"\n', False),
+        ('"1;2";3\n', True),
+        ("1;\n", False),
+        ("\n1_000;2\n", True),
+        ("", False),
+    ],
+)
+def test_a_first_row_with_a_word_names_the_columns(tmp_path, text, names):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    assert has_names(path, ";") is names
 
 
 def test_csv_bad_arguments(tmp_path):

@@ -414,6 +414,14 @@ def test_nothing_is_written_for_a_config_that_cannot_be(config, tmp_path):
     assert "search.trials" in refused(config, out=path, trials=0)
 
 
+def test_a_search_without_workers_that_none_can_join_is_refused(config, tmp_path):
+    said = "at least 1 without `listen`, by which others join. Received: 0"
+    assert said in refused(config, out=tmp_path / "s", workers=0)
+    config["search"] = {"workers": 0}
+    assert said in refused(config, out=tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
 def test_an_objective_that_only_a_callback_could_give(config, tmp_path):
     """It is not known before training; the first trial tells, and ends the search."""
     config["callbacks"] = ["TerminateOnNaN"]

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from keras_dlparts.config.document import Document
+from keras_dlparts.config.errors import ConfigError, Problem
 from keras_dlparts.config.schema import Search
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.searching.oracles import make_oracle
@@ -20,10 +21,9 @@ def oracle_in(folder, **settings):
     return make_oracle(folder, spaces, Search(**settings), 9)
 
 
-def end(oracle, score, seconds=2.0):
+def end(oracle, score, seconds=2.0, reason="the loss is not finite\nat epoch 1"):
     trial = oracle.create_trial("w")
     if score is None:
-        reason = "the loss is not finite\nat epoch 1"
         oracle.finish(trial, "FAILED", reason, reason=reason, seconds=seconds)
         return trial
     oracle.update_trial(trial.trial_id, {"val_loss": score}, step=0)
@@ -76,6 +76,17 @@ def test_elsewhere_it_says_a_line_a_trial(tmp_path):
         "trial 1  val_loss 0.5  2.0 s  best 0.5 in trial 1  about 2.0 s left\n"
         "trial 2  failed: the loss is not finite  2.0 s  best 0.5 in trial 1\n"
     )
+
+
+def test_a_problem_of_the_config_is_told_with_its_place(tmp_path):
+    oracle = oracle_in(tmp_path)
+    console = Console(width=200, file=io.StringIO())
+    problem = Problem("a.yaml", (2, 9), "model[0].units", "must be positive\nor so")
+    with LiveTable(oracle, console=console) as table:
+        end(oracle, None, reason=str(ConfigError([problem])))
+    told = "a.yaml:2:9  model[0].units: must be positive"
+    assert f"failed: {told}  2.0 s" in console.file.getvalue()
+    assert drawn(table)[-1].rstrip().endswith(told)
 
 
 def test_hyperband_knows_how_many_there_will_be(tmp_path):

@@ -45,6 +45,13 @@ def test_columns_of_a_table(tmp_path, model, text, with_run):
     np.testing.assert_allclose(y, [[21], [43]])
 
 
+@pytest.mark.parametrize("text", ['"1","2"\n"3","4"\n', "\n1,2\n3,4\n"])
+def test_a_first_row_of_numbers_is_no_header(tmp_path, model, text):
+    path = tmp_path / "new.csv"
+    path.write_text(text)
+    np.testing.assert_allclose(predicting.predict(model, path), [[21], [43]])
+
+
 @pytest.mark.parametrize("more", [{}, {"features": ["a", "b"]}, {"features": [0, -1]}])
 @pytest.mark.parametrize("target", ["label", 1, -2])
 @pytest.mark.parametrize(
@@ -166,6 +173,7 @@ def test_rows_take_the_shape_of_an_image_and_inputs_their_names(tmp_path):
     [
         ("x.csv", "1,2,3\n", r"the shape \(2,\).*1 samples of shape \(3,\)"),
         ("x.csv", "a,b\n1,x\n", "must be a finite number"),
+        ("x.csv", "1,\n3,4\n", "line 1: a cell must be a finite number"),
         ("x.txt", "1,2\n", r"\.csv, \.npz or \.npy"),
         ("x.npz", "1,2\n", "cannot be read as plain arrays"),
     ],
