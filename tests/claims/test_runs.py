@@ -24,7 +24,7 @@ LENGTHY = {
     *("deep_boltzmann_machine", "edge_of_chaos", "feature_space", "lsuv"),
     *("layer_norm_recurrent", "neocognitron", "packing", "parity", "radial_basis"),
     *("shortcuts", "smoothness_and_gradient", "sparsity", "sparsity_convolution"),
-    *("sparsity_curve", "stacked_digits", "weight_averages"),
+    *("sparsity_curve", "sparsity_units", "stacked_digits", "weight_averages"),
 }
 
 

@@ -156,8 +156,8 @@ def method_of(name, setting, samples, epochs, seed):
     """(what makes a layer sparse, callbacks): dense, ours, or one of the references.
 
     `setting` is the strength of our layer's prior, the fraction of weights that
-    `target` and `units` leave, the sparsity that pruning ends with, or the weight of the KL (1 as
-    published, if it is None).
+    `target` and `units` leave, the sparsity that pruning ends with, or the weight of
+    the KL (1 as published, if it is None).
     """
     if name in ("target", "units"):
         options = {"warmup": 2, "seed": seed}

@@ -32,8 +32,9 @@ def trained(
     `filters` are those of convolutions of 5 x 5 before the dense layers, each followed
     by pooling, and `widths` the units of the dense layers before the last.
 
-    `setting` is the fraction of weights that our layers keep under `target` and `units`,
-    the strength of their prior under `ours`, or the sparsity that pruning ends with.
+    `setting` is the fraction of weights that our layers keep under `target` and
+    `units`, the strength of their prior under `ours`, or the sparsity that pruning ends
+    with.
     """
     found = images(data, train)
     x, y = found.x[..., None], found.y
