@@ -74,7 +74,7 @@ def _config(path):
     """The parsed `config.json` of a `.keras` file."""
     if not path.exists():
         raise FileNotFoundError(f"There is no model file at {path}")
-    if path.suffix == ".keras" and _is_cut(path):
+    if path.suffix == ".keras" and path.is_file() and _is_cut(path):
         raise ValueError(f"{path} is damaged: its end is missing. Was it copied whole?")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
         raise ValueError(

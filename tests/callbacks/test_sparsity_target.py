@@ -67,6 +67,7 @@ def test_the_model_keeps_exactly_as_many_weights_as_asked_for(trained):
     assert sum(map(np.count_nonzero, kernels)) == 24
 
 
+@pytest.mark.long
 def test_the_prior_pulls_nothing(trained):
     model, _ = trained
     for layer in model.layers:

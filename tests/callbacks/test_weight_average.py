@@ -95,6 +95,7 @@ def test_weights_of_few_digits_get_their_averages():
     )
 
 
+@pytest.mark.long
 def test_they_are_evaluated_with_statistics_of_their_own():
     """By hand: the averaged weights in a model whose statistics are computed anew."""
     model, other = net(norm=True), net(norm=True)

@@ -384,6 +384,7 @@ def test_two_searches_in_one_folder(config, tmp_path):
     assert re.search(r"process \d+ is searching here", told)
 
 
+@pytest.mark.long
 def test_an_objective_whose_name_tells_another_direction(config, tmp_path):
     overlap = {"use": "MeanIoU", "num_classes": 2, "sparse_y_pred": False}
     config["metrics"] = [overlap | {"name": "overlap"}]

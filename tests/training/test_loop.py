@@ -76,6 +76,7 @@ def test_a_run_holds_what_it_says(whole):
     assert whole.layers[1]["from"] == [whole.layers[0]["name"]]
 
 
+@pytest.mark.long
 def test_tensorboard_reads_the_logs(whole):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -303,6 +304,7 @@ def test_evaluate_and_report_of_a_finished_run(whole):
     assert write_report(whole.path).exists()
 
 
+@pytest.mark.long
 def test_the_training_data_is_evaluated_as_it_is(tmp_path):
     noise = {"use": "GaussianNoise", "stddev": 1.0}
     data = CONFIG["data"] | {"transform": noise}

@@ -158,6 +158,7 @@ def test_the_resolved_config_says_what_the_objects_were(run):
     assert said["data"]["x"] == "float32 [4]"
 
 
+@pytest.mark.long
 def test_it_evaluates_where_the_data_is_given_again(run):
     found = evaluate(run.path, data=(X, Y))
     assert found["loss"] == pytest.approx(

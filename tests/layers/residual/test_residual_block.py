@@ -99,6 +99,7 @@ def test_one_two_and_three_dimensions(shape):
         assert tuple(y.shape) == (1, *(n // 2 for n in shape[1:-1]), 4)
 
 
+@pytest.mark.long
 def test_remat_changes_nothing_but_memory():
     x = np.random.default_rng(0).normal(size=(4, 6, 6, 3)).astype("float32")
     y = np.ones((4, 6, 6, 3), "float32")

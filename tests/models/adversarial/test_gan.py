@@ -261,6 +261,7 @@ def test_the_average_follows_the_generator():
     )
 
 
+@pytest.mark.long
 def test_a_generator_that_is_frozen_later_keeps_its_average(tmp_path):
     model = by_sgd(gan(generator=[kl.Dense(2), kl.BatchNormalization()], average=0.9))
     model.train_on_batch(X)
