@@ -40,6 +40,11 @@ class Node:
     def __repr__(self):
         return f"<Node {self.operation.name}>"
 
+    @property
+    def only_user(self):
+        """The node that alone takes what comes out, or None."""
+        return self.users[0] if len(self.users) == 1 and not self.is_output else None
+
     def feeds(self, user):
         """Note that an output of this node goes into another."""
         self.users.append(user)

@@ -223,7 +223,7 @@ class Run:
 
         path = self.path / "resolved.yaml"
         if not path.is_file():
-            raise self._missing("resolved.yaml", *self._failed_at_once())
+            raise self._missing("resolved.yaml", self._failed_at_once())
         return read(path).values
 
     @functools.cached_property
@@ -375,12 +375,13 @@ class Run:
         return value
 
     def _failed_at_once(self):
-        """Why it failed before it began, in a list; an empty one if that is unknown."""
+        """Why it failed before it began; "" if that is unknown."""
         if not (self.path / "status.json").is_file() or self.state != "failed":
-            return []
-        return [f"It failed before it began: {self.status.get('message')}"]
+            return ""
+        return f"It failed before it began: {self.status.get('message')}"
 
-    def _missing(self, name, mend="Was the run copied whole?"):
+    def _missing(self, name, mend=""):
+        mend = mend or "Was the run copied whole?"
         return FileNotFoundError(f"the run {str(self.path)!r} has no {name}. {mend}")
 
     def _broken(self, name, rule, received=None):

@@ -74,9 +74,11 @@ def _config(path):
     """The parsed `config.json` of a `.keras` file."""
     if not path.exists():
         raise FileNotFoundError(f"There is no model file at {path}")
-    if path.suffix == ".keras" and path.is_file() and _is_cut(path):
-        raise ValueError(f"{path} is damaged: its end is missing. Was it copied whole?")
     if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        if path.suffix == ".keras" and _begins_as_zip(path):
+            raise ValueError(
+                f"{path} is damaged: its end is missing. Was it copied whole?"
+            )
         raise ValueError(
             "A model is loaded from a `.keras` file; `.h5`, pickles and SavedModels "
             f"are refused, as they can run code. Received: {path}. "
@@ -95,10 +97,11 @@ def _config(path):
     return config
 
 
-def _is_cut(path):
-    """Whether a file begins as a zip archive does and has not its end."""
+def _begins_as_zip(path):
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
-        return file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
+        return file.read(4) == b"PK\x03\x04"
 
 
 def _nodes(config):

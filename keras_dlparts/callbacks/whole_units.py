@@ -9,6 +9,8 @@ The unit of the least u_k goes first, until no more weights are left than asked 
 layer's last unit stays.
 """
 
+import collections
+
 import numpy as np
 from keras import ops
 
@@ -56,7 +58,7 @@ def without_units(links, layers, scores, stay):
             if count := sum(map(np.count_nonzero, own)):
                 units.append((matters[k] / count, own, id(link)))
     left = sum(map(np.count_nonzero, kept))
-    of_link = {id(link): sum(at == id(link) for *_, at in units) for link in links}
+    of_link = collections.Counter(link for *_, link in units)
     for _, own, link in sorted(units, key=lambda unit: unit[0]):
         if left <= stay:
             break

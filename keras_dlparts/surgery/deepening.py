@@ -293,7 +293,7 @@ def _places(model):
             continue
         chain = [node]
         norm = activation = None
-        after = _only_next(node)
+        after = node.only_user
         if (
             after is not None
             and not is_sum
@@ -301,7 +301,7 @@ def _places(model):
         ):
             norm = after.operation
             chain.append(after)
-            after = _only_next(after)
+            after = after.only_user
         if after is not None and type(after.operation) in _ACTIVATIONS:
             activation = after.operation
             chain.append(after)
@@ -334,11 +334,6 @@ def _is_sum(node):
     if isinstance(node.operation, Residual | Chain):
         return True
     return type(node.operation).__name__ == "Add" and len(node.sources) > 1
-
-
-def _only_next(node):
-    """The node that alone takes a node's output, or None."""
-    return node.users[0] if len(node.users) == 1 and not node.is_output else None
 
 
 def _linear_before(node):

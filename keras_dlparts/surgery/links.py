@@ -133,6 +133,6 @@ def _only_next(model):
     found = {}
     for node in nodes:
         if times[id(node.operation)] == 1:
-            alone = len(node.users) == 1 and not node.is_output
-            found[id(node.operation)] = node.users[0].operation if alone else None
+            user = node.only_user
+            found[id(node.operation)] = user and user.operation
     return found
