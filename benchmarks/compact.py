@@ -18,29 +18,33 @@ import keras
 import numpy as np
 from measuring import pairwise, seconds, write
 
+from examples.claims.claim import load
 from examples.claims.sparsity.run import trained
 from keras_dlparts import compact, strip
+
+WAYS = ("whole units, .17 of the weights", "weights, 1 in 80, then compact")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--epochs", type=int, help="in place of the claim's")
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    fit = {"rate": 0.002, "noise": 0.3, "epochs": asked.epochs, "batch_size": 100}
-    models = {}
-    for method, setting in (("units", 0.17), ("target", 0.0125)):
+    claim, models = load("sparsity_units"), {}
+    for way in WAYS:
         keras.utils.set_random_seed(asked.seed)
-        net = {"widths": (300, 100), "method": method, "setting": setting}
-        models[method], x, y = trained(asked.seed, asked.images, **net, **fit)
+        settings = claim.asked(way, "hours")
+        settings["epochs"] = asked.epochs or settings["epochs"]
+        models[way], x, y = trained(asked.seed, asked.images, **settings)
+    units, weights = (models[way] for way in WAYS)
     linear = [keras.Input(x.shape[1:]), keras.layers.Flatten(), keras.layers.Dense(10)]
     sides = {
-        "whole": strip(models["units"]),
-        "units": compact(models["units"]),
-        "weights": compact(models["target"]),
+        "whole": strip(units),
+        "units": compact(units),
+        "weights": compact(weights),
         "linear": keras.Sequential(linear),
     }
 

@@ -38,7 +38,8 @@ def run(
     )
     digits = images(data)
     classifier = classifier_of(digits, classifier_epochs)
-    accuracy = stacked_accuracy(classifier, digits, tested)
+    stacks, told = (part[:tested] for part in made.data.test.arrays())
+    accuracy = float(np.mean(modes(classifier, stacks) == told))
     if samples >= 10_000 and accuracy < LEAST_ACCURACY:
         raise RuntimeError(
             f"the classifier knows only {accuracy:.1%} of stacked test digits, and "
@@ -154,13 +155,6 @@ def modes(classifier, x):
     channels = np.moveaxis(np.asarray(x), -1, 1).reshape(-1, 28, 28, 1)
     told = classifier.predict(channels, batch_size=1024, verbose=0).argmax(-1)
     return told.reshape(-1, 3) @ np.array([CLASSES**2, CLASSES, 1])
-
-
-def stacked_accuracy(classifier, digits, count):
-    """How many stacks of test digits are told rightly, all three channels of them."""
-    rows = np.random.default_rng(0).integers(0, len(digits.x_test), (count, 3))
-    told = modes(classifier, np.moveaxis(digits.x_test[rows], 1, -1))
-    return float(np.mean(told == digits.y_test[rows] @ np.array([100, 10, 1])))
 
 
 def tiles(x):
