@@ -12,7 +12,10 @@ first step, and by keeping the steps that were done before from being done again
     callbacks   `FromStep`     tells the callbacks nothing of these steps
     state       `Restore`      puts the checkpoint's values in when all callbacks have
                                begun training, and again when they have begun the
-                               epoch: at both places callbacks and metrics are reset
+                               epoch: at both places callbacks and metrics are reset.
+                               A checkpoint from before the first step is put in
+                               before `fit`: what callbacks then do to the model as
+                               training begins is not in it
 
 The process-wide random generators come back last, in `FromStep`, right before the first
 step that is really taken: to begin an epoch PyTorch's loader draws from one of them.

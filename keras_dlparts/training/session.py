@@ -132,6 +132,11 @@ class Session:
                 self.checkpoints.save(0, made.model, made.callbacks)
             return
         manifest = self.saved[0]
+        if not self._has_begun():
+            # What callbacks do to a model as training begins, such as to size its
+            # weights, comes after this, as it did.
+            with self.sharing.scope():
+                restore(self.saved, made.model, made.callbacks)
         within = f", step {manifest['step']} of the next" if manifest["step"] else ""
         done = f"after epoch {manifest['epoch']} of {settings.fit.epochs}{within}"
         say(f"resuming {path} {done}")
@@ -154,6 +159,12 @@ class Session:
         log = RunLog(path, checkpoints, self.settings, made.callbacks, validates)
         log.go_on_from({"epoch": 0, "step": 0} if self.saved is None else self.saved[0])
         self.path, self.checkpoints, self.log = path, checkpoints, log
+
+    def _has_begun(self):
+        """Whether steps were made before this session."""
+        return self.saved is not None and bool(
+            self.saved[0]["epoch"] or self.saved[0]["step"]
+        )
 
     def _pretrain(self):
         if self.settings.pretrain.epochs:
@@ -210,7 +221,7 @@ class Session:
         progress = Progress()
         if bars:
             callbacks.append(progress)
-        if self.saved is not None:
+        if self._has_begun():
             callbacks.append(resuming.Restore(self.saved, self.made.callbacks))
         if done:
             resuming.skip_calls(model, done // steps, steps // an_item)

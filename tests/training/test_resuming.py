@@ -102,6 +102,25 @@ def test_stopped_after_every_checkpoint_too(whole, tmp_path, stop):
     assert_same(whole, resumed)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("after", [[1], [1, 2]])
+def test_what_callbacks_do_as_training_begins_is_done_again(tmp_path, stop, after):
+    # LSUV sizes the weights, SparsityTarget holds the prior of the layer off.
+    sparse = {"use": "BayesianSparsityDropout", "layer": CONFIG["model"][0]}
+    config = CONFIG | {
+        "model": [sparse | {"strength": 9.0}, *CONFIG["model"][1:]],
+        "callbacks": ["LSUV", {"use": "SparsityTarget", "weights_left": 0.5}],
+        "fit": {"epochs": 4, "checkpoint_every": 4},
+    }
+    whole = train(config, out=tmp_path / "whole")
+    for n in after:
+        stop(n)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out=tmp_path / "stopped", resume=True)
+    stop(None)
+    assert_same(whole, train(config, out=tmp_path / "stopped", resume=True))
+
+
 # 45 samples to train on: six steps an epoch.
 DRAWN = {
     "data": {
