@@ -25,7 +25,7 @@ _TICK = 0.1
 
 def lead(path, request, settings, oracle, address, table):
     """Run a search with worker processes until it is over."""
-    mark = fingerprint(request.config)
+    mark = fingerprint(request.config, settings)
     ids = [f"tuner{n}" for n in range(settings.workers)]
     with Server(oracle, address, mark) as server:
         if address != LOOPBACK:

@@ -32,9 +32,9 @@ def main():
     from keras_dlparts.searching.trial import Trials, work
 
     document, given = opened(asked["config"], folder=asked["relative_to"])
-    mark = fingerprint(asked["config"])
-    oracle = Client(asked["host"], asked["port"], asked["id"], mark)
     settings = Search(**asked["settings"])
+    mark = fingerprint(asked["config"], settings)
+    oracle = Client(asked["host"], asked["port"], asked["id"], mark)
     folder = Path(asked["folder"])
     trials = Trials(folder, document, given, whole_space(document), settings)
     try:
