@@ -67,6 +67,17 @@ def direction_of(settings):
     return "max" if higher_is_better(settings.objective) else "min"
 
 
+def keep_the_scored(best, settings):
+    """Let a run keep the epoch that is scored, where its config names no other.
+
+    Args:
+        best: the `best:` section of the run's config, changed in place.
+        settings: the `search:` section.
+    """
+    if best.monitor is None:
+        best.monitor, best.mode = settings.objective, direction_of(settings)
+
+
 @functools.cache
 def _class(algorithm):
     oracles = kerastuner.load().oracles
