@@ -77,6 +77,7 @@ def search(
     Raises:
         ConfigError: the config, its space or the folder cannot be used.
         SearchFailed: no worker could go on, or every trial failed.
+        OSError: the disk is full; `resume` finishes what was under way.
     """
     given = {
         "trials": trials,
@@ -226,8 +227,8 @@ def _carry_out(path, folder, request, oracle, listen, verbose):
         state, message = "failed", f"{type(error).__name__}: {error}"
         if isinstance(error, KeyboardInterrupt):
             state, message = "stopped", "stopped by hand; --resume continues"
-        note(state, message)
         with contextlib.suppress(Exception):  # the error that ended it is raised below
+            note(state, message)
             sum_up(path)
         raise
     result = Search(path)

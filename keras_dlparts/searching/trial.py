@@ -17,7 +17,7 @@ from keras_dlparts.searching.objective import NoObjective, Watcher, blamed
 from keras_dlparts.searching.oracles import keep_the_scored
 from keras_dlparts.searching.request import made_data
 from keras_dlparts.searching.space import chooser
-from keras_dlparts.support.files import write_json, write_text
+from keras_dlparts.support.files import DiskFull, room, write_json, write_text
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.errors import NonFiniteError
 from keras_dlparts.training.loop import carry_out
@@ -72,13 +72,17 @@ class Trials:
         """Train what a trial proposes and tell the oracle how it went.
 
         A failure is the trial's own and is told, not raised; an objective that no
-        config of the space can have is a ConfigError.
+        config of the space can have is a ConfigError. After a DiskFull the trial is
+        still to be finished.
         """
         path = self.path(trial.trial_id)
         path.mkdir(parents=True, exist_ok=True)
         started, notes = time.time(), {"worker": worker}
         try:
-            notes |= self._train(trial, path, oracle)
+            with room(path):
+                notes |= self._train(trial, path, oracle)
+        except DiskFull:  # the next trial would meet it too
+            raise
         except Exception as error:
             error = blamed(error)
             text = "".join(traceback.format_exception(error))

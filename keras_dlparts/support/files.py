@@ -24,6 +24,8 @@ def room(path):
     """Turn any error that means "no room" into a DiskFull that names the file."""
     try:
         yield
+    except DiskFull:  # which names the file already
+        raise
     except Exception as error:
         cause = error
         while cause is not None:

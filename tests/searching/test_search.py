@@ -1,5 +1,6 @@
 """Searches that train, in this process."""
 
+import errno
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from keras_dlparts.searching import hypermodel, pictures, report
 from keras_dlparts.searching.folder import Folder
 from keras_dlparts.searching.fork import beside
 from keras_dlparts.searching.request import Request
+from keras_dlparts.support import files
 
 
 def refused(*args, **kwargs):
@@ -314,6 +316,32 @@ def test_a_failing_trial_says_why_and_the_search_goes_on(config, tmp_path, capsy
         assert Run(trial.path).status["state"] == "failed"
     assert "not finite" in (found.path / "report.html").read_text()
     assert re.search(r"trial \d  failed: .*not finite", capsys.readouterr().err)
+
+
+@pytest.mark.long
+def test_a_full_disk_ends_the_search_and_fails_no_trial(config, tmp_path, monkeypatch):
+    """It is full from the last save of the first trial on, for every file."""
+    config["fit"]["epochs"] = 1
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        replace = files.os.replace
+
+        def until_the_end(partial, path):
+            if path.name == "last.keras":
+                patched.setattr(files.os, "replace", full)
+                full()
+            replace(partial, path)
+
+        patched.setattr(files.os, "replace", until_the_end)
+        with pytest.raises(files.DiskFull, match=r"Make room and go on with --resume"):
+            search(config, out=tmp_path / "s", trials=2)
+    stopped = keras_dlparts.Search(tmp_path / "s")
+    assert [trial.status for trial in stopped.trials] == ["RUNNING"]
+    again = search(config, out=tmp_path / "s", trials=2, resume=True)
+    assert len(again.completed) == 2
 
 
 @pytest.mark.slow

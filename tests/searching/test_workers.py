@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from helpers.searches import CONFIG
 
 from keras_dlparts import Search, SearchFailed, search
 from keras_dlparts.searching.chief import ending
+from keras_dlparts.support import files
 
 pytestmark = pytest.mark.slow
 
@@ -185,6 +187,23 @@ def test_workers_that_cannot_start_are_given_up(config, tmp_path, monkeypatch):
         search(config, out=tmp_path / "s", workers=2, trials=2)
     log = (tmp_path / "s" / "workers" / "tuner0.log").read_text()
     assert log == "no such module\n" * 3
+
+
+def test_a_worker_that_finds_no_room_ends_the_search(config, tmp_path):
+    """A limit on the size of files, which the workers inherit, stands for a full disk:
+    a checkpoint is above it, what the chief writes is below."""
+    config["model"] = [{"use": "Dense", "units": 9000}, {"use": "Dense", "units": 2}]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(files.DiskFull, match=r"worker tuner\d found no room"):
+            search(config, out=tmp_path / "s", workers=2, trials=2, retries=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    stopped = Search(tmp_path / "s")
+    assert not stopped.failed
+    again = search(config, out=tmp_path / "s", trials=2, resume=True)
+    assert len(again.completed) == 2
 
 
 def test_words():
