@@ -31,6 +31,9 @@ BOOKKEEPING = (
     "memory_mb",
 )
 _STATES = ("running", "done", "stopped", "failed")
+# What a value in a run's files is, where it is there and not null.
+_NUMBER = int | float
+_KINDS = {dict: "an object", list: "an array", str: "text", _NUMBER: "a number"}
 # Words in the names of metrics that are better when higher. Keras writes IoU as `io_u`.
 _HIGHER = {
     *("acc", "accuracy", "auc", "precision", "recall", "sensitivity", "specificity"),
@@ -224,11 +227,16 @@ class Run:
         path = self.path / "resolved.yaml"
         if not path.is_file():
             raise self._missing("resolved.yaml", self._failed_at_once())
-        return read(path).values
+        values = read(path).values
+        self._check("resolved.yaml", values, name=str, best=dict, fit=dict)
+        return values
 
     @functools.cached_property
     def environment(self) -> dict:
-        return self._json("environment.json", dict)
+        found = self._json("environment.json", dict)
+        kinds = {"versions": dict, "git": dict, "accelerators": list}
+        self._check("environment.json", found, memory_gb=_NUMBER, **kinds)
+        return found
 
     @functools.cached_property
     def status(self) -> dict:
@@ -237,6 +245,8 @@ class Run:
             raise self._broken(
                 "status.json", f"`state` is one of {_STATES}", status.get("state")
             )
+        kinds = dict.fromkeys(("epoch", "epochs", "seconds"), _NUMBER)
+        self._check("status.json", status, message=str, **kinds)
         return status
 
     @property
@@ -253,6 +263,9 @@ class Run:
         for split, row in found.items():
             if not isinstance(row, dict) or not isinstance(row.get("metrics"), dict):
                 raise self._broken("evaluation.json", f"{split} has `metrics`", row)
+            metrics = row["metrics"]
+            self._check("evaluation.json", row, epoch=_NUMBER)
+            self._check("evaluation.json", metrics, **dict.fromkeys(metrics, _NUMBER))
         return found
 
     @functools.cached_property
@@ -263,6 +276,8 @@ class Run:
         for row in rows:
             if not isinstance(row, dict) or not {"name", "class"} <= row.keys():
                 raise self._broken("model.json", "a row has `name` and `class`", row)
+            kinds = {"name": str, "class": str, "from": list, "parameters": _NUMBER}
+            self._check("model.json", row, **kinds)
         return rows
 
     @functools.cached_property
@@ -370,9 +385,15 @@ class Run:
         except ValueError as error:
             raise self._broken(name, f"it is JSON in UTF-8 ({error})") from None
         if not isinstance(value, kind):
-            wanted = "an object" if kind is dict else "an array"
-            raise self._broken(name, f"it holds {wanted}", type(value).__name__)
+            raise self._broken(name, f"it holds {_KINDS[kind]}", type(value).__name__)
         return value
+
+    def _check(self, file, values, /, **kinds):
+        """Refuse a file in which a value is of another kind than training writes."""
+        for key, kind in kinds.items():
+            value = values.get(key)
+            if value is not None and not isinstance(value, kind):
+                raise self._broken(file, f"`{key}` is {_KINDS[kind]}", value)
 
     def _failed_at_once(self):
         """Why it failed before it began; "" if that is unknown."""

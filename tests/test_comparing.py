@@ -96,13 +96,18 @@ def test_trials_of_searches_are_found_and_told_apart(tmp_path):
     assert [run.path.name for run in Runs(tmp_path / "one" / "trial_0")] == ["trial_0"]
 
 
-def test_a_broken_run_is_left_out_and_named(three):
-    (three / "a-2" / "status.json").write_text("{")
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("status.json", "{"), ("resolved.yaml", "{model: 3, best: 4, fit: []}")],
+)
+def test_a_broken_run_is_left_out_and_named(three, file, text):
+    (three / "a-2" / file).write_text(text)
     runs = Runs(three)
     assert [run.path.name for run in runs] == ["a-1", "a-3"]
     (path,) = runs.broken
     assert path == three / "a-2"
-    assert "status.json" in runs.broken[path]
+    assert file in runs.broken[path]
+    assert len(runs.records()) == 2
 
 
 def test_a_run_without_environment_is_listed(three):

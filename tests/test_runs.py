@@ -142,6 +142,22 @@ def test_a_short_row_inside_is_an_error(folder):
         ("model.json", '[{"name": "d"}]', "layers", "`name` and `class`"),
         ("columns.json", '[{"name": "a"}]', "columns", "`name` and `categories`"),
         ("resolved.yaml", "a: [", "config", "resolved.yaml"),
+        ("resolved.yaml", "best: 4", "config", "`best` is an object. Received: 4"),
+        ("resolved.yaml", "fit: []", "config", "`fit` is an object"),
+        ("environment.json", '{"versions": 3}', "environment", "`versions` is an obj"),
+        ("model.json", '[{"name": 3, "class": "D"}]', "layers", "`name` is text"),
+        (
+            "status.json",
+            '{"state": "done", "seconds": "4"}',
+            "status",
+            "`seconds` is a number. Received: '4'",
+        ),
+        (
+            "evaluation.json",
+            '{"test": {"metrics": {"self": "low"}}}',
+            "evaluation",
+            "`self` is a number. Received: 'low'",
+        ),
     ],
 )
 def test_a_broken_file(folder, file, text, attribute, message):

@@ -60,7 +60,9 @@ def search(
     interrupt_on_sigterm()
     try:
         if join is not None:
-            join_search(config, join, sets or (), folder, workers=workers)
+            chosen = [] if objective is None else [f"search.objective={objective}"]
+            chosen = [*(sets or ()), *chosen]
+            join_search(config, join, chosen, folder, workers=workers)
             return
         found = search_config(
             config,

@@ -22,10 +22,18 @@ _BEAT = 5.0  # seconds between a worker's signs of life
 _NOTES = "dlparts/notes"
 
 
-def fingerprint(config):
-    """A digest of a config, by which chief and worker compare theirs."""
+def fingerprint(config, settings):
+    """A digest of what makes a trial, by which chief and worker compare theirs.
+
+    Args:
+        config: the config, of which `search:` and the name do not count.
+        settings: the `search:` section, resolved. The objective and its direction
+            count, by which a trial keeps its best epoch; the rest is the chief's, or is
+            a worker's own.
+    """
     plain = {k: v for k, v in config.items() if k not in ("search", "name")}
-    text = json.dumps(plain, sort_keys=True)
+    told = [plain, settings.objective, settings.direction]
+    text = json.dumps(told, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -95,7 +103,8 @@ def _interceptor(heard, mark):
     def refuse(request, context):
         context.abort(
             grpc.StatusCode.FAILED_PRECONDITION,
-            "the chief searches another config; give the workers the same file",
+            "the chief searches another config, or for another objective or direction; "
+            "give the workers the same file and overrides",
         )
 
     return Hear()

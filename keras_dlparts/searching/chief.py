@@ -7,6 +7,7 @@ The chief never waits for a worker: several times a second it looks at all of th
     a worker is silent for too long        it is killed if this machine runs it; else
                                            its trial is given to another worker
     a worker cannot even start             given up after three times
+    a worker finds no room on the disk     the search ends; --resume finishes the trial
 """
 
 import socket
@@ -15,8 +16,9 @@ import time
 from keras_dlparts.searching.channel import LOOPBACK, Server, fingerprint
 from keras_dlparts.searching.crew import Crew
 from keras_dlparts.searching.errors import SearchFailed, refuse
-from keras_dlparts.searching.worker import CHIEF_GONE, ONE_DONE, OVER, WRONG
+from keras_dlparts.searching.worker import CHIEF_GONE, FULL, ONE_DONE, OVER, WRONG
 from keras_dlparts.support import processes
+from keras_dlparts.support.files import DiskFull
 
 SILENCE = 120.0  # seconds after which a worker counts as lost
 _GOODBYE = 3.0
@@ -25,7 +27,7 @@ _TICK = 0.1
 
 def lead(path, request, settings, oracle, address, table):
     """Run a search with worker processes until it is over."""
-    mark = fingerprint(request.config)
+    mark = fingerprint(request.config, settings)
     ids = [f"tuner{n}" for n in range(settings.workers)]
     with Server(oracle, address, mark) as server:
         if address != LOOPBACK:
@@ -78,6 +80,11 @@ class _Watch:
 
     def note_end(self, member, code):
         """Decide what becomes of a worker whose process ended, and of its trial."""
+        if code == FULL:
+            raise DiskFull(
+                f"worker {member.id} {ending(code)}; see {self.crew.log(member)}. Make "
+                "room and go on with --resume"
+            )
         trial = self.oracle.ongoing_trials.get(member.id)
         if trial is None:
             clean = code in (OVER, ONE_DONE)
@@ -139,6 +146,7 @@ class _Watch:
 def ending(code):
     """How a worker's process ended, in words."""
     known = {CHIEF_GONE: "lost the chief", WRONG: "refused the config"}
+    known[FULL] = "found no room on the disk"
     return known.get(code) or processes.ending(code)
 
 
@@ -176,7 +184,7 @@ def join(path, request, settings, address, say):
             for member, code in crew.ended():
                 if code == OVER:
                     continue
-                if code in (CHIEF_GONE, WRONG):
+                if code in (CHIEF_GONE, WRONG, FULL):
                     said = crew.log(member).read_text(errors="replace").strip()
                     raise SearchFailed(said.splitlines()[-1] if said else ending(code))
                 if code != ONE_DONE:

@@ -77,6 +77,7 @@ def search(
     Raises:
         ConfigError: the config, its space or the folder cannot be used.
         SearchFailed: no worker could go on, or every trial failed.
+        OSError: the disk is full; `resume` finishes what was under way.
     """
     given = {
         "trials": trials,
@@ -107,18 +108,26 @@ def search(
         going_on = resume and folder.holds_search()
         if going_on:
             folder.check_same(request.config, request.settings)
+            folder.check_data(request.described_data())
         else:
             folder.check_free()
             try:
-                request.check()
+                noted = request.check()
             except BaseException:  # an interruption too is to leave no folder behind
                 folder.abandon()
                 raise
-            _begin(folder, request)
+            _begin(folder, request, noted)
         _write_copies(path, request)
         oracle = make_oracle(path, request.spaces, request.settings, request.epochs)
         if source is not None and not oracle.trials:
-            taken = forking.take_over(source, oracle, *request.opened, request.settings)
+            taken, unlike = 0, forking.unlike(read(source), read(path))
+            if unlike:
+                say = progress.news(verbose)
+                say(f"no trial of {source} is taken over: {unlike}")
+            else:
+                taken = forking.take_over(
+                    source, oracle, *request.opened, request.settings
+                )
             folder.write(forked_from=str(source), taken_over=taken)
         try:
             return _carry_out(path, folder, request, oracle, listen, verbose)
@@ -165,11 +174,12 @@ def _check_workers(request):
         document.raise_problems()
 
 
-def _begin(folder, request):
+def _begin(folder, request, data):
     folder.write(
         config=request.config,
         relative_to=request.folder,
         settings=request.settings.model_dump(),
+        data=data,
         environment=run_folder.environment(backend.name()),
         state="running",
         message="",
@@ -217,8 +227,8 @@ def _carry_out(path, folder, request, oracle, listen, verbose):
         state, message = "failed", f"{type(error).__name__}: {error}"
         if isinstance(error, KeyboardInterrupt):
             state, message = "stopped", "stopped by hand; --resume continues"
-        note(state, message)
         with contextlib.suppress(Exception):  # the error that ended it is raised below
+            note(state, message)
             sum_up(path)
         raise
     result = Search(path)

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from keras_dlparts.searching.errors import refuse, told_if_damaged
-from keras_dlparts.support.files import write_json
+from keras_dlparts.support.files import MARK, sweep, write_json
 
 # Of the settings, what may change when a search goes on.
 _MAY_DIFFER = ("trials", "workers", "isolate", "retries")
@@ -68,11 +68,14 @@ class Folder:
                 f"{self.path} holds a search. Add --resume to go on with it, or give "
                 "another folder with --out"
             )
-        if any(p.name != "search.lock" for p in self.path.iterdir()):
+        # A kill may have come before the first search.json was whole.
+        ours = (MARK, "search.lock")
+        if not all(p.name.startswith(ours) for p in self.path.iterdir()):
             refuse(
                 f"{self.path} is not empty and holds no search; give another folder "
                 "with --out"
             )
+        sweep(self.path)
 
     def check_same(self, config, settings):
         """Refuse to go on with a search of another config."""
@@ -86,6 +89,15 @@ class Folder:
                 + "\n".join(line.rstrip("\n") for line in lines)
                 + "\nGive the config as it was, or --fork to search anew in a folder "
                 "beside it, taking over the finished trials that fit"
+            )
+
+    def check_data(self, now):
+        """Refuse to go on with other data; `now` is what is noted of the data."""
+        changed = changed_data(read(self.path), {"data": now})
+        if changed:
+            refuse(
+                f"{self.path} is a search of other data: {changed}. Put the data back "
+                "as it was, or --fork to search anew in a folder beside it"
             )
 
     def write(self, **values):
@@ -115,6 +127,19 @@ def read(path):
         asked = json.loads(path.read_text(encoding="utf-8"))
         asked["config"].items(), asked["settings"].items()  # else it is another's
     return asked
+
+
+def changed_data(before, now):
+    """What differs in the data of two searches, in words; None where nothing does.
+
+    Args:
+        before, now: what search.json says; without a note of the data it is not known.
+    """
+    from keras_dlparts.training.same_data import difference
+
+    if before.get("data") is None:
+        return None
+    return difference(before["data"], now["data"])
 
 
 def _asked_text(config, settings):

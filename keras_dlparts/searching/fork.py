@@ -7,6 +7,8 @@ import yaml
 
 from keras_dlparts.config.experiment import settled
 from keras_dlparts.searching import kerastuner
+from keras_dlparts.searching.folder import changed_data
+from keras_dlparts.searching.oracles import keep_the_scored
 from keras_dlparts.searching.space import chooser
 from keras_dlparts.training.folder import comparable, read_resolved
 
@@ -19,24 +21,36 @@ def beside(path):
     return path.with_name(f"{path.name}-{number}")
 
 
+def unlike(before, now):
+    """Why the scores of two searches do not compare, in words; None where they do.
+
+    Args:
+        before, now: what search.json says of either.
+    """
+    for key in ("objective", "direction"):
+        was, wanted = before["settings"][key], now["settings"][key]
+        if was != wanted:
+            return f"the {key} was {was!r}, and is {wanted!r} now"
+    return changed_data(before, now)
+
+
 def take_over(source, oracle, document, given, settings):
     """Copy another search's finished trials that fit this one; returns how many.
 
     A trial fits if its values, put into the new config, give the config that was
-    trained. Hyperband and the grid propose trials in an order that depends on all
-    earlier ones, so they take none.
+    trained; the searches must not be `unlike`. Hyperband and the grid propose trials in
+    an order that depends on all earlier ones, so they take none.
     """
     if settings.algorithm in ("hyperband", "grid"):
         return 0
     taken = 0
     for path in sorted(source.glob("trial_*/trial.json")):
         state = json.loads(path.read_text(encoding="utf-8"))
-        known = settings.objective in state["metrics"]["metrics"]
         full = settings.trials is not None and taken == settings.trials
-        if state["status"] != "COMPLETED" or not known or full:
+        if state["status"] != "COMPLETED" or full:
             continue
         values = state["hyperparameters"]["values"]
-        if not _fits(values, path.parent, document, given):
+        if not _fits(values, path.parent, document, given, settings):
             continue
         trial_id = str(taken).zfill(len(str(settings.trials)))
         folder = oracle.folder / f"trial_{trial_id}"
@@ -51,7 +65,7 @@ def take_over(source, oracle, document, given, settings):
     return taken
 
 
-def _fits(values, folder, document, given):
+def _fits(values, folder, document, given, settings):
     """Whether values, put into the new space, give the config that was trained."""
     asked = set()
 
@@ -71,8 +85,8 @@ def _fits(values, folder, document, given):
         return False
     if trained is None:
         return False
+    keep_the_scored(experiment.settings.best, settings)
     now = yaml.safe_load(yaml.safe_dump(experiment.resolved()))
-    now["best"] = trained["best"]
     same_length = now["fit"]["epochs"] == trained["fit"]["epochs"]
     same = comparable(now) == comparable(trained)
     return same and same_length and asked == {*values}

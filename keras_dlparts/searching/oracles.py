@@ -7,7 +7,8 @@ An oracle proposes values and keeps the results. What ours do otherwise:
 - an epoch that is reported twice counts once;
 - a trial's values stay those that were proposed, whatever a worker sends back;
 - `seed: 0` is a seed like any other;
-- a trial can be stopped by the median rule.
+- a trial can be stopped by the median rule;
+- a full disk ends the search, with the files as a kill would leave them.
 """
 
 import copy
@@ -22,7 +23,7 @@ from keras_dlparts.runs import higher_is_better
 from keras_dlparts.searching import kerastuner, median_rule
 from keras_dlparts.searching.errors import told_if_damaged
 from keras_dlparts.searching.space import declare
-from keras_dlparts.support.files import write_json
+from keras_dlparts.support.files import DiskFull, room, write_json
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -67,6 +68,17 @@ def direction_of(settings):
     return "max" if higher_is_better(settings.objective) else "min"
 
 
+def keep_the_scored(best, settings):
+    """Let a run keep the epoch that is scored, where its config names no other.
+
+    Args:
+        best: the `best:` section of the run's config, changed in place.
+        settings: the `search:` section.
+    """
+    if best.monitor is None:
+        best.monitor, best.mode = settings.objective, direction_of(settings)
+
+
 @functools.cache
 def _class(algorithm):
     oracles = kerastuner.load().oracles
@@ -84,7 +96,10 @@ def _locked(method):
     @functools.wraps(method)
     def locked(self, *args, **kwargs):
         with self.lock:
-            return method(self, *args, **kwargs)
+            self.check_room()
+            result = method(self, *args, **kwargs)
+            self.check_room()
+            return result
 
     return locked
 
@@ -95,6 +110,7 @@ class _Oracle(kerastuner.SavesTrials):
     def begin(self, folder, settings):
         self.lock = threading.RLock()
         self.folder, self.settings = Path(folder), settings
+        self.full = None  # the DiskFull that kept a file from being written
         self.exhausted = False  # whether the last request found nothing to try
         self.notes = {}  # {trial id: what the report says of it}
         kerastuner.set_folder(self, self.folder)
@@ -144,12 +160,31 @@ class _Oracle(kerastuner.SavesTrials):
         self.notes = state.get("dlparts", {}).get("notes", {})
 
     def save(self):
-        write_json(self.folder / "oracle.json", self.get_state())
+        self._write(self.folder / "oracle.json", self.get_state())
 
     def save_trial(self, trial):
         folder = self.folder / f"trial_{trial.trial_id}"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "trial.json", trial.get_state())
+        self._write(folder / "trial.json", trial.get_state())
+
+    def _write(self, path, value):
+        """Write a file, and none after the first that found no room.
+
+        What is thrown within KerasTuner's own methods leaves its lock taken for good,
+        so that other threads would wait for ever: `check_room` throws it later.
+        """
+        if self.full is not None:
+            return
+        try:
+            with room(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, value)
+        except DiskFull as error:
+            self.full = DiskFull(f"{error}. Make room and go on with --resume")
+
+    def check_room(self):
+        """Raise the DiskFull that kept a file from being written, if there was one."""
+        if self.full is not None:
+            raise self.full
 
     @_locked
     def create_trial(self, tuner_id):

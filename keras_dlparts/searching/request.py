@@ -81,19 +81,30 @@ class Request:
             path = ("fit", "validation_freq")
             document.problem(path, f"{message}. Received: {often}")
 
+    def described_data(self):
+        """What `same_data.described` notes of the data, with the space's defaults."""
+        from keras_dlparts.training import same_data
+
+        return same_data.described(made_data(settled(*self.opened)))
+
     def check(self):
-        """Make every branch of the space once, and look for the objective."""
+        """Make every branch of the space once, and look for the objective.
+
+        Returns: what `described_data` would.
+        """
         from keras_dlparts.config.branches import check_opened
         from keras_dlparts.config.watching import check_name
         from keras_dlparts.searching.objective import no_objective
+        from keras_dlparts.training import same_data
 
         made, _ = check_opened(*self.opened)
+        noted = same_data.described(made.data)
         if self._by_name:
             document, path = self.opened[0], ("search", "direction")
             check_name(document, path, self.settings.objective, made.model)
             document.raise_problems()
         if made.callbacks:  # they may add columns; the first trial tells
-            return
+            return noted
         known = [*made.model.get_metrics_result()]
         made.model.reset_metrics()
         if made.data.validation is not None:
@@ -103,6 +114,19 @@ class Request:
             document = self.opened[0]
             document.problem(("search", "objective"), problem.message)
             document.raise_problems()
+        return noted
+
+
+def made_data(experiment):
+    """The data source that a config names, made as where training makes it."""
+    import keras
+
+    from keras_dlparts.config.construct import construct
+
+    keras.utils.set_random_seed(experiment.settings.seed)
+    data = construct(experiment.document, experiment.data)
+    experiment.document.raise_problems()
+    return data
 
 
 def _goes_by_name(settings):

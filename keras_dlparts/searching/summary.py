@@ -2,9 +2,11 @@
 
 import yaml
 
+from keras_dlparts.config import schema
 from keras_dlparts.config.experiment import opened, settled
 from keras_dlparts.config.searched import branch_labels
 from keras_dlparts.searching import report
+from keras_dlparts.searching.oracles import keep_the_scored
 from keras_dlparts.searching.view import Search
 from keras_dlparts.support.files import write_text
 
@@ -34,7 +36,5 @@ def _winner(search):
 
     experiment = settled(*opened(search.config, folder=search.relative_to), choose)
     experiment.settings.fit.epochs = search.best.notes["asked"]
-    if experiment.settings.best.monitor is None:
-        experiment.settings.best.monitor = search.objective
-        experiment.settings.best.mode = search.settings["direction"]
+    keep_the_scored(experiment.settings.best, schema.Search(**search.settings))
     return experiment.resolved()

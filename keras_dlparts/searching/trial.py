@@ -10,14 +10,14 @@ import keras
 import yaml
 
 from keras_dlparts.config.calls import written
-from keras_dlparts.config.construct import construct
 from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.config.experiment import settled
 from keras_dlparts.searching import tensorboard
 from keras_dlparts.searching.objective import NoObjective, Watcher, blamed
-from keras_dlparts.searching.oracles import direction_of
+from keras_dlparts.searching.oracles import keep_the_scored
+from keras_dlparts.searching.request import made_data
 from keras_dlparts.searching.space import chooser
-from keras_dlparts.support.files import write_json, write_text
+from keras_dlparts.support.files import DiskFull, room, write_json, write_text
 from keras_dlparts.training import folder as run_folder
 from keras_dlparts.training.errors import NonFiniteError
 from keras_dlparts.training.loop import carry_out
@@ -72,13 +72,17 @@ class Trials:
         """Train what a trial proposes and tell the oracle how it went.
 
         A failure is the trial's own and is told, not raised; an objective that no
-        config of the space can have is a ConfigError.
+        config of the space can have is a ConfigError. After a DiskFull the trial is
+        still to be finished.
         """
         path = self.path(trial.trial_id)
         path.mkdir(parents=True, exist_ok=True)
         started, notes = time.time(), {"worker": worker}
         try:
-            notes |= self._train(trial, path, oracle)
+            with room(path):
+                notes |= self._train(trial, path, oracle)
+        except DiskFull:  # the next trial would meet it too
+            raise
         except Exception as error:
             error = blamed(error)
             text = "".join(traceback.format_exception(error))
@@ -109,9 +113,7 @@ class Trials:
         options = experiment.settings
         if "tuner/epochs" in values:
             options.fit.epochs = int(values["tuner/epochs"])
-        if options.best.monitor is None:  # so that the epoch kept is the one scored
-            options.best.monitor = self.settings.objective
-            options.best.mode = direction_of(self.settings)
+        keep_the_scored(options.best, self.settings)
         watcher = Watcher(oracle, trial, self.settings.objective, self.on_epoch)
 
         def place(resolved):
@@ -140,14 +142,10 @@ class Trials:
 
     def _data(self, experiment):
         """The data source; made once for all trials that have the same."""
-        seed = experiment.settings.seed
-        name = repr((written(experiment.data), seed))
+        name = repr((written(experiment.data), experiment.settings.seed))
         if name != self.data_name:
             self.data = None  # so that two are never in memory
-            keras.utils.set_random_seed(seed)  # as where training makes it
-            self.data = construct(experiment.document, experiment.data)
-            experiment.document.raise_problems()
-            self.data_name = name
+            self.data, self.data_name = made_data(experiment), name
         return self.data
 
     def _prepare(self, path, experiment, resolved, past):

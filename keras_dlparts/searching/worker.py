@@ -4,6 +4,7 @@ One line of JSON on standard input says what to do. The input then stays open; w
 closes, the process that started this one has ended, and this one ends too.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-OVER, ONE_DONE, STOPPED, CHIEF_GONE, WRONG = 0, 5, 3, 4, 2  # exit codes
+OVER, ONE_DONE, STOPPED, CHIEF_GONE, WRONG, FULL = 0, 5, 3, 4, 2, 6  # exit codes
 
 
 def main():
@@ -30,11 +31,12 @@ def main():
         fingerprint,
     )
     from keras_dlparts.searching.trial import Trials, work
+    from keras_dlparts.support.files import DiskFull
 
     document, given = opened(asked["config"], folder=asked["relative_to"])
-    mark = fingerprint(asked["config"])
-    oracle = Client(asked["host"], asked["port"], asked["id"], mark)
     settings = Search(**asked["settings"])
+    mark = fingerprint(asked["config"], settings)
+    oracle = Client(asked["host"], asked["port"], asked["id"], mark)
     folder = Path(asked["folder"])
     trials = Trials(folder, document, given, whole_space(document), settings)
     try:
@@ -49,6 +51,10 @@ def main():
     except ConfigError as error:
         print(error, file=sys.stderr, flush=True)
         raise SystemExit(WRONG) from None
+    except DiskFull as error:
+        with contextlib.suppress(OSError):  # this file too may find no room
+            print(error, file=sys.stderr, flush=True)
+        raise SystemExit(FULL) from None
     raise SystemExit(ONE_DONE if more else OVER)
 
 

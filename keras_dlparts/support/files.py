@@ -12,7 +12,7 @@ import os
 import zipfile
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_MARK = ".partial-"
+MARK = ".partial-"
 
 
 class DiskFull(OSError):
@@ -24,6 +24,8 @@ def room(path):
     """Turn any error that means "no room" into a DiskFull that names the file."""
     try:
         yield
+    except DiskFull:  # which names the file already
+        raise
     except Exception as error:
         cause = error
         while cause is not None:
@@ -48,7 +50,7 @@ def whole(path):
     >>> path.read_text(), len([*path.parent.iterdir()])
     ('all of it', 1)
     """
-    partial = path.with_name(f"{_MARK}{os.getpid()}-{path.name}")
+    partial = path.with_name(f"{MARK}{os.getpid()}-{path.name}")
     try:
         with room(path):
             yield partial
@@ -91,5 +93,5 @@ def read_arrays(path):
 
 def sweep(folder):
     """Remove what a killed process left half written in a folder."""
-    for path in folder.glob(f"{_MARK}*"):
+    for path in folder.glob(f"{MARK}*"):
         path.unlink(missing_ok=True)

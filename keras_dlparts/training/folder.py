@@ -15,7 +15,7 @@ from keras_dlparts import backend
 from keras_dlparts.config.errors import ConfigError, Problem, path_text, shown
 from keras_dlparts.config.kept import save_initial
 from keras_dlparts.config.objects import INITIAL, unnumbered
-from keras_dlparts.support.files import write_json, write_text
+from keras_dlparts.support.files import MARK, write_json, write_text
 from keras_dlparts.training import code_state
 
 _PACKAGES = ("keras", "keras-dlparts", "numpy", "tensorflow", "tensorflow-cpu")
@@ -24,7 +24,7 @@ _PACKAGES += ("jax", "torch")
 _MAY_DIFFER = ("versions", "name")
 _MAY_DIFFER_IN_FIT = ("epochs", "checkpoint_every")
 # What a kill may leave in a folder before its resolved config is there.
-_BEFORE_ALL_ELSE = (".partial-", "config.", "initial.", "run.lock", "uncommitted.")
+_BEFORE_ALL_ELSE = (MARK, "config.", "initial.", "run.lock", "uncommitted.")
 
 
 def create(out, experiment, resolved):

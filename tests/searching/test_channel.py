@@ -94,6 +94,20 @@ def test_another_config_is_turned_away(oracle, server):
     assert not oracle.trials
 
 
+def test_what_chief_and_worker_must_have_alike():
+    """What makes a trial and its score; how many train at once is a worker's own."""
+
+    def mark(config, **settings):
+        given = {"direction": "min", **settings}
+        return channel.fingerprint(config, Search(**given))
+
+    same = mark({"a": 1, "search": {}}, workers=4, isolate=True)
+    assert mark({"a": 1, "name": "x"}) == same
+    others = [mark({"a": 2}), mark({"a": 1}, objective="val_accuracy")]
+    others.append(mark({"a": 1}, direction="max"))
+    assert len({same, *others}) == 4
+
+
 def test_a_worker_does_not_wait_for_ever(oracle, monkeypatch):
     with channel.Server(oracle, "127.0.0.1", "mark") as server:
         worker = client(server)

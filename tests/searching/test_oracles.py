@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,6 +10,7 @@ from keras_dlparts.config.document import Document
 from keras_dlparts.config.schema import Search
 from keras_dlparts.config.whole_space import whole_space
 from keras_dlparts.searching.oracles import make_oracle
+from keras_dlparts.support.files import DiskFull
 
 GRID = {
     "a": {"search": "choice", "values": [1, 2, 3]},
@@ -183,6 +185,28 @@ def test_an_epoch_told_twice_counts_once(tmp_path):
         oracle.update_trial(trial.trial_id, {"val_loss": value}, step=0)
     (seen,) = trial.metrics.get_history("val_loss")
     assert seen.value == [3.0]
+
+
+def test_a_full_disk_ends_it_for_all_threads(tmp_path, monkeypatch):
+    """What is thrown within KerasTuner's methods would leave its lock taken."""
+
+    def full(path, value):
+        raise DiskFull(f"no room to write {path}")
+
+    oracle = oracle_in(tmp_path / "s", trials=2)
+    trial = oracle.create_trial("a")
+    oracle.update_trial(trial.trial_id, {"val_loss": 1.0})
+    with monkeypatch.context() as patched:
+        patched.setattr("keras_dlparts.searching.oracles.write_json", full)
+        with pytest.raises(DiskFull, match=r"trial\.json.* go on with --resume"):
+            oracle.finish(trial, "COMPLETED")
+    oracle.save()  # there is room again, but the files are to stay as one moment's
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(oracle.create_trial, "b")
+        assert isinstance(asked.exception(timeout=20), DiskFull)
+    again = oracle_in(tmp_path / "s", trials=2)
+    assert again.create_trial("a").trial_id == trial.trial_id
+    assert again.trials[trial.trial_id].status == "RUNNING"
 
 
 def test_a_trial_ends_once(tmp_path):

@@ -1,5 +1,6 @@
 """Searches that train, in this process."""
 
+import errno
 import json
 import re
 import shutil
@@ -14,8 +15,10 @@ from keras_dlparts import ConfigError, SearchFailed, search, train
 from keras_dlparts.data import Spirals
 from keras_dlparts.runs import Run
 from keras_dlparts.searching import hypermodel, pictures, report
+from keras_dlparts.searching.folder import Folder
 from keras_dlparts.searching.fork import beside
 from keras_dlparts.searching.request import Request
+from keras_dlparts.support import files
 
 
 def refused(*args, **kwargs):
@@ -315,6 +318,32 @@ def test_a_failing_trial_says_why_and_the_search_goes_on(config, tmp_path, capsy
     assert re.search(r"trial \d  failed: .*not finite", capsys.readouterr().err)
 
 
+@pytest.mark.long
+def test_a_full_disk_ends_the_search_and_fails_no_trial(config, tmp_path, monkeypatch):
+    """It is full from the last save of the first trial on, for every file."""
+    config["fit"]["epochs"] = 1
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        replace = files.os.replace
+
+        def until_the_end(partial, path):
+            if path.name == "last.keras":
+                patched.setattr(files.os, "replace", full)
+                full()
+            replace(partial, path)
+
+        patched.setattr(files.os, "replace", until_the_end)
+        with pytest.raises(files.DiskFull, match=r"Make room and go on with --resume"):
+            search(config, out=tmp_path / "s", trials=2)
+    stopped = keras_dlparts.Search(tmp_path / "s")
+    assert [trial.status for trial in stopped.trials] == ["RUNNING"]
+    again = search(config, out=tmp_path / "s", trials=2, resume=True)
+    assert len(again.completed) == 2
+
+
 @pytest.mark.slow
 def test_when_all_fail_the_search_has_failed(config, tmp_path):
     config["optimizer"] = {"use": "SGD", "learning_rate": 1e30}
@@ -370,6 +399,45 @@ def test_a_fork_takes_over_what_fits(config, tmp_path):
 
 
 @pytest.mark.long
+def test_scores_of_another_objective_or_of_other_data_are_not_taken_over(
+    config, tmp_path, capsys
+):
+    """Their scores do not compare, and the model that they kept is another one."""
+    table = tmp_path / "t.csv"
+    table.write_text("a,c\n" + "1.5,0\n2.5,1\n" * 9)
+    config["data"] = {"use": "csv", "path": str(table), "target": "c"}
+    config["fit"]["epochs"] = 1
+    out = tmp_path / "s"
+    first = search(config, out=out, trials=1)
+
+    def taken(**changed):
+        found = search(config, out=out, trials=1, fork=True, **changed)
+        trial = found.trials[0]
+        said = json.loads((found.path / "search.json").read_text())
+        assert ("taken_from" in trial.notes) == said["taken_over"]
+        if trial.run.best()[0] == found.objective:
+            history = trial.run.history[found.objective]
+            assert trial.score == pytest.approx(history[trial.run.best()[1]])
+        return said["taken_over"]
+
+    assert taken() == 1
+    assert taken(objective="val_accuracy") == 0
+    told = f"no trial of {out} is taken over: "
+    said = "the objective was 'val_loss', and is 'val_accuracy' now"
+    assert told + said in capsys.readouterr().err
+    assert taken(sets=["search.direction=max"]) == 0
+    assert "the direction was 'min', and is 'max' now" in capsys.readouterr().err
+    assert taken(sets=["best={monitor: val_loss, mode: min}"]) == 1  # says the same
+    assert taken(sets=["best={monitor: val_accuracy}"]) == 0
+    table.write_text("a,c\n" + "3.5,0\n2.5,1\n" * 9)
+    assert taken() == 0
+    assert f"{told}train x has other values" in capsys.readouterr().err
+    told = refused(config, out=out, trials=2, resume=True)
+    assert f"{out} is a search of other data: train x has other values" in told
+    assert len(keras_dlparts.Search(out).trials) == len(first.trials)
+
+
+@pytest.mark.long
 def test_two_searches_in_one_folder(config, tmp_path):
     path = tmp_path / "s"
     search(config, out=path, trials=1)
@@ -377,11 +445,17 @@ def test_two_searches_in_one_folder(config, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     assert "is not empty and holds no search" in refused(config, out=tmp_path / "full")
-    from keras_dlparts.searching.folder import Folder
-
     with Folder(path):
         told = refused(config, out=path, trials=2, resume=True)
     assert re.search(r"process \d+ is searching here", told)
+
+
+def test_a_folder_in_which_a_kill_came_first_is_free(tmp_path):
+    """Before the first search.json was written to its end."""
+    (tmp_path / ".partial-12-search.json").write_text("{")
+    with Folder(tmp_path) as folder:
+        folder.check_free()
+        assert [path.name for path in tmp_path.iterdir()] == ["search.lock"]
 
 
 @pytest.mark.long

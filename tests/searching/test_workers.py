@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from helpers.processes import children, gone, until
 from helpers.searches import CONFIG
 
 from keras_dlparts import Search, SearchFailed, search
-from keras_dlparts.searching.channel import fingerprint
 from keras_dlparts.searching.chief import ending
+from keras_dlparts.support import files
 
 pytestmark = pytest.mark.slow
 
@@ -165,6 +166,10 @@ def test_workers_join_from_elsewhere(config, tmp_path, undisturbed):
     wrong = {**config, "metrics": []}
     turned = start(wrong, tmp_path / "other", "--join", address)
     assert "searches another config" in finished(turned, 1)
+    turned = start(
+        config, tmp_path / "other", "--join", address, "--objective", "val_accuracy"
+    )
+    assert "or for another objective" in finished(turned, 1)
     joined = start(config, tmp_path / "other", "--join", address, "--workers", 2)
     finished(joined)
     finished(chief)
@@ -184,9 +189,24 @@ def test_workers_that_cannot_start_are_given_up(config, tmp_path, monkeypatch):
     assert log == "no such module\n" * 3
 
 
+def test_a_worker_that_finds_no_room_ends_the_search(config, tmp_path):
+    """A limit on the size of files, which the workers inherit, stands for a full disk:
+    a checkpoint is above it, what the chief writes is below."""
+    config["model"] = [{"use": "Dense", "units": 9000}, {"use": "Dense", "units": 2}]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(files.DiskFull, match=r"worker tuner\d found no room"):
+            search(config, out=tmp_path / "s", workers=2, trials=2, retries=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    stopped = Search(tmp_path / "s")
+    assert not stopped.failed
+    again = search(config, out=tmp_path / "s", trials=2, resume=True)
+    assert len(again.completed) == 2
+
+
 def test_words():
     assert ending(-9) == "was killed by SIGKILL (out of memory?)"
     assert ending(-11) == "was killed by SIGSEGV"
     assert ending(7) == "ended with exit code 7"
-    assert fingerprint({"a": 1, "name": "x"}) == fingerprint({"a": 1, "search": {}})
-    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
