@@ -123,10 +123,13 @@ class Csv(TableSource):
         return Table(given, columns, cells, lambda i: f"line {lines[i]}")
 
 
-def has_names(path, delimiter):
-    """Whether the first row of a file names the columns: it has a word."""
+def has_names(path, delimiter, wanted=()):
+    """Whether the first row of a file names the columns: it has a word, or all of the
+    names that are wanted, which may be numbers."""
     for _, row in _rows(path, delimiter):
-        return any(cell.strip() and not is_number(cell) for cell in row)
+        cells = [cell.strip() for cell in row]
+        named = bool(wanted) and {*wanted} <= {*cells}
+        return named or any(cell and not is_number(cell) for cell in cells)
     return False
 
 
