@@ -48,6 +48,16 @@ def said(monkeypatch):
 
 
 @pytest.fixture
+def channels_first():
+    """Keras' layers and functions take images (batch, channels, height, width)."""
+    import keras
+
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.fixture
 def compiling():
     """TensorFlow compiles nothing in a process that an earlier test made repeat."""
     from keras_dlparts import backend

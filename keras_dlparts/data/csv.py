@@ -15,7 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.data.table import Table, TableSource, existing_file
+from keras_dlparts.data.table import (
+    Table,
+    TableSource,
+    check_different,
+    existing_file,
+)
 from keras_dlparts.support.cells import is_number
 from keras_dlparts.support.checks import check_flag
 
@@ -96,12 +101,11 @@ class Csv(TableSource):
                 columns = [name.strip() for name in row]
                 if not self.header:
                     columns = [str(i) for i in range(len(row))]
-                if len(set(columns)) < len(columns):
-                    raise ValueError(
-                        f"{given}, line {line}: columns must have different names. "
-                        f"Received: {', '.join(columns)}. Is there a header? If not: "
-                        "header=False"
-                    )
+                check_different(
+                    columns,
+                    f"{given}, line {line}",
+                    ". Is there a header? If not: header=False",
+                )
                 if self.header:
                     continue
             if len(row) != len(columns):
@@ -119,10 +123,13 @@ class Csv(TableSource):
         return Table(given, columns, cells, lambda i: f"line {lines[i]}")
 
 
-def has_names(path, delimiter):
-    """Whether the first row of a file names the columns: it has a word."""
+def has_names(path, delimiter, wanted=()):
+    """Whether the first row of a file names the columns: it has a word, or all of the
+    names that are wanted, which may be numbers."""
     for _, row in _rows(path, delimiter):
-        return any(cell.strip() and not is_number(cell) for cell in row)
+        cells = [cell.strip() for cell in row]
+        named = bool(wanted) and {*wanted} <= {*cells}
+        return named or any(cell and not is_number(cell) for cell in cells)
     return False
 
 

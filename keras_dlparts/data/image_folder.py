@@ -231,7 +231,17 @@ class ImageFolder(Source):
         ]
 
     def _decode(self, path):
+        from PIL import Image
+
         try:
+            # Asked before Keras makes it RGB, where 16 bits a value are cut off at 255.
+            with Image.open(path) as image:
+                mode = image.mode
+            if mode.startswith(("I", "F")):
+                raise ValueError(
+                    f"it must have 8 bits a value. Received: Pillow's mode {mode}. "
+                    "Convert it"
+                )
             image = keras.utils.load_img(
                 path,
                 color_mode=self.color_mode,
@@ -241,10 +251,5 @@ class ImageFolder(Source):
             )
         except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(f"{path} cannot be read as an image: {error}") from error
-        if image.mode not in ("L", "RGB", "RGBA"):
-            raise ValueError(
-                f"{path} must have 8 bits a value. Received: Pillow's mode "
-                f"{image.mode}. Convert it"
-            )
         pixels = np.asarray(image)
         return pixels[..., None] if pixels.ndim == 2 else pixels

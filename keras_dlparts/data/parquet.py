@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dlparts.data.table import Table, TableSource, existing_file
+from keras_dlparts.data.table import (
+    Table,
+    TableSource,
+    check_different,
+    existing_file,
+)
 
 
 def _import():
@@ -58,15 +63,30 @@ class Parquet(TableSource):
 
     def read(self, path: str | os.PathLike) -> Table:
         """Read a file as a table of numbers and texts."""
-        pyarrow = _import()
+        pyarrow, file = _import(), existing_file(path, "parquet")
         try:
-            table = pyarrow.parquet.read_table(existing_file(path, "parquet"))
+            names = pyarrow.parquet.read_schema(file).names
+            check_different(names, str(path))
+            table = pyarrow.parquet.read_table(file)
         except pyarrow.ArrowException as error:
             raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
         if not table.num_rows:
             raise ValueError(f"{path}: must have at least one row. Received: none")
-        columns = [_column(path, name, table[name]) for name in table.column_names]
+        columns = _Columns(path, table)
         return Table(str(path), table.column_names, columns, lambda i: f"row {i}")
+
+
+class _Columns(dict):
+    """Columns by position, converted when they are asked for: others may be of any
+    type."""
+
+    def __init__(self, path, table):
+        self._path, self._table = path, table
+
+    def __missing__(self, position):
+        name = self._table.column_names[position]
+        self[position] = _column(self._path, name, self._table[position])
+        return self[position]
 
 
 def _column(path, name, column):
@@ -77,6 +97,8 @@ def _column(path, name, column):
     if kinds.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
+    if kinds.is_boolean(kind) and column.null_count:
+        column = column.cast("int8")  # whose numpy has nan for what lacks
     if kinds.is_boolean(kind) or kinds.is_integer(kind) or kinds.is_floating(kind):
         return np.asarray(column.to_numpy())
     if kinds.is_string(kind) or kinds.is_large_string(kind):

@@ -65,6 +65,11 @@ def specs_of(where, pair):
                     f"{where}: {label} must be an array or a dict of arrays. "
                     f"Received: {type(array).__name__}"
                 )
+            if getattr(array, "shape", None) == ():
+                raise ValueError(
+                    f"{where}: {label} must have its samples along the first axis. "
+                    f"Received: a single value, {array}"
+                )
             lengths.setdefault(len(array), label)
             if not len(array):
                 raise ValueError(

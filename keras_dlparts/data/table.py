@@ -3,7 +3,8 @@
     x    the features beside each other, float32; a column of `one_hot` is one column
          a category, in the order of their texts
     y    () for one target and (targets,) for a list of them: int32 if all of them are
-         whole numbers, else float32; a target of words is the number of its class
+         whole numbers, else float32; a target of words is the number of its class.
+         Whole numbers that int32 cannot hold are refused: float32 would round them
 
 An empty cell, nan, and a word among numbers are errors that name the row, since no
 value can be made up for them.
@@ -14,6 +15,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +28,13 @@ from keras_dlparts.support.checks import check_path
 class Table:
     """A table that was read.
 
-    `columns` holds an array for each of `names`, of texts or of numbers. `row` gives
-    the words for where row i stands, as `line 3`.
+    `columns` gives an array for the position of each of `names`, of texts or of
+    numbers. `row` gives the words for where row i stands, as `line 3`.
     """
 
     path: str
     names: list
-    columns: list
+    columns: Any
     row: object
 
 
@@ -67,7 +69,7 @@ def numbers(table, position):
             f"Received: {str(column[bad])!r} in column {table.names[position]!r}. "
             "Fill it in, drop the row, or leave the column out with `features`"
         )
-    return values, whole and np.abs(values).max() < 2**31
+    return values, whole
 
 
 def _mixed(table, position, number, word):
@@ -275,8 +277,18 @@ class TableSource(Source):
                 f"Received: words in column {name!r}"
             )
         y = np.stack([column for column, _ in found], axis=1)
-        listed = isinstance(self.target, list | tuple)
-        return y if listed else y[:, 0], all(whole for _, whole in found)
+        whole = all(each for _, each in found)
+        large = np.argwhere(np.abs(y) >= 2**31)
+        if whole and len(large):
+            row, at = large[0]
+            column = table.columns[positions[at]]
+            raise ValueError(
+                f"{table.path}, {table.row(row)}: a target of whole numbers must fit "
+                f"into int32, below 2**31. Received: {str(column[row])!r} in column "
+                f"{table.names[positions[at]]!r}. Count in a larger unit, or make "
+                "them decimal numbers, which become float32"
+            )
+        return y if isinstance(self.target, list | tuple) else y[:, 0], whole
 
 
 def _find(wanted, table):
@@ -292,6 +304,15 @@ def _find(wanted, table):
                 f"Received: {', '.join(table.names)}"
             )
     return positions
+
+
+def check_different(names, where, mend=""):
+    """Raise where columns share a name."""
+    if len({*names}) < len(names):
+        raise ValueError(
+            f"{where}: columns must have different names. "
+            f"Received: {', '.join(names)}{mend}"
+        )
 
 
 def check_class_names(names):

@@ -64,7 +64,8 @@ class Tfds(Source):
         x: Name of the input feature, or a list of names for a dict of inputs.
             None for the data set's supervised keys.
         y: Likewise for the targets. Only with `x`; None then means no targets.
-        train: Split to train on, in TFDS' language: `"train"`, `"train[:80%]"`.
+        train: Split to train on, in TFDS' language: `"train"`, `"train[:80%]"`,
+            `"train+test"`.
         validation: Split to validate on. None to cut it off the training data.
         test: Split to test on. None for no test.
         **kwargs: `batch_size`, `shuffle` and the other arguments of `Source`.
@@ -151,10 +152,16 @@ class Tfds(Source):
 
     def _read(self, builder, split, x, y):
         """One split as `(x, y)`, whole."""
-        if split.partition("[")[0] not in builder.info.splits:
+        parts = [part.partition("[")[0].strip() for part in split.split("+")]
+        if not {*parts} <= {*builder.info.splits, "all"}:
             raise ValueError(
                 f"{self.name!r} has no split {split!r}. Received: "
                 f"{', '.join(builder.info.splits)}. None leaves a split out"
+            )
+        if not builder.info.splits[split].num_examples:
+            raise ValueError(
+                f"{self.name!r}, split {split!r}: must have at least one sample. "
+                "Received: none"
             )
         import tensorflow as tf
         import tensorflow_datasets as tfds

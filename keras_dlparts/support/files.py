@@ -55,6 +55,13 @@ def whole(path):
         with room(path):
             yield partial
             os.replace(partial, path)
+    except FileNotFoundError as error:
+        if path.parent.is_dir():
+            raise
+        raise FileNotFoundError(
+            f"{path} cannot be written, since its folder is gone. Was it removed or "
+            "renamed meanwhile?"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)  # a full disk needs its room back
 

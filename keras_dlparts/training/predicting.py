@@ -3,8 +3,9 @@
 .csv   a row a sample. Of a run that was trained on a `csv` or `parquet` the features
        go by the names that they have there, categories become the columns that they
        became there, and other columns are ignored: the target's may be there or not.
-       Without names all columns stand as they did in training, or the features alone
-       do. Else every column is a feature, and a first row with a word names them.
+       Without names all columns stand as they did in training, if those had no names
+       either, or the features alone do. Else every column is a feature, and a first
+       row with a word names them.
        A row is given the shape of the model's input.
 .npz   the array `x`, or under the names that the model's inputs have; of a run
        trained on an `npz`, under the names that it has there.
@@ -114,20 +115,25 @@ def _table(path, source, columns):
     from keras_dlparts.data.table import inputs
 
     delimiter = source.get("delimiter") or ","
-    header = source.get("header")
+    names = [column["name"] for column in columns or ()]
+    header, numbered = source.get("header"), source.get("header") is False
     if header is None:
-        header = has_names(path, delimiter)
+        header = has_names(path, delimiter, names)
     table = Csv(path, None, header=header, delimiter=delimiter).read(path)
     if columns is None:
         columns = [{"name": name, "categories": None} for name in table.names]
-    names = [column["name"] for column in columns]
-    missing = [name for name in names if name not in table.names]
+        names, numbered = table.names, True
+    # Without a header columns are named by their places, which are no names of a run
+    # whose table had some.
+    there = table.names if header or numbered else []
+    missing = [name for name in names if name not in there]
     if missing and not header and len(table.names) == len(names):
         positions = [*range(len(names))]  # the features alone, in their order
     elif missing:
         raise ValueError(
             f"{path} must have the features that the run was trained on, and has "
-            f"no {', '.join(missing)}. Received: the columns {', '.join(table.names)}"
+            f"no {', '.join(missing)}. Received: "
+            + (f"the columns {', '.join(there)}" if there else "columns without names")
         )
     else:
         positions = [table.names.index(name) for name in names]

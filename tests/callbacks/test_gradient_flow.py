@@ -9,6 +9,7 @@ from keras import layers as kl
 
 from keras_dlparts import backend
 from keras_dlparts.callbacks import GradientFlow
+from keras_dlparts.layers import BayesianSparsityDropout
 from keras_dlparts.models import GAN, Autoencoder, ResNet
 
 RANDOM = np.random.default_rng(0)
@@ -171,6 +172,16 @@ def test_a_subclassed_model_shows_what_is_not_within_a_loop():
     eager = keras.backend.backend() == "torch"
     assert math.isnan(hidden) or eager
     assert len(flow.figures(None)) == 3
+
+
+def test_a_layer_that_counts_its_steps_is_measured():
+    sparse = BayesianSparsityDropout(kl.Dense(3), name="sparse")
+    model = keras.Sequential([keras.Input((4,)), sparse, kl.Dense(2)])
+    model.compile("adam", "mse")
+    flow = GradientFlow(data=(X, Y))
+    fit(model, flow, epochs=1)
+    assert flow.layers == ["sparse", model.layers[1].name]
+    assert np.isfinite(flow.history["gradient"]).all()
 
 
 @pytest.mark.long

@@ -111,6 +111,7 @@ def test_show_of_a_name_that_means_two_parts(dlparts):
         (["show", "Lambda"], "runs code"),
         (["list", "layer"], "unknown kind 'layer'. The kinds are: layers"),
         (["verify", "RandomDropuot"], "did you mean 'dlparts.RandomDropout'"),
+        (["verify", "Dense"], "Received: Dense, which is Keras' own"),
         (["check", "none.yaml"], "none.yaml\n  cannot be read: No such file"),
         (["train", "none.yaml"], "none.yaml\n  cannot be read: No such file"),
         (["evaluate", "nowhere"], "a run is a folder"),

@@ -77,6 +77,9 @@ def test_npz_errors(tmp_path):
     np.save(tmp_path / "e.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"use np\.savez"):
         _ = Npz(tmp_path / "e.npy").train
+    single = save(tmp_path / "g.npz", x=np.float32(3), y=np.float32(4))
+    with pytest.raises(ValueError, match=r"train: x .*first axis. .* single value, 3"):
+        _ = Npz(single).train
     (tmp_path / "f.npz").write_bytes(b"")
     with pytest.raises(ValueError, match="cannot be read"):
         _ = Npz(tmp_path / "f.npz").train

@@ -122,10 +122,15 @@ def test_bad_folders(folder, tmp_path):
     (tmp_path / "empty" / "a.png").write_bytes(b"\x89PNG no")
     with pytest.raises(ValueError, match=r"a\.png cannot be read as an image"):
         _ = read(tmp_path).train[0]
+
+
+@pytest.mark.parametrize("mode", ["rgb", "rgba", "grayscale"])
+def test_more_than_8_bits_a_value_are_refused(tmp_path, mode):
     image = pytest.importorskip("PIL.Image")
-    image.fromarray(np.zeros((4, 4), "uint16")).save(tmp_path / "empty" / "a.png")
-    with pytest.raises(ValueError, match=r"8 bits a value. Received: .*I;16"):
-        _ = read(tmp_path, color_mode="grayscale").train[0]
+    (tmp_path / "a").mkdir()
+    image.fromarray(np.full((4, 4), 999, "uint16")).save(tmp_path / "a" / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png .*8 bits a value. Received: .*I;16"):
+        _ = read(tmp_path, color_mode=mode).train[0]
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,52 @@ def test_parquet_kinds(tmp_path):
         _ = parquet(tmp_path, {"a": [], "kind": []}).train
 
 
+def test_columns_that_are_left_out_may_be_of_any_type(tmp_path):
+    columns = {
+        "a": [1, 2],
+        "day": pa.array([0, 1], pa.date32()),
+        "price": pa.array([1, 2]).cast(pa.decimal128(21, 2)),
+        "list": [[1], [2]],
+        "none": pa.nulls(2),
+        "kind": ["x", "y"],
+    }
+    x, y = parquet(tmp_path, columns, features="a").train.arrays()
+    assert (x.tolist(), y.tolist()) == ([[1], [2]], [0, 1])
+    for name in ("day", "price", "list", "none"):
+        with pytest.raises(ValueError, match=f"'{name}'. Leave it out with `features`"):
+            _ = parquet(tmp_path, columns, features=["a", name]).train
+
+
+def test_booleans_may_lack(tmp_path):
+    columns = {"a": [True, None], "kind": [0, 1]}
+    with pytest.raises(ValueError, match=r"row 1: a cell must be .*'nan' in column 'a"):
+        _ = parquet(tmp_path, columns).train
+
+
+def test_columns_have_different_names(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = [pa.array([1, 2]) for _ in range(3)]
+    pq.write_table(pa.Table.from_arrays(columns, names=["a", "a", "c"]), path)
+    with pytest.raises(ValueError, match=r"must have different.*Received: a, a, c$"):
+        _ = Parquet(path, "c").train
+
+
+@both
+def test_whole_numbers_beyond_int32_are_no_target(make, tmp_path):
+    columns = {"a": [1, 2], "kind": [2**24 + 1, 2**31 - 1]}
+    y = make(tmp_path, columns).train.arrays()[1]
+    assert (y.dtype, y.tolist()) == ("int32", columns["kind"])
+    for large in (2**31, -(2**40)):
+        columns["kind"][1] = large
+        with pytest.raises(
+            ValueError, match=rf"(line 3|row 1): .*int32.*'{large}' in column 'kind'"
+        ):
+            _ = make(tmp_path, columns).train
+        assert make(tmp_path, columns, target=None).train.arrays()[0].shape == (2, 2)
+    y = make(tmp_path, columns | {"b": [0.5, 1]}, target=["kind", "b"]).train.arrays()
+    assert y[1].dtype == "float32"
+
+
 def test_pandas_writes_what_is_read(tmp_path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(FLOWERS)

@@ -69,6 +69,12 @@ def test_named_features_and_split_language(folder):
     assert source.test is None
 
 
+def test_splits_add_up(folder):
+    for train in ("train+eval", "train[:5]+ train[5:] + eval", "all"):
+        source = Tfds("tiny", folder, train=train, test="eval", validation_split=0)
+        assert len(source.train.arrays()[0]) == 13
+
+
 def test_errors(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing is downloaded here.*nosuch"):
         _ = Tfds("nosuch", folder).train
@@ -78,6 +84,10 @@ def test_errors(folder, tmp_path):
         _ = Tfds("tiny", tmp_path / "none").train
     with pytest.raises(ValueError, match=r"no split 'test'. Received: .*eval"):
         _ = Tfds("tiny", folder).train
+    with pytest.raises(ValueError, match=r"no split 'train\+dev'. Received: .*eval"):
+        _ = Tfds("tiny", folder, train="train+dev", test="eval").train
+    with pytest.raises(ValueError, match=r"split 'train\[:0\]': must have at least"):
+        _ = Tfds("tiny", folder, train="train[:0]", test="eval").train
     with pytest.raises(ValueError, match=r"Name `x` and `y` from: x, y"):
         _ = Tfds("dlparts_example", folder).train
     with pytest.raises(ValueError, match=r"no feature 'z'. Received: x, y"):

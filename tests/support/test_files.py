@@ -36,6 +36,21 @@ def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_a_folder_that_is_gone_is_told(tmp_path):
+    folder = tmp_path / "run"
+    for write in (
+        lambda: files.write_text(folder / "a.txt", "text"),
+        lambda: files.write_arrays(folder / "a.npz", {"x": np.zeros(2)}),
+    ):
+        with pytest.raises(FileNotFoundError, match=r"^.*run.a.* its folder is gone"):
+            write()
+    with (
+        pytest.raises(FileNotFoundError, match=r"No such file .*no\.txt"),
+        files.whole(tmp_path / "a.txt"),
+    ):
+        (tmp_path / "no.txt").read_text()
+
+
 def test_arrays_come_back_or_are_known_to_be_damaged(tmp_path):
     path = tmp_path / "a.npz"
     assert files.read_arrays(path) is None

@@ -86,6 +86,25 @@ def test_features_go_by_the_names_of_a_parquet_table(tmp_path, model):
     np.testing.assert_allclose(predicting.predict(model, path, run), [[21], [43]])
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_names_may_be_numbers(tmp_path, model, kind):
+    train, path = tmp_path / f"train.{kind}", tmp_path / "new.csv"
+    if kind == "csv":
+        train.write_text("1,2,label\n0,0,no\n")
+    else:
+        pq = pytest.importorskip("pyarrow.parquet")
+        pa = pytest.importorskip("pyarrow")
+        pq.write_table(pa.table({"1": [0], "2": [0], "label": ["no"]}), train)
+    run = run_of(tmp_path, kind, path=str(train), target="label")
+    for text in ("1,2\n1,2\n3,4\n", "2,0, 1\n2,9,1\n4,9,3\n", "1,2.0\n3,4\n"):
+        path.write_text(text)
+        y = predicting.predict(model, path, run)
+        np.testing.assert_allclose(y, [[21], [43]])
+    path.write_text("1,5,20\n")
+    with pytest.raises(ValueError, match=r"no 1, 2. Received: columns without names"):
+        predicting.predict(model, path, run)
+
+
 @pytest.mark.parametrize("text", ["1,7,2\n3,8,4\n", "1,2\n3,4\n"])
 def test_columns_without_names_stand_as_in_training(tmp_path, model, text):
     train, path = tmp_path / "train.csv", tmp_path / "new.csv"

@@ -57,9 +57,8 @@ def check_planes(layer, input_shape, name, size):
 
 def spatial(input_shape, size, strides, padding):
     """The height and width of the planes that come out; None where not known."""
-    return keras.layers.MaxPooling2D(size, strides, padding).compute_output_shape(
-        (None, *input_shape[1:3], 1)
-    )[1:3]
+    pool = keras.layers.MaxPooling2D(size, strides, padding, "channels_last")
+    return pool.compute_output_shape((None, *input_shape[1:3], 1))[1:3]
 
 
 def activities(inputs):

@@ -109,14 +109,18 @@ class NeocognitronC(keras.layers.Layer):
         return ops.cast(y, self.compute_dtype)
 
     def _largest(self, u):
-        return ops.max_pool(u, self.pool_size, self.strides, self.padding)
+        return ops.max_pool(
+            u, self.pool_size, self.strides, self.padding, data_format="channels_last"
+        )
 
     def _blurred(self, u):
         d = self.gain * fields.falling(self.pool_size, self.decay)
         d = ops.convert_to_tensor(
             d[..., None, None].repeat(u.shape[-1], axis=2), "float32"
         )
-        x = ops.depthwise_conv(u, d, self.strides, self.padding)
+        x = ops.depthwise_conv(
+            u, d, self.strides, self.padding, data_format="channels_last"
+        )
         v = ops.mean(x, axis=-1, keepdims=True)
         return saturated((x - v) / (1 + v), self.saturation)
 

@@ -64,7 +64,9 @@ def respond(e, v, b, r, convention):
 
 def inhibitory(u, c, padding):
     """v (batch, height, width, 1), whose gradient is 0 where v is."""
-    return backend.root(ops.conv(ops.square(u), c[..., None], padding=padding))
+    c = c[..., None]
+    square = ops.conv(ops.square(u), c, padding=padding, data_format="channels_last")
+    return backend.root(square)
 
 
 @keras.saving.register_keras_serializable("dlparts")
@@ -225,7 +227,7 @@ class NeocognitronS(keras.layers.Layer):
 
     def _responses(self, u, a, b):
         a, b = ops.convert_to_tensor(a), ops.convert_to_tensor(b)
-        e = ops.conv(u, a, padding=self.padding)
+        e = ops.conv(u, a, padding=self.padding, data_format="channels_last")
         v = inhibitory(u, ops.convert_to_tensor(self._c), self.padding)
         return respond(e, v, b, self.selectivity, self.convention)
 

@@ -20,8 +20,10 @@ def winners(responses, column_size):
     plane has one."""
     height, width, planes = responses.shape
     best, plane = ops.max(responses, axis=-1), ops.argmax(responses, axis=-1)
-    column = ops.max_pool(best[None, :, :, None], column_size, 1, "same")[0, :, :, 0]
-    candidate = ops.where(best >= column, best, 0.0)
+    column = ops.max_pool(
+        best[None, :, :, None], column_size, 1, "same", data_format="channels_last"
+    )
+    candidate = ops.where(best >= column[0, :, :, 0], best, 0.0)
     each = candidate[..., None] * ops.one_hot(plane, planes, dtype=responses.dtype)
     each = ops.reshape(each, (height * width, planes))
     return ops.argmax(each, axis=0), ops.max(each, axis=0) > 0

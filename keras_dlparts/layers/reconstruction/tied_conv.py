@@ -29,7 +29,9 @@ CASES = {"TiedConv": ({"arguments": _conv, "input_shape": (2, 3, 3, 4)},)}
 def adjoint(h, kernel, strides, dilation, left, sizes):
     """K^T h. `left` is what the convolution pads before the first element."""
     # TensorFlow has no transposed convolution with gaps on some processors.
-    y = ops.conv_transpose(h, spread(kernel, dilation), strides, padding="valid")
+    y = ops.conv_transpose(
+        h, spread(kernel, dilation), strides, "valid", data_format="channels_last"
+    )
     kept = [slice(at, at + size) for at, size in zip(left, sizes, strict=True)]
     y = y[(slice(None), *kept)]
     missing = [(0, n - m) for n, m in zip(sizes, y.shape[1:-1], strict=True)]

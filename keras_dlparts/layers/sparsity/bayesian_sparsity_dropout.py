@@ -381,7 +381,9 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         return w * ops.cast(u < self.keep, "float32")
 
     def _values(self, names):
-        return [ops.convert_to_tensor(getattr(self, name)) for name in names]
+        # On TensorFlow `convert_to_tensor` leaves a variable a variable. In Keras'
+        # StatelessScope one that is assigned to itself would have no value.
+        return [getattr(self, name).value for name in names]
 
     def _update(self, condition, names, update):
         """Where the condition holds, give named variables the values of `update`."""

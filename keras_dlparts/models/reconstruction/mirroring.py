@@ -131,6 +131,7 @@ def _transposed(layer, shape, tied, activation, dtype):
         layer.kernel_size,
         layer.strides,
         layer.padding,
+        data_format="channels_last",
         output_padding=_output_padding(layer, shape),
         dilation_rate=layer.dilation_rate,
         **options,
@@ -171,12 +172,19 @@ def _unpooled(layer, shape, dtype):
     pooled = layer.compute_output_shape(shape)[1:-1]
     more = [n - m * size for n, m, size in zip(shape[1:-1], pooled, sizes, strict=True)]
     one = len(sizes) == 1
-    made = [up(sizes[0] if one else tuple(sizes), dtype=dtype)]
+    made = [_last(up, sizes[0] if one else tuple(sizes), dtype)]
     for kind, amounts in ((pad, more), (cut, [-each for each in more])):
         if any(amount > 0 for amount in amounts):
             each = tuple((0, max(amount, 0)) for amount in amounts)
-            made.append(kind(each[0] if one else each, dtype=dtype))
+            made.append(_last(kind, each[0] if one else each, dtype))
     return made
+
+
+def _last(kind, amount, dtype):
+    """A layer that takes its channels last, as two kinds always do."""
+    if kind in (kl.UpSampling1D, kl.Cropping1D):
+        return kind(amount, dtype=dtype)
+    return kind(amount, data_format="channels_last", dtype=dtype)
 
 
 def _like(layer):

@@ -259,6 +259,26 @@ def test_c_cells_blur_saturate_and_are_inhibited_by_the_mean():
     np.testing.assert_array_equal(y.reshape(-1, 3), largest)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: NeocognitronS(3, 3, column_size=3, padding="same"),
+        lambda: NeocognitronC(3),
+        lambda: NeocognitronC((3, 2), pooling="max"),
+    ],
+)
+def test_planes_come_last_whatever_format_images_have(make, request):
+    x, found = activities(4, 5, 6, 3), []
+    for format_ in (None, "channels_first"):
+        if format_:
+            request.getfixturevalue(format_)
+        keras.utils.set_random_seed(0)
+        layer = make()
+        found.append(numpy(layer(x, training=True)))
+        assert layer.compute_output_shape(x.shape) == found[-1].shape
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute")
 @pytest.mark.long
 @pytest.mark.filterwarnings(NOTHING_TRAINABLE)

@@ -101,6 +101,15 @@ def test_a_tied_convolution_is_the_adjoint(kind, shape, options):
     np.testing.assert_allclose(np.sum(y * h), np.sum(x * back), rtol=1e-4)
 
 
+@pytest.mark.usefixtures("channels_first")
+def test_a_tied_convolution_has_the_format_of_the_other_one():
+    conv = keras.layers.Conv2D(4, 2, data_format="channels_last", use_bias=False)
+    x = normal(1, 6, 5, 2)
+    h = numpy(conv(x))
+    back = numpy(TiedConv(conv, use_bias=False)(h))
+    np.testing.assert_allclose(np.sum(h * h), np.sum(x * back), rtol=1e-4)
+
+
 def test_several_decoders_of_one_encoder_need_no_names():
     x, image = keras.Input((5,)), keras.Input((6, 2))
     dense, conv = keras.layers.Dense(3), keras.layers.Conv1D(4, 3)

@@ -138,17 +138,14 @@ def test_written_in_a_config():
     assert [type(part).__name__ for part in layer.body] == ["Dense", "ReLU"]
 
 
+@pytest.mark.usefixtures("channels_first")
 def test_channels_first():
     if keras.backend.backend() == "tensorflow":
         pytest.skip("TensorFlow has no such convolutions on a CPU")
-    keras.config.set_image_data_format("channels_first")
-    try:
-        body = kl.Conv2D(5, 3, strides=2, padding="same")
-        for shortcut in ("projection", "pad"):
-            y = Residual(body, shortcut)(np.ones((2, 3, 8, 8), "float32"))
-            assert tuple(y.shape) == (2, 5, 4, 4)
-    finally:
-        keras.config.set_image_data_format("channels_last")
+    body = kl.Conv2D(5, 3, strides=2, padding="same")
+    for shortcut in ("projection", "pad"):
+        y = Residual(body, shortcut)(np.ones((2, 3, 8, 8), "float32"))
+        assert tuple(y.shape) == (2, 5, 4, 4)
 
 
 def test_bad_arguments():

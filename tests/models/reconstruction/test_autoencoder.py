@@ -303,6 +303,18 @@ def test_a_convolutional_encoder_is_mirrored():
         assert model.interpolate(x, x[::-1], 3).shape == (2, 3, *shape)
 
 
+@pytest.mark.usefixtures("channels_first")
+@pytest.mark.parametrize("rank", [1, 2])
+def test_a_mirror_has_the_format_of_the_encoder(rank):
+    last = {"data_format": "channels_last"}
+    conv, pool = (getattr(kl, f"{kind}{rank}D") for kind in ("Conv", "MaxPooling"))
+    for padding in ("valid", "same"):  # what is pooled is padded, and cut
+        encoder = [conv(3, 2, **last), pool(2, padding=padding, **last)]
+        x = RANDOM.uniform(size=(2, *(6, 8)[:rank], 1)).astype("float32")
+        model = Autoencoder(encoder, input_shape=x.shape[1:])
+        assert model.reconstruct(x).shape == x.shape
+
+
 def test_noise_in_the_encoder_is_left_out_of_the_mirror():
     encoder = [MaskingNoise(0.3), kl.Dense(4), SaltAndPepper(0.3), kl.Dense(3)]
     model = Autoencoder(encoder, input_shape=(6,))
