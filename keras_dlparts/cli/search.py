@@ -60,9 +60,8 @@ def search(
     interrupt_on_sigterm()
     try:
         if join is not None:
-            chosen = [] if objective is None else [f"search.objective={objective}"]
-            chosen = [*(sets or ()), *chosen]
-            join_search(config, join, chosen, folder, workers=workers)
+            given = {"objective": objective, "workers": workers}
+            join_search(config, join, sets or (), folder, **given)
             return
         found = search_config(
             config,

@@ -88,10 +88,7 @@ def search(
         "retries": retries,
         "median_rule": median_rule,
     }
-    sets = as_list(sets)
-    for key, value in given.items():
-        if value is not None:
-            sets.append(f"search.{key}={yaml.safe_dump(value).splitlines()[0]}")
+    sets = _with_settings(sets, given)
     home = home_of(config)
     asked = None if home is None else read(home)
     request = Request(config, sets, asked)  # chooses the backend, so before Keras
@@ -144,6 +141,7 @@ def join_search(
     sets: Sequence[str] = (),
     out: str | os.PathLike | None = None,
     *,
+    objective: str | None = None,
     workers: int | None = None,
     verbose: Literal["auto", 0, 1] = "auto",
 ) -> None:
@@ -155,14 +153,24 @@ def join_search(
         sets: as the chief was given.
         out: where these trials' runs go: best the chief's folder, where the machines
             share one. Defaults to `searches/<name>`.
+        objective: as the chief was given.
         workers: how many.
         verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
     """
-    sets = [*as_list(sets), *([] if workers is None else [f"search.workers={workers}"])]
-    request = Request(config, sets)
+    given = {"objective": objective, "workers": workers}
+    request = Request(config, _with_settings(sets, given))
     kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name
     join(path, request, request.settings, address, progress.news(verbose))
+
+
+def _with_settings(sets, given):
+    """Overrides, and those of the `search:` section that are given, not None."""
+    sets = as_list(sets)
+    for key, value in given.items():
+        if value is not None:
+            sets.append(f"search.{key}={yaml.safe_dump(value).splitlines()[0]}")
+    return sets
 
 
 def _check_workers(request):

@@ -132,7 +132,7 @@ class Session:
                 self.checkpoints.save(0, made.model, made.callbacks)
             return
         manifest = self.saved[0]
-        if not self._has_begun():
+        if not (manifest["epoch"] or manifest["step"]):
             # What callbacks do to a model as training begins, such as to size its
             # weights, comes after this, as it did.
             with self.sharing.scope():
@@ -159,12 +159,6 @@ class Session:
         log = RunLog(path, checkpoints, self.settings, made.callbacks, validates)
         log.go_on_from({"epoch": 0, "step": 0} if self.saved is None else self.saved[0])
         self.path, self.checkpoints, self.log = path, checkpoints, log
-
-    def _has_begun(self):
-        """Whether steps were made before this session."""
-        return self.saved is not None and bool(
-            self.saved[0]["epoch"] or self.saved[0]["step"]
-        )
 
     def _pretrain(self):
         if self.settings.pretrain.epochs:
@@ -221,7 +215,7 @@ class Session:
         progress = Progress()
         if bars:
             callbacks.append(progress)
-        if self._has_begun():
+        if start or done:
             callbacks.append(resuming.Restore(self.saved, self.made.callbacks))
         if done:
             resuming.skip_calls(model, done // steps, steps // an_item)
