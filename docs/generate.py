@@ -1,4 +1,4 @@
-"""Write the pages of the parts and their lists, and the page of the papers' claims.
+"""Write the pages of the parts and their lists, and the claims' page and tables.
 
 python docs/generate.py            write them
 python docs/generate.py --check    fail if any is not current
@@ -18,7 +18,7 @@ sys.path.append(str(ROOT))  # behind the installed package
 
 import formulas  # noqa: E402
 
-from examples.claims import gallery  # noqa: E402
+from examples.claims import gallery, tables  # noqa: E402
 
 PACKAGE = Path(importlib.util.find_spec("keras_dlparts").origin).parent
 BEGIN, END = "<!-- parts: written by docs/generate.py -->", "<!-- /parts -->"
@@ -181,6 +181,9 @@ def files():
         before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
         _, _, after = rest.partition(END)
         found[path] = f"{before}{BEGIN}\n{text}\n{END}{after}"
+    for path in (ROOT / "docs").glob("*.md"):
+        if path not in found:
+            found[path] = tables.placed(path.read_text(encoding="utf-8"))
     return found
 
 

@@ -7,6 +7,7 @@ A claim is a folder:
     config.yaml    in place of `run.py`, where training a config says it all
                    (where claims share one, `claim.yaml` has `config: ../NAME.yaml`)
     minutes.json   what came out at a budget, with versions, machine and seeds
+    minutes.md     the same as a table, for the pages of the documentation: `tables.py`
     picture.svg    what came out, as a picture
 
 `claim.yaml` names the ways that are compared, with the settings of each, and budgets,

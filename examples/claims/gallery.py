@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 
 from examples.claims.claim import ROOT, TOPICS, load_all
+from examples.claims.tables import table
 from examples.claims.verdict import complete_seeds, values, verdicts
 
 HEAD = """# Claims of papers, repeated
@@ -107,6 +108,9 @@ def section(claim, found):
                 difference = f"{each.mean:+.3g} ± {each.half:.2g}"
                 yield f"| {each.criterion.say} | {difference} | {each.state} |"
             yield ""
+    if found and (figures := table(claim, found[-1].budget)):
+        yield figures
+        yield ""
     yield from published(claim, found)
     for text in (claim.found, claim.settings):
         if text:
