@@ -60,7 +60,11 @@ def search(
     interrupt_on_sigterm()
     try:
         if join is not None:
+            leads = {"trials": trials, "algorithm": algorithm, "retries": retries}
+            leads |= {"median-rule": median_rule, "resume": resume, "fork": fork}
+            _must_only_lend({**leads, "listen": listen})
             given = {"objective": objective, "workers": workers}
+            given["isolate"] = isolate or None
             join_search(config, join, sets or (), folder, **given)
             return
         found = search_config(
@@ -85,6 +89,14 @@ def search(
     except SearchFailed as error:
         stop(1, str(error))
     _print_search(found)
+
+
+def _must_only_lend(given):
+    """Refuse options that only the command has which leads a search."""
+    wrong = [f"--{k}" for k, v in given.items() if v is not None and v is not False]
+    if wrong:
+        told = "--join lends workers to a search that another command leads, and this "
+        stop(2, f"{told}is for that command to say. Received: {', '.join(wrong)}")
 
 
 def _print_search(found):

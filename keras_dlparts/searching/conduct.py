@@ -143,6 +143,7 @@ def join_search(
     *,
     objective: str | None = None,
     workers: int | None = None,
+    isolate: bool | None = None,
     verbose: Literal["auto", 0, 1] = "auto",
 ) -> None:
     """Lend workers of this machine to a search on another one, until it is done.
@@ -155,9 +156,10 @@ def join_search(
             share one. Defaults to `searches/<name>`.
         objective: as the chief was given.
         workers: how many.
+        isolate: run each trial in a process of its own here.
         verbose: `"auto"` or 1 to report progress on standard error, 0 for silence.
     """
-    given = {"objective": objective, "workers": workers}
+    given = {"objective": objective, "workers": workers, "isolate": isolate}
     request = Request(config, _with_settings(sets, given))
     kerastuner.load()
     path = Path(out) if out is not None else Path("searches") / request.name

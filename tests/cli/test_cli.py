@@ -104,6 +104,9 @@ def test_show_of_a_name_that_means_two_parts(dlparts):
     assert "losses, keras 3" in dlparts("show", "mse")[1]
 
 
+LENDING = ["search", "none.yaml", "--join", "localhost:1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -120,6 +123,10 @@ def test_show_of_a_name_that_means_two_parts(dlparts):
         (["evaluate", ".", "--split", "tset"], "--split is train, validation or"),
         (["search", "none.yaml"], "none.yaml\n  cannot be read: No such file"),
         (["search", "none.yaml", "--trials", "many"], "Invalid value for '--trials'"),
+        ([*LENDING, "--fork"], "is for that command to say. Received: --fork"),
+        ([*LENDING, "--trials", "3", "--retries", "0"], ": --trials, --retries"),
+        ([*LENDING, "--algorithm", "grid", "--resume"], ": --algorithm, --resume"),
+        ([*LENDING, "--median-rule", "--listen", "h"], ": --median-rule, --listen"),
         (["train"], "Missing argument"),
         (["shwo"], "No such command 'shwo'"),
         (["list", "--jsn"], "No such option"),
