@@ -5,6 +5,7 @@ import functools
 import keras
 
 from keras_dlparts.backend.basics import name
+from keras_dlparts.backend.models import build_optimizer
 
 # With more times at once nothing gets faster, and what is made takes memory.
 _AHEAD = 32
@@ -212,7 +213,7 @@ def run_chunks(model, batch_size):
             traced = tf.function(run, input_signature=[signature], autograph=False)
         return traced(data)
 
-    model.optimizer.build(model.trainable_variables)  # not within the loop
+    build_optimizer(model)  # not within the loop
     model.train_function = train_function
 
 

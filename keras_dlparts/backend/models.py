@@ -27,6 +27,16 @@ def hold_copies(variables):
         assign(variables, [keras.ops.copy(v) for v in variables])
 
 
+def build_optimizer(model):
+    """Make the optimizer's variables, which `fit` would do later.
+
+    Only the first call does so. A `build` may make new variables in each call, as that
+    of Keras' `LossScaleOptimizer` does, and those in use would be lost.
+    """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 @contextlib.contextmanager
 def unmoved(model):
     """A context after which a model's state is as before, whatever passes it made.

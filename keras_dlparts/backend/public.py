@@ -64,6 +64,7 @@ from keras_dlparts.backend.loops import (
     stacked,
 )
 from keras_dlparts.backend.models import (
+    build_optimizer,
     hold_copies,
     intercepted,
     reading,
@@ -103,6 +104,7 @@ __all__ = [
     "around_step",
     "assign",
     "before_step",
+    "build_optimizer",
     "can_compile",
     "can_hold",
     "can_run_chunks",

@@ -180,7 +180,7 @@ class RelaxedSmoothnessClipping(SmoothnessTrace):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.model.optimizer.build(self.model.trainable_variables)
+        backend.build_optimizer(self.model)
 
     def on_train_batch_begin(self, batch, logs=None):
         super().on_train_batch_begin(batch, logs)

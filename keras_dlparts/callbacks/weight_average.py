@@ -140,7 +140,7 @@ class WeightAverage(DataCallback):
         if self._norms:
             super().on_train_begin(logs)
         if self.model.built:  # on TensorFlow the first step may build both
-            self.model.optimizer.build(self.model.trainable_variables)
+            backend.build_optimizer(self.model)
         if self.params is not None:  # `dlparts check` begins no training
             self._in_steps(epoch=0)  # it refuses what cannot be known
 

@@ -144,7 +144,7 @@ def planned(experiment, replicas):
     """What `plan` gives, of an experiment."""
     made = assemble(experiment)
     model, optimizer = made.model, made.model.optimizer
-    optimizer.build(model.trainable_variables)
+    backend.build_optimizer(model)
     batch_size = 1 if made.data is None else made.data.train.batch_size
     share = math.ceil(batch_size / replicas)
     knows = graphs.is_functional(model) or made.data is None

@@ -27,7 +27,7 @@ def compiles_for_a_tpu(case):
         return
     ours = example(case, jit_compile=True)
     model = ours.model
-    model.optimizer.build(model.trainable_variables)
+    backend.build_optimizer(model)
     keras_private.build_all(model, ours.x, ours.y)  # makes the metrics' variables
     lowered = {"jax": _for_a_tpu, "tensorflow": _for_xla}[backend.name()]
     found = _DYNAMIC.search(lowered(model, (ours.x, ours.y)))

@@ -194,7 +194,7 @@ def trained(case):
     """
     ours = example(case)
     model = ours.model
-    model.optimizer.build(model.trainable_variables)
+    backend.build_optimizer(model)
     move([*model.weights, *model.optimizer.variables])
     return ours
 

@@ -91,7 +91,7 @@ def _trained(case, strategy, fit):
         model, batch = ours.model, (ours.x, ours.y)
         for callback in ours.callbacks:  # it may change the optimizer
             callback.set_model(model)
-        model.optimizer.build(model.trainable_variables)
+        backend.build_optimizer(model)
         if case.per_share and backend.name() == "tensorflow":
             batch = keras.tree.map_structure(_with_equal_halves, batch)
         if not (fit or ours.callbacks):

@@ -150,7 +150,7 @@ def restore_callbacks(saved, callbacks):
 
 def _variables(model):
     """Weights, seed states and optimizer variables, in a fixed order."""
-    model.optimizer.build(model.trainable_variables)  # `fit` would do so later
+    backend.build_optimizer(model)
     return [*model.variables, *model.optimizer.variables]
 
 

@@ -106,7 +106,7 @@ class Session:
             self._steps_before = self.made.model.steps_per_execution
             if experiment.own_model is not None:
                 own_model.look_at(self.made.model, self.say)
-                self.made.model.optimizer.build(self.made.model.trainable_variables)
+                backend.build_optimizer(self.made.model)
             pretraining.check(experiment, self.made)
             sharing.prepare(self.made)
         for note in self.made.notes:
@@ -125,7 +125,7 @@ class Session:
         if path is not None:
             self._open(path)
         with self.sharing.scope():
-            made.model.optimizer.build(made.model.trainable_variables)
+            backend.build_optimizer(made.model)
         if self.saved is None:
             self._pretrain()
             if path is not None:
