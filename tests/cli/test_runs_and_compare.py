@@ -28,6 +28,37 @@ def test_runs_fit_80_columns(dlparts, folder):
     assert "3 at 1" in out
 
 
+@pytest.fixture
+def two_monitors(folder):
+    last = sorted(folder.iterdir())[1]
+    with (last / "resolved.yaml").open("a") as file:
+        file.write("instance_noise: 0.125\n")
+    (last / "history.csv").write_text("epoch,accuracy,loss\n1,2,3.25\n")
+    return folder
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_table_of_runs_loses_no_character(dlparts, two_monitors, width):
+    wide, out = (dlparts("runs", two_monitors, width=w)[1] for w in (300, width))
+    assert "loss 3.25 at 1" in wide
+    # Cells are folded, so that the characters come in another order.
+    assert sorted("".join(out.split())) == sorted("".join(wide.split()))
+
+
+@pytest.mark.parametrize("width", [20, 40, 59])
+def test_a_narrow_terminal_wraps_whole_lines_of_runs(dlparts, two_monitors, width):
+    code, out, err = dlparts("runs", two_monitors, width=width)
+    assert (code, err) == (0, "")
+    first, second = sorted(path.name for path in two_monitors.iterdir())
+    assert out.splitlines() == [
+        first,
+        "  done, best val_loss 3 at 1, 3.0 s",
+        second,
+        "  done, best loss 3.25 at 1, 3.0 s",
+        "  learning_rate=0.01 instance_noise=0.125",
+    ]
+
+
 def test_runs_as_json(dlparts, folder):
     rows = json.loads(dlparts("runs", folder, "--json")[1])
     assert [row["optimizer.learning_rate"] for row in rows] == [0.001, 0.01]
