@@ -40,7 +40,7 @@ class Runs(list[Run]):
     >>> path = pathlib.Path(tempfile.mkdtemp(), "digits-20250102-030405")
     >>> path.mkdir()
     >>> _ = (path / "status.json").write_text('{"state": "done", "seconds": 3}')
-    >>> _ = (path / "resolved.yaml").write_text("fit: {epochs: 1}")
+    >>> _ = (path / "resolved.yaml").write_text("model: []")
     >>> _ = (path / "history.csv").write_text("epoch,loss,val_loss\\n1,2,3\\n")
     >>> runs = Runs(path.parent)
     >>> runs

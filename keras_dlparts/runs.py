@@ -148,7 +148,7 @@ class Run:
     >>> path.mkdir()
     >>> status = {"state": "done", "epoch": 2, "epochs": 2, "seconds": 1.5}
     >>> _ = (path / "status.json").write_text(json.dumps(status))
-    >>> _ = (path / "resolved.yaml").write_text("dlparts: 1")
+    >>> _ = (path / "resolved.yaml").write_text("model: []")
     >>> _ = (path / "history.csv").write_text("epoch,loss,val_loss\\n1,2,3\\n2,1,2\\n")
     >>> run = Run(path)
     >>> run
@@ -227,8 +227,10 @@ class Run:
         path = self.path / "resolved.yaml"
         if not path.is_file():
             raise self._missing("resolved.yaml", self._failed_at_once())
-        values = read(path).values
+        values: dict = read(path).values
         self._check("resolved.yaml", values, name=str, best=dict, fit=dict)
+        if "model" not in values:  # a file that was cut off may still be YAML
+            raise self._broken("resolved.yaml", "it has `model`", [*values])
         return values
 
     @functools.cached_property
@@ -236,6 +238,8 @@ class Run:
         found = self._json("environment.json", dict)
         kinds = {"versions": dict, "git": dict, "accelerators": list}
         self._check("environment.json", found, memory_gb=_NUMBER, **kinds)
+        git = found.get("git") or {}
+        self._check("environment.json", git, commit=str, branch=str, diff=str)
         return found
 
     @functools.cached_property

@@ -19,7 +19,9 @@ def folder(tmp_path):
     folder = tmp_path / "digits-20250102-030405"
     folder.mkdir()
     for name, text in {
-        "resolved.yaml": "dlparts: 1\nname: digits\noptimizer: {learning_rate: 1e-3}\n",
+        "resolved.yaml": (
+            "name: digits\nmodel: []\noptimizer: {learning_rate: 1e-3}\n"
+        ),
         "environment.json": json.dumps({"backend": "jax", "cpu_count": 2}),
         "status.json": json.dumps(STATUS),
         "history.csv": HISTORY,
@@ -145,6 +147,9 @@ def test_a_short_row_inside_is_an_error(folder):
         ("resolved.yaml", "best: 4", "config", "`best` is an object. Received: 4"),
         ("resolved.yaml", "fit: []", "config", "`fit` is an object"),
         ("environment.json", '{"versions": 3}', "environment", "`versions` is an obj"),
+        ("environment.json", '{"git": {"commit": 5}}', "environment", "`commit` is te"),
+        ("environment.json", '{"git": 3}', "environment", "`git` is an object"),
+        ("resolved.yaml", "seed: 1\nname: a", "config", r"has `model`. .*'seed', 'na"),
         ("model.json", '[{"name": 3, "class": "D"}]', "layers", "`name` is text"),
         (
             "status.json",

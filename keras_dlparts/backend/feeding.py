@@ -67,6 +67,14 @@ def count(data, batch_size):
     return len(data) if hasattr(data, "__len__") else None
 
 
+def weighs_without_targets():
+    """Whether `fit` can read batches `(x, None, sample_weight)`.
+
+    On TensorFlow Keras 3.15 makes a `tf.data.Dataset` of them that fails at the None.
+    """
+    return name() != "tensorflow"
+
+
 def can_hold(arrays):
     """Whether an accelerator should hold arrays for as long as a training lasts.
 

@@ -127,14 +127,21 @@ def run_chunks(model, batch_size):
     def parts(data, whole):
         """The whole batches of a chunk, and what is left of it."""
         cut = whole * batch_size
-        return (
-            keras.tree.map_structure(lambda a: a[:cut], data),
-            keras.tree.map_structure(lambda a: a[cut:], data),
+        return tuple(
+            keras.tree.map_structure(
+                # Beside sample weights the targets may be None.
+                lambda a, rows=rows: None if a is None else a[rows],
+                data,
+            )
+            for rows in (slice(cut), slice(cut, None))
         )
 
     def next_chunk(iterator):
-        unpacked = keras.utils.unpack_x_y_sample_weight(next(iterator))
-        return keras.utils.pack_x_y_sample_weight(*unpacked)
+        # Keras' `pack_x_y_sample_weight` would drop weights that have no targets.
+        data = keras.utils.unpack_x_y_sample_weight(next(iterator))
+        while data[-1] is None:
+            data = data[:-1]
+        return data
 
     if name() == "jax":
         import jax

@@ -44,7 +44,7 @@ from keras_dlparts.backend.basics import (
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.derivatives import pullback, pushforward, root, slope
-from keras_dlparts.backend.feeding import can_hold, hold
+from keras_dlparts.backend.feeding import can_hold, hold, weighs_without_targets
 from keras_dlparts.backend.gradients import (
     around_step,
     before_step,
@@ -157,6 +157,7 @@ __all__ = [
     "up_to_date",
     "update_if",
     "variable_value",
+    "weighs_without_targets",
     "with_gradient",
 ]
 

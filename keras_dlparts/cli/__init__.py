@@ -3,7 +3,9 @@
 Exit codes: 0 the work is done, 1 it failed, 2 the input is wrong.
 """
 
+import io
 import os
+import sys
 
 from keras_dlparts import registry
 from keras_dlparts.cli.app import app
@@ -15,6 +17,9 @@ def main():
     """The entry point: errors that the user can mend end without a traceback."""
     # TensorFlow describes its build and the processor at every start, unless told not.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What its encoding lacks, as a dash in ASCII, is shown as a question mark.
+        sys.stdout.reconfigure(errors="replace")
     with launched.ended_by_errors():
         _run()
 

@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_dlparts import backend
 from keras_dlparts.config.construct import construct, shapes_of
 from keras_dlparts.config.errors import ConfigError
 from keras_dlparts.data.batches import Batches
@@ -99,6 +100,12 @@ def check_fit(experiment, model, batch, data):
     packing = getattr(model, "packing", 1)  # an adversarial net may pack samples
     rows = 2 * packing
     x, y, weight = _rows(batch, rows)
+    if y is None and weight is not None and not backend.weighs_without_targets():
+        message = "it has sample weights and no targets, which Keras' `fit` cannot "
+        message += "read on TensorFlow. Give targets too: an `Autoencoder`, which does "
+        message += "not look at them, takes (x, x, sample_weight)"
+        document.problem(("data",), message)
+        document.raise_problems()
     if weight is not None and experiment.settings.fit.class_weight:
         message = "the data has sample weights, and Keras takes one of the two. Leave "
         message += "it out, or multiply the sample weights by it"
@@ -160,6 +167,8 @@ def _rows(batch, count):
     """
 
     def taken(a):
+        if a is None:  # the data has sample weights and no targets
+            return None
         return a[:count] if len(a) >= count else np.resize(a, (count, *a.shape[1:]))
 
     x, y, weight = keras.utils.unpack_x_y_sample_weight(

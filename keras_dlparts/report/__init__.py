@@ -48,7 +48,7 @@ def write(run: Run | str | os.PathLike, parts: Sequence = ()) -> Path:
     >>> import json, pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> for name, value in {
-    ...     "status.json": {"state": "done"}, "resolved.yaml": {"name": "digits"},
+    ...     "status.json": {"state": "done"}, "resolved.yaml": {"model": []},
     ...     "environment.json": {"backend": "jax"},
     ... }.items():
     ...     _ = (folder / name).write_text(json.dumps(value))

@@ -325,7 +325,7 @@ def _config(run):
 
 def _code(git):
     """Where the code stood, in words."""
-    if not git:
+    if not git.get("commit"):
         return None
     said = f"commit {git['commit'][:12]}"
     said += f" on {git['branch']}" if git.get("branch") else ""

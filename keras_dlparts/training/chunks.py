@@ -67,7 +67,8 @@ def steps_a_call(model, batches, callbacks=()):
     a_call = _FLOPS_A_CALL_ACCELERATED if backend.accelerators() else _FLOPS_A_CALL
     most = a_call / max(flops, 1)
     if not _can_hold(batches):
-        size = sum(array.nbytes for array in keras.tree.flatten(batches[0]))
+        arrays = [a for a in keras.tree.flatten(batches[0]) if a is not None]
+        size = sum(array.nbytes for array in arrays)
         most = min(most, _BYTES_A_CALL / max(size, 1))
     steps = max(1, min(int(most), len(batches)))
     for each in looking:

@@ -1,6 +1,7 @@
 """`dlparts runs` and `dlparts compare`: quick, narrow, plain about what is wrong."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,9 @@ def folder(tmp_path):
         run.mkdir(parents=True)
         status = {"state": "done", "epoch": 1, "epochs": 1, "seconds": 3.0}
         (run / "status.json").write_text(json.dumps(status))
-        (run / "resolved.yaml").write_text(f"optimizer: {{learning_rate: {rate}}}\n")
+        (run / "resolved.yaml").write_text(
+            f"model: []\noptimizer: {{learning_rate: {rate}}}\n"
+        )
         (run / "history.csv").write_text(f"epoch,loss,val_loss\n1,2,{3 + number}\n")
     return tmp_path / "runs"
 
@@ -26,6 +29,37 @@ def test_runs_fit_80_columns(dlparts, folder):
     assert "best val_loss" in out
     assert "learning_rate=0.01" in out
     assert "3 at 1" in out
+
+
+@pytest.fixture
+def two_monitors(folder):
+    last = sorted(folder.iterdir())[1]
+    with (last / "resolved.yaml").open("a") as file:
+        file.write("instance_noise: 0.125\n")
+    (last / "history.csv").write_text("epoch,accuracy,loss\n1,2,3.25\n")
+    return folder
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_table_of_runs_loses_no_character(dlparts, two_monitors, width):
+    wide, out = (dlparts("runs", two_monitors, width=w)[1] for w in (300, width))
+    assert "loss 3.25 at 1" in wide
+    # Cells are folded, so that the characters come in another order.
+    assert sorted("".join(out.split())) == sorted("".join(wide.split()))
+
+
+@pytest.mark.parametrize("width", [20, 40, 59])
+def test_a_narrow_terminal_wraps_whole_lines_of_runs(dlparts, two_monitors, width):
+    code, out, err = dlparts("runs", two_monitors, width=width)
+    assert (code, err) == (0, "")
+    first, second = sorted(path.name for path in two_monitors.iterdir())
+    assert out.splitlines() == [
+        first,
+        "  done, best val_loss 3 at 1, 3.0 s",
+        second,
+        "  done, best loss 3.25 at 1, 3.0 s",
+        "  learning_rate=0.01 instance_noise=0.125",
+    ]
 
 
 def test_runs_as_json(dlparts, folder):
@@ -65,6 +99,29 @@ def test_compare_writes_a_page(dlparts, folder, tmp_path):
     assert "optimizer.learning_rate" in out
     assert str(page) in out
     assert "2 curves" in page.read_text("utf-8")
+
+
+def test_compare_prints_to_a_terminal_without_its_dash(folder, tmp_path):
+    runs = sorted(folder.iterdir())
+    with (runs[0] / "resolved.yaml").open("a") as file:
+        file.write("seed: 3\n")  # the other run has a dash there
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_dlparts", "compare", *map(str, runs)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?" in done.stdout
+
+
+def test_compare_names_a_config_that_was_cut_off(dlparts, folder, tmp_path):
+    runs = sorted(folder.iterdir())
+    (runs[1] / "resolved.yaml").write_text("dlparts: 1\nname: a\n")
+    code, out, err = dlparts("compare", *runs, "--out", tmp_path / "page.html")
+    assert (code, out) == (2, "")
+    assert "resolved.yaml' is broken: it has `model`" in err
 
 
 @pytest.mark.parametrize("count", [1, 0])

@@ -17,7 +17,7 @@ def run(tmp_path):
     status = {"state": "done", "message": "", "epoch": 2, "epochs": 2, "seconds": 4.0}
     for name, text in {
         "status.json": json.dumps(status),
-        "resolved.yaml": "name: digits <b>\n",
+        "resolved.yaml": "name: digits <b>\nmodel: []\n",
         "environment.json": json.dumps({"backend": "jax"}),
         "history.csv": "epoch,loss,val_loss\n1,2,3\n2,1,2\n",
     }.items():
@@ -58,7 +58,7 @@ def test_runs_and_a_comparison(run):
     other.mkdir()
     for path in run.path.iterdir():
         (other / path.name).write_bytes(path.read_bytes())
-    (other / "resolved.yaml").write_text("name: digits <b>\nseed: 3\n")
+    (other / "resolved.yaml").write_text("name: digits <b>\nmodel: []\nseed: 3\n")
     shown = Runs(run.path.parent)._repr_html_()
     for wanted in ("digits-1", "digits-2", "val_loss 2 at epoch 2", ">seed</th>"):
         assert wanted in shown

@@ -37,7 +37,7 @@ def make(folder, history, name="digits", state="done", message="", layers=()):
     status = {"state": state, "message": message, "epoch": count, "epochs": 5}
     for file, value in {
         "status.json": {**status, "seconds": 75.0},
-        "resolved.yaml": {"dlparts": 1, "name": name},
+        "resolved.yaml": {"dlparts": 1, "name": name, "model": []},
         "environment.json": ENVIRONMENT,
         "model.json": list(layers),
     }.items():
@@ -385,11 +385,13 @@ def test_the_state_of_the_code_is_told(tmp_path):
         ({}, "commit 0123456789ab on trunk, with uncommitted changes"),
         ({"diff": "a.diff"}, "with uncommitted changes (in a.diff)"),
         ({"changed": False, "branch": None}, "0123456789ab, no uncommitted changes"),
+        ({"commit": None}, ""),
     ):
         environment = ENVIRONMENT | {"git": git | more}
         (run.path / "environment.json").write_text(json.dumps(environment))
         page = Page(report.write(Run(run.path)))
         assert said in page.text
+    assert "uncommitted changes" not in page.text  # of no commit
 
 
 def test_before_the_first_epoch(tmp_path):
@@ -588,7 +590,7 @@ def test_at_the_width_of_a_phone(trained, tmp_path):
 def test_a_comparison_in_a_browser(trained, tmp_path):
     other = shutil.copytree(trained.path, tmp_path / "another")
     with (other / "resolved.yaml").open("w") as file:
-        json.dump({"dlparts": 1, "name": "digits", "seed": 3}, file)
+        json.dump({"dlparts": 1, "name": "digits", "model": [], "seed": 3}, file)
     page = trained.compare(other).write(tmp_path / "page.html")
     shown = browse(page.as_uri(), tmp_path / "browser")
     assert ">What differs</h2>" in shown

@@ -241,6 +241,46 @@ def test_sample_weights_weigh_rows():
     np.testing.assert_allclose(found, np.mean(weights * rows), rtol=1e-5)
 
 
+class Halves(keras.utils.PyDataset):
+    """Each array of a tuple in two batches; what is None stays so."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = data
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        rows = slice(4 * index, 4 * index + 4)
+        return tuple(None if part is None else part[rows] for part in self.data)
+
+
+WEIGHTS = np.float32([3, 0, 0, 0, 0, 2, 0, 1])
+
+
+@pytest.mark.long
+@pytest.mark.skipif(backend.name() == "tensorflow", reason="refused there")
+@pytest.mark.parametrize("given", [tuple, Halves, lambda data: [*Halves(data)]])
+def test_train_weighs_rows_without_targets(given, tmp_path):
+    found = []
+    for targets in (None, BITS):
+        model = made([kl.Dense(3, "tanh")])
+        data = given((BITS, targets, WEIGHTS))
+        more = {"batch_size": 4} if given is tuple else {}
+        train({"seed": 0}, model=model, data=data, epochs=3, out=tmp_path, **more)
+        found.append(model.get_weights())
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.skipif(backend.name() != "tensorflow", reason="the others take them")
+def test_on_tensorflow_weights_without_targets_are_refused_in_words(tmp_path):
+    model = made([kl.Dense(3, "tanh")])
+    with pytest.raises(ConfigError, match="sample weights and no targets"):
+        train(model=model, data=(BITS, None, WEIGHTS), out=tmp_path)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("loss", [None, "mean_absolute_error"])
 def test_a_short_last_batch_counts_as_its_rows(loss):
