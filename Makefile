@@ -69,7 +69,7 @@ test-all: test test-more test-studies
 # one once, since what was compiled is kept in a folder for this run and the next.
 # Slow tests differ much in time, so an idle worker takes over some of the other one.
 test-more: $(VENV)/.all
-	cd tests && $(PYTEST) --dist worksteal $(EVERYWHERE) -m "(slow or long) and not study"
+	cd tests && $(PYTEST) --dist worksteal --durations 30 $(EVERYWHERE) -m "(slow or long) and not study"
 	cd tests && $(QUICK_JAX) KERAS_BACKEND=jax $(PYTEST) $(ANYWHERE) $(FAST)
 	cd tests && KERAS_BACKEND=torch $(PYTEST) $(ANYWHERE) $(FAST)
 
