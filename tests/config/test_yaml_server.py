@@ -28,7 +28,10 @@ def server(tmp_path_factory):
         pytest.skip(f"npm is not installed, and {SERVER} comes from there")
     folder = tmp_path_factory.mktemp("yaml")
     install = [npm, "install", "--prefix", folder, "--no-audit", "--no-fund", SERVER]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=300)
+    try:
+        done = subprocess.run(install, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm does not reach the registry that has {SERVER}")
     if done.returncode:
         pytest.skip(f"npm cannot install {SERVER}: {done.stderr.strip()[-300:]}")
     (folder / "schema.json").write_text(json.dumps(json_schema()))

@@ -701,7 +701,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.study  # the contract has a shorter one of each part
 @pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute")
 def test_two_replicas_equal_one_device():
     done = subprocess.run(

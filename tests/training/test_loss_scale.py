@@ -48,6 +48,7 @@ def assert_same(model, other):
         np.testing.assert_allclose(one, two, rtol=0.01, atol=0.001)
 
 
+@pytest.mark.long
 def test_a_run_is_what_fit_does(tmp_path):
     model, fitted = trained(tmp_path / "run", 12), make()
     fitted.fit(X, Y, epochs=12, batch_size=64, shuffle=False, verbose=0)
