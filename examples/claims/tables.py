@@ -14,6 +14,7 @@ is the fourth of the list `errors`, `losses.low` the value of that name. A way o
 another claim is written `claim/way`. What all seeds show alike stands once.
 """
 
+import functools
 import re
 
 import numpy as np
@@ -33,10 +34,16 @@ def table(claim, budget):
     if not path.exists():
         return None
 
+    @functools.cache  # a file of rows may be large, and has many cells
+    def rows_and_seeds(other):
+        one = load(other) if other else claim
+        rows = one.rows(budget)
+        return rows, complete_seeds(one, rows)
+
     def cell(found):
         other, way, figure, kind, shown = found.groups()
         try:
-            figures = _figures(load(other) if other else claim, budget, way, figure)
+            figures = _figures(*rows_and_seeds(other), budget, way, figure)
             return _told(figures, kind or "each", shown)
         except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: {found[0]}: {error!r}") from error
@@ -64,13 +71,12 @@ def placed(text):
     return PLACE.sub(one, text)
 
 
-def _figures(claim, budget, way, figure):
+def _figures(rows, seeds, budget, way, figure):
     """The figure of each seed, in the order of the seeds."""
-    rows = claim.rows(budget)
     found = {row["seed"]: row for row in rows if row["way"] == way}
     if not found:
-        raise LookupError(f"{claim.name} has no rows of {way!r} at {budget}")
-    return [_within(found[seed], figure) for seed in complete_seeds(claim, rows)]
+        raise LookupError(f"there are no rows of {way!r} at {budget}")
+    return [_within(found[seed], figure) for seed in seeds]
 
 
 def _within(row, figure):

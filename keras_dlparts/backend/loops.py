@@ -127,14 +127,14 @@ def run_chunks(model, batch_size):
     def parts(data, whole):
         """The whole batches of a chunk, and what is left of it."""
         cut = whole * batch_size
-        return tuple(
-            keras.tree.map_structure(
-                # Beside sample weights the targets may be None.
-                lambda a, rows=rows: None if a is None else a[rows],
-                data,
+
+        def taken(rows):
+            # Beside sample weights the targets may be None.
+            return keras.tree.map_structure(
+                lambda a: None if a is None else a[rows], data
             )
-            for rows in (slice(cut), slice(cut, None))
-        )
+
+        return taken(slice(cut)), taken(slice(cut, None))
 
     def next_chunk(iterator):
         # Keras' `pack_x_y_sample_weight` would drop weights that have no targets.
