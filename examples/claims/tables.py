@@ -20,7 +20,7 @@ import re
 import numpy as np
 
 from examples.claims.claim import load
-from examples.claims.verdict import complete_seeds
+from examples.claims.verdict import complete_seeds, values
 
 CELL = re.compile(r"\{(?:(\w+)/)?([^{}]+): ([\w.]+)(?: (\w+))? (\S+)\}")
 PLACE = re.compile(
@@ -43,7 +43,8 @@ def table(claim, budget):
     def cell(found):
         other, way, figure, kind, shown = found.groups()
         try:
-            figures = _figures(*rows_and_seeds(other), budget, way, figure)
+            rows, seeds = rows_and_seeds(other)
+            figures = values(rows, way, figure, seeds)
             return _told(figures, kind or "each", shown)
         except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: {found[0]}: {error!r}") from error
@@ -69,20 +70,6 @@ def placed(text):
         return f"{begin}\n{made}\n\n{end}"
 
     return PLACE.sub(one, text)
-
-
-def _figures(rows, seeds, budget, way, figure):
-    """The figure of each seed, in the order of the seeds."""
-    found = {row["seed"]: row for row in rows if row["way"] == way}
-    if not found:
-        raise LookupError(f"there are no rows of {way!r} at {budget}")
-    return [_within(found[seed], figure) for seed in seeds]
-
-
-def _within(row, figure):
-    for part in figure.split("."):
-        row = row[int(part) if isinstance(row, list) else part]
-    return float(row)
 
 
 def _told(figures, kind, shown):

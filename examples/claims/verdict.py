@@ -57,9 +57,17 @@ def complete_seeds(claim, rows):
 
 
 def values(rows, way, figure, seeds):
-    """A figure of a way, seed by seed."""
-    by_seed = {row["seed"]: row for row in rows if row["way"] == way}
-    return np.array([float(by_seed[seed][figure]) for seed in seeds])
+    """A figure of a way for each seed; `errors.3` is the fourth one of `errors`."""
+    found = {row["seed"]: row for row in rows if row["way"] == way}
+    if not found:
+        raise LookupError(f"there are no rows of {way!r}")
+    return np.array([_within(found[seed], figure) for seed in seeds])
+
+
+def _within(row, figure):
+    for part in figure.split("."):
+        row = row[int(part) if isinstance(row, list) else part]
+    return float(row)
 
 
 def judge(criterion, rows, seeds):

@@ -64,7 +64,7 @@ def test_a_cell_shows_a_figure_of_the_complete_seeds(claim, cell, told):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("{c: error .2f}", "no rows of 'c' at minutes"),
+        ("{c: error .2f}", "no rows of 'c'"),
         ("{b: nothing .2f}", "nothing"),
         ("{b: by.layer.7 .2f}", "list index out of range"),
         ("{b: error middle .2f}", "middle"),
