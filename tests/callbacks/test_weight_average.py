@@ -224,7 +224,7 @@ CONFIG = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("epochs", [1, 4])
+@pytest.mark.parametrize("epochs", [pytest.param(1, marks=pytest.mark.study), 4])
 def test_a_share_of_a_run_that_is_resumed_is_of_the_whole_run(tmp_path, epochs):
     """The second half of four epochs, from the checkpoint before the last one: that of
     the begin, and that of the third epoch."""

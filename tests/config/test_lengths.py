@@ -157,8 +157,8 @@ def test_a_resolved_config_repeats_the_run(tmp_path):
 
 @pytest.mark.long
 def test_the_schema_knows_lengths():
-    schema = json_schema()
+    validator = jsonschema.Draft202012Validator(json_schema())
     for length in ("run", {"epochs": 2}, 30):
-        jsonschema.validate(json.loads(json.dumps(config(cosine(length)))), schema)
+        validator.validate(json.loads(json.dumps(config(cosine(length)))))
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(config(cosine("walk")), schema)
+        validator.validate(config(cosine("walk")))

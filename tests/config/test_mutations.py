@@ -57,7 +57,7 @@ TEXTS = {
     "config.toml": TOML,
 }
 QUICKLY = settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     database=None,

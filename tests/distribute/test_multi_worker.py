@@ -325,7 +325,7 @@ def test_keras_still_needs_the_remedy(backend, needed, tmp_path):
         assert {name for name, fails in worker.items() if fails} == needed
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_workers_own_replicas_share_its_part(tmp_path):
     (alone,) = several("as_one", 1, tmp_path / "one")
     (two,) = several("local_replicas", 1, tmp_path / "two")

@@ -236,6 +236,7 @@ def test_a_wrong_config_is_told_once(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.study
 def test_a_nan_is_told_by_the_chief(tmp_path):
     config = {**CONFIG, "optimizer": {"use": "SGD", "learning_rate": 1e30}}
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -189,6 +189,7 @@ def test_workers_that_cannot_start_are_given_up(config, tmp_path, monkeypatch):
     assert log == "no such module\n" * 3
 
 
+@pytest.mark.study
 def test_a_worker_that_finds_no_room_ends_the_search(config, tmp_path):
     """A limit on the size of files, which the workers inherit, stands for a full disk:
     a checkpoint is above it, what the chief writes is below."""

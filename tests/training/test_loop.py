@@ -118,7 +118,7 @@ CLIPPED = CONFIG | {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("epoch", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("epoch", [pytest.param(0, marks=pytest.mark.study), 1])
 def test_clipping_goes_on_where_it_was(tmp_path, epoch):
     """Also from before the first epoch, when nothing was measured yet."""
     whole = train(CLIPPED, out=tmp_path / "whole")
@@ -207,7 +207,7 @@ def test_an_unknown_monitor_says_what_there_is(tmp_path):
         train(CONFIG | {"best": {"monitor": "val_los"}}, out=tmp_path)
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_a_column_of_validation_may_come_with_a_later_epoch(tmp_path):
     fit = {"epochs": 3, "validation_freq": 2}
     config = CONFIG | {"fit": fit, "best": {"monitor": "val_loss"}}

@@ -358,7 +358,7 @@ train(
     ],
 )
 def test_killed_it_ends_as_if_never_killed(name, tmp_path):
-    """`kill -9` of a real process, in each of its epochs."""
+    """`kill -9` of a real process, in two of its epochs."""
     if name in ("tf.data", "DataLoader"):
         DATA[name]()  # skips where the library is not there
     script = tmp_path / "script.py"
@@ -376,7 +376,7 @@ def test_killed_it_ends_as_if_never_killed(name, tmp_path):
     whole = started("whole")
     _, errors = whole.communicate(timeout=300)
     assert whole.returncode == 0, errors
-    for epoch in (0, 1, 2):
+    for epoch in (0, 2):
         process = started("killed")
         for line in process.stdout:
             if line.split()[:3] == ["step", str(epoch), "1"]:

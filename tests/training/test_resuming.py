@@ -103,7 +103,7 @@ def test_stopped_after_every_checkpoint_too(whole, tmp_path, stop):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("after", [[1], [1, 2]])
+@pytest.mark.parametrize("after", [pytest.param([1], marks=pytest.mark.study), [1, 2]])
 def test_what_callbacks_do_as_training_begins_is_done_again(tmp_path, stop, after):
     # LSUV sizes the weights, SparsityTarget holds the prior of the layer off.
     sparse = {"use": "BayesianSparsityDropout", "layer": CONFIG["model"][0]}

@@ -588,7 +588,7 @@ def test_twenty_units_can_be_counted_in_blocks():
     assert found.value == pytest.approx(27 * np.log(2))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.skipif(backend.name() != "tensorflow", reason="tf.distribute's replicas")
 def test_two_replicas_share_the_chains(tmp_path):
     script = Path(__file__).with_name("rbm_on_two_replicas.py")

@@ -23,6 +23,18 @@ KERAS = [keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN]
 EPSILON = 1e-5
 UNITS = 4
 each_layer = pytest.mark.parametrize("layer_class", LAYERS)
+# For long tests of what the layers share: CI has the time for one of them.
+one_in_ci = pytest.mark.parametrize(
+    "layer_class",
+    [
+        LayerNormLSTM,
+        *(
+            pytest.param(one, marks=pytest.mark.study)
+            for one in LAYERS
+            if one is not LayerNormLSTM
+        ),
+    ],
+)
 
 
 def numpy(x):
@@ -317,7 +329,7 @@ def after_zeros(layer_class, count, unroll=False, epsilon=EPSILON, **arguments):
     [
         (EPSILON, False),
         pytest.param(EPSILON, True, marks=pytest.mark.long),
-        pytest.param(1e-3, False, marks=pytest.mark.long),
+        pytest.param(1e-3, False, marks=pytest.mark.study),
         pytest.param(1e-3, True, marks=pytest.mark.study),
     ],
 )
@@ -362,7 +374,7 @@ def test_after_zeros_both_loops_have_the_same_gradient(layer_class):
         pytest.param("mixed_bfloat16", "sgd", marks=pytest.mark.study),
     ],
 )
-@each_layer
+@one_in_ci
 def test_two_layers_learn_from_sequences_padded_in_front(
     layer_class, policy, optimizer
 ):
@@ -449,7 +461,7 @@ def test_one_case_and_one_step(layer_class, shape):
 
 
 @pytest.mark.long
-@each_layer
+@one_in_ci
 def test_lengths_may_be_ragged(layer_class):
     """Through `Masking` a batch of three lengths gives what each gives alone."""
     x, lengths = data() + 10.0, (7, 4, 1)
@@ -667,7 +679,7 @@ def test_mixed_precision_trains_on_large_inputs(layer_class, policy):
 
 
 @pytest.mark.long
-@each_layer
+@one_in_ci
 def test_half_precision_learns_to_add(layer_class):
     """The adding problem with float16 products and a scaled loss: better than 1/6."""
     x, y = Adding(length=6, samples=1024).train.arrays()
@@ -694,7 +706,7 @@ def test_half_precision_learns_to_add(layer_class):
 @pytest.mark.long
 # The cell, and the hand-written loop.
 @pytest.mark.parametrize("zoneout", [0.1, pytest.param(0.0, marks=pytest.mark.study)])
-@each_layer
+@one_in_ci
 def test_a_compiled_step_is_not_traced_again(layer_class, zoneout, compiling):
     traces = []
 
