@@ -210,9 +210,10 @@ LOAD = "import sys, keras_dlparts; keras_dlparts.load_model(sys.argv[1])"
     ("plugins", "told"),
     [
         ([], "needs 'acme>GatedMLP', which no installed plugin provides. Install the"),
-        (
+        pytest.param(
             ["acme", "claimant"],
             "'acme.GatedMLP' is claimed by acme-parts 0.1.0 and claimant-parts 0.1",
+            marks=pytest.mark.study,
         ),
     ],
 )

@@ -118,7 +118,7 @@ def test_what_is_left_out_is_said_and_a_run_can_be_resumed(out, said):
     assert whole.history["learning_rate"] == pytest.approx([0.02, 0.02])
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_a_run_that_lost_its_devices_goes_on_with_one(out, said):
     """From within an epoch, to the weights that two devices would have had."""
     data = {**CONFIG["data"], "batch_size": 60, "validation_split": 0.2}
