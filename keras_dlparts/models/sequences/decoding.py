@@ -95,7 +95,7 @@ def beam(step, states, end, length, beams):
 
     def chosen(tensor, parent):
         """Of each kept sequence the row that it continues."""
-        index = ops.reshape(parent, (*parent.shape, *[1] * (len(tensor.shape) - 2)))
+        index = ops.reshape(parent, (-1, beams, *[1] * (len(tensor.shape) - 2)))
         index = ops.broadcast_to(index, ops.shape(tensor))
         return ops.take_along_axis(tensor, index, axis=1)
 
