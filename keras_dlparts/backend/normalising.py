@@ -99,7 +99,10 @@ class _Products:
         if not self.reduces:
             return means @ self.spread
         each = ops.split(means, len(self.widths), axis=-1)
-        each = [m * ops.ones((1, w)) for m, w in zip(each, self.widths, strict=True)]
+        each = [
+            m * ops.ones((1, w), m.dtype)
+            for m, w in zip(each, self.widths, strict=True)
+        ]
         return ops.concatenate(each, axis=-1)
 
     def centre(self, a):

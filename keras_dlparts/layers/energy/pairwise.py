@@ -150,7 +150,7 @@ def tempered(x, W, b, free, seed, steps, *, sizes, betas):
     rows, n = ops.shape(x)[0] // levels, ops.shape(x)[1]
     beta = ops.reshape(ops.convert_to_tensor(betas, "float32"), (levels, 1))
     beta = ops.broadcast_to(beta, (levels, rows))
-    level = ops.reshape(ops.arange(levels), (levels, 1))
+    level = ops.reshape(ops.arange(levels, dtype="int32"), (levels, 1))
     level = ops.broadcast_to(level, (levels, rows))
 
     def step(k, x):
