@@ -471,6 +471,16 @@ def test_row_norm_passes_no_more_than_the_gradient_where_it_normalises_nothing(e
         np.testing.assert_allclose(gradient, da, rtol=1e-3, atol=1e-3)
 
 
+def test_row_norm_keeps_too_large_squares_within_their_group():
+    a = np.array([[1e25, -1e25, 1.0, -1.0]], "float32")
+    norm = backend.row_norm(1e-5, 2, 2)
+    ys, kept = norm(ops.convert_to_tensor(a), None)
+    np.testing.assert_allclose(ops.convert_to_numpy(ys[1]), a[:, 2:], rtol=1e-4)
+    da, *_ = norm.gradient([ops.ones_like(y) for y in ys], kept, ops.ones((4,)))
+    for result in (*ys, da):
+        assert np.isfinite(ops.convert_to_numpy(result)).all()
+
+
 @pytest.mark.usefixtures("rounding")
 @pytest.mark.parametrize("value", [1.7, 0.3, 1000.1])
 def test_row_norm_makes_zeros_of_a_row_of_one_value(value):

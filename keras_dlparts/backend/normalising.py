@@ -23,6 +23,7 @@ from keras import ops
 from keras_dlparts.backend.basics import accelerators, name
 
 _LARGEST_FLOOR = 1e-5
+_LARGEST_SQUARE = 1e38  # of which float32 still holds a mean
 
 
 def row_norm(epsilon, *widths, centred=True, training=True):
@@ -99,7 +100,10 @@ class _Products:
         if not self.reduces:
             return means @ self.spread
         each = ops.split(means, len(self.widths), axis=-1)
-        each = [m * ops.ones((1, w)) for m, w in zip(each, self.widths, strict=True)]
+        each = [
+            m * ops.ones((1, w), m.dtype)
+            for m, w in zip(each, self.widths, strict=True)
+        ]
         return ops.concatenate(each, axis=-1)
 
     def centre(self, a):
@@ -110,7 +114,11 @@ class _Products:
 
     def __call__(self, a, gain, bias=None):
         a = a if self.centred else self.centre(a)
-        scale = ops.rsqrt(self.mean(a * a) + self.epsilon)
+        square = a * a
+        if not self.one:
+            # An infinite square makes 0 times infinity, NaN, of the other groups.
+            square = ops.minimum(square, _LARGEST_SQUARE)
+        scale = ops.rsqrt(self.mean(square) + self.epsilon)
         kept = a * self.over(scale), scale
         return self.again(kept, gain, bias), kept
 

@@ -27,6 +27,7 @@ from keras_dlparts import backend
 from keras_dlparts.layers.energy import pairwise, pairwise_partition, particles, rows
 from keras_dlparts.layers.energy.partition import LogPartition
 from keras_dlparts.support.checks import check_count, check_word
+from keras_dlparts.support.losses import add_loss, nan_unless
 
 _ALONE = "the units are drawn at random in every step of learning"
 CASES = {
@@ -182,7 +183,8 @@ class BoltzmannMachine(keras.layers.Layer):
         fixed = ops.stop_gradient(W), ops.stop_gradient(b)
         x = self._means(ops.stop_gradient(v), *fixed)
         if self.trainable:
-            self.add_loss(self._loss(x, W, b) if training else self._score(x, *fixed))
+            loss = self._loss(x, W, b) if training else self._score(x, *fixed)
+            add_loss(self, loss)
         return ops.cast(self._output(x, *fixed), self.compute_dtype)
 
     def _machine(self):
@@ -205,7 +207,8 @@ class BoltzmannMachine(keras.layers.Layer):
 
     def _means(self, v, W, b):
         """v and the means of the hidden units, in the order of the blocks."""
-        x = self._arranged(v, ops.full((ops.shape(v)[0], self.units), 0.5))
+        half = ops.full((ops.shape(v)[0], self.units), 0.5, dtype="float32")
+        x = self._arranged(v, half)
         steps = self.inference_steps if self.units else 0
         return pairwise.mean_field(x, W, b, self._hidden, steps, sizes=self._sizes)
 
@@ -232,8 +235,7 @@ class BoltzmannMachine(keras.layers.Layer):
         energies = pairwise.energy(ops.concatenate([x, chains]), W, b)
         rows = ops.shape(x)[0]
         loss = ops.mean(energies[:rows]) - ops.mean(energies[rows:])
-        # A step that XLA compiles cannot raise an error: bad values make the loss NaN.
-        return loss + ops.where(_are_chances(x), 0.0, np.nan)
+        return loss + nan_unless(_are_chances(x))
 
     def _score(self, x, W, b):
         """Minus the pseudo-likelihood of the visible units, the mean of the rows."""

@@ -34,7 +34,7 @@ def sides(kernels, biases):
             elif j == i - 1:
                 row.append(ops.transpose(kernels[j]))
             else:
-                row.append(ops.zeros((sizes[i], sizes[j])))
+                row.append(ops.zeros((sizes[i], sizes[j]), "float32"))
         rows.append(ops.concatenate(row, axis=1))
     M = ops.concatenate(rows, axis=0)
     return M, ops.concatenate(biases[::2]), ops.concatenate(biases[1::2])

@@ -32,6 +32,7 @@ from keras_dlparts.layers.energy.gibbs import gibbs
 from keras_dlparts.layers.energy.rbm_monitor import Means
 from keras_dlparts.layers.preprocessing.adapting import batches
 from keras_dlparts.support.checks import check_count, check_flag, check_rate
+from keras_dlparts.support.losses import add_loss, nan_unless
 
 _SLACK = 1e-5  # what rounding may put a value outside [0, 1]
 _NO_CHANCES = (
@@ -194,9 +195,9 @@ class DeepMachine(keras.layers.Layer):
         even, odd = deep.mean_field(v, *fixed, **self._inference())
         if self.trainable and self.learns:
             if training:
-                self.add_loss(self._loss(even, odd, machine, fixed))
+                add_loss(self, self._loss(even, odd, machine, fixed))
             else:
-                self.add_loss(self._score(v, even, odd, fixed))
+                add_loss(self, self._score(v, even, odd, fixed))
         means = ops.concatenate(deep.apart(even, odd, self.sizes)[1:], axis=1)
         return ops.cast(means, self.compute_dtype)
 
@@ -222,14 +223,12 @@ class DeepMachine(keras.layers.Layer):
         data = -ops.matmul(even, b) - ops.sum(x[:count] * odd, axis=-1)
         model = boltzmann.free_energy(chains, x[count:], b, "bernoulli", "bernoulli")
         self._note(ops.stop_gradient(data) - deep.entropy(even, odd, self.visible))
-        # A step that XLA compiles cannot raise an error: bad values make the loss NaN.
-        bad = ops.where(_are_chances(even), 0.0, np.nan)
-        return ops.mean(data) - ops.mean(model) + bad
+        return ops.mean(data) - ops.mean(model) + nan_unless(_are_chances(even))
 
     def _swept(self, fixed):
         """The even layers of the chains after k more sweeps, which are kept."""
         chains = particles.own(self.particles, self.share)
-        free = ops.full(ops.shape(chains), np.nan)
+        free = ops.full(ops.shape(chains), np.nan, dtype="float32")
         seed, k = self.seed_generator.next(), ops.convert_to_tensor(self.k, "int32")
         kinds = {"visible": "bernoulli", "hidden": "bernoulli"}
         M, b, c = fixed
@@ -243,7 +242,7 @@ class DeepMachine(keras.layers.Layer):
         here = deep.energy(even, odd, *fixed) - deep.entropy(even, odd, self.visible)
         chosen = self.monitored.units_to_flip(ops.shape(v)[0], self.visible)
         self._note(here)
-        flips = ops.one_hot(chosen, self.visible)
+        flips = ops.one_hot(chosen, self.visible, dtype="float32")
         there = deep.free_energy(v + flips * (1 - 2 * v), *fixed, **self._inference())
         return -ops.mean(boltzmann.pseudo_log_likelihood(there - here, self.visible))
 

@@ -34,7 +34,9 @@ def gibbs(start, held, W, b, c, seed, steps, *, visible, hidden):
 
     if start is None:
         drawn = backend.draw(noises[0], shapes[0], seed)
-        start = boltzmann.visible_sample(b + ops.zeros(shapes[0]), drawn, visible)
+        start = boltzmann.visible_sample(
+            b + ops.zeros(shapes[0], "float32"), drawn, visible
+        )
     start = clamped(start)
     return ops.fori_loop(0, steps, body, (start, start))
 

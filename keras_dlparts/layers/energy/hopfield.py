@@ -229,7 +229,7 @@ class Hopfield(keras.layers.Layer):
 
 
 def _signs(x):
-    return ops.where(x < 0, -1.0, 1.0)
+    return ops.cast(ops.where(x < 0, -1.0, 1.0), "float32")
 
 
 def _all_signs(x):

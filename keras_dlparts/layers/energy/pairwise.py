@@ -150,7 +150,8 @@ def tempered(x, W, b, free, seed, steps, *, sizes, betas):
     rows, n = ops.shape(x)[0] // levels, ops.shape(x)[1]
     beta = ops.reshape(ops.convert_to_tensor(betas, "float32"), (levels, 1))
     beta = ops.broadcast_to(beta, (levels, rows))
-    level = ops.broadcast_to(ops.reshape(ops.arange(levels), (levels, 1)), beta.shape)
+    level = ops.reshape(ops.arange(levels, dtype="int32"), (levels, 1))
+    level = ops.broadcast_to(level, (levels, rows))
 
     def step(k, x):
         own = seed + ops.cast(k + 1, seed.dtype)

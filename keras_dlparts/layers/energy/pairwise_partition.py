@@ -121,7 +121,7 @@ def anneal(W, b, a, seed, steps, *, sizes, chains):
 
     temperatures = ops.cast(steps, "float32")
     noise = backend.draw("uniform", (chains, n), seed)
-    state = ops.cast(noise < ops.sigmoid(a), "float32"), ops.zeros((chains,))
+    state = ops.cast(noise < ops.sigmoid(a), "float32"), ops.zeros((chains,), "float32")
     x, weights = ops.fori_loop(1, steps + 1, body, state)
     return weights, x
 

@@ -42,8 +42,8 @@ def keep(particles, share, h):
     if rows == particles.shape[0]:
         particles.assign(h)
         return
-    for variable, mine in ((particles, h), (share, ops.ones((rows, 1)))):
-        others = ops.zeros(variable.shape)
+    for variable, mine in ((particles, h), (share, ops.ones((rows, 1), "float32"))):
+        others = ops.zeros(variable.shape, "float32")
         variable.assign(ops.slice_update(others, (first, 0), mine))
 
 

@@ -19,7 +19,6 @@ Tieleman 2008, "Training RBMs using approximations to the likelihood gradient".
 from typing import Any, Literal
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_dlparts import backend
@@ -33,6 +32,7 @@ from keras_dlparts.support.checks import (
     check_number,
     check_word,
 )
+from keras_dlparts.support.losses import add_loss, nan_unless
 
 _ALONE = "the units are drawn at random in every step of learning"
 CASES = {
@@ -226,7 +226,7 @@ class RBM(Bipartite):
             self._learn(ops.stop_gradient(v), W, b, c)
         x = boltzmann.to_hidden(v, W, c)
         if self.trainable and not training and self.monitor:
-            self.add_loss(self.monitored.note(self, v, x, W, b, c))
+            add_loss(self, self.monitored.note(self, v, x, W, b, c))
         if self.output_kind == "free_energy":
             output = boltzmann.free_energy(v, x, b, self.visible, self.hidden)
         else:
@@ -260,8 +260,7 @@ class RBM(Bipartite):
         rows = ops.shape(v)[0]
         x, x_k = x[:rows], x[rows:]
         loss = ops.mean(energy[:rows]) - ops.mean(energy[rows:])
-        # A step that XLA compiles cannot raise an error: bad values make the loss NaN.
-        loss += ops.where(self._fits(v), 0.0, np.nan)
+        loss += nan_unless(self._fits(v))
         if self.persistent:
             h = self._sample_hidden(x_k, seed, 2 * self.k)
             particles.keep(self.particles, self.share, h)
@@ -271,7 +270,7 @@ class RBM(Bipartite):
         if self.sparsity_target is not None:
             pull = ops.stop_gradient(activity) - self.sparsity_target
             loss += self.sparsity_cost * ops.sum(pull * ops.mean(x, 0))
-        self.add_loss(loss)
+        add_loss(self, loss)
         if self.monitor:
             noise = backend.draw("uniform", (), seed, 2 * self.k + 1)
             self.monitored.sample(self, v, ops.stop_gradient(x), *fixed, noise)

@@ -84,8 +84,8 @@ class Monitor(Means):
 
         batch = self.sums.state[4]
         due = ops.equal(batch % _EVERY, 0)
-        figures = backend.cond(due, yes, lambda: ops.zeros((5,)))
-        self.sums.add(figures + ops.one_hot(4, 5) * (1 - figures[4]))
+        figures = backend.cond(due, yes, lambda: ops.zeros((5,), "float32"))
+        self.sums.add(figures + ops.one_hot(4, 5, dtype="float32") * (1 - figures[4]))
 
     def figures(self, layer, v, x, W, b, c, chosen):
         """Sums over the rows of the three figures, how many rows, and 1 batch.
@@ -96,7 +96,7 @@ class Monitor(Means):
         y = boltzmann.to_visible(boltzmann.hidden_mean(x, layer.hidden), W, b)
         error = ops.cast(v, "float32") - boltzmann.visible_mean(y, layer.visible)
         energy = boltzmann.free_energy(v, x, b, layer.visible, layer.hidden)
-        likelihood = ops.zeros(())
+        likelihood = ops.zeros((), "float32")
         if layer.visible == "bernoulli":
             change = boltzmann.flip_difference(v, x, W, b, chosen, layer.hidden)
             likelihood = ops.sum(boltzmann.pseudo_log_likelihood(change, units))
@@ -106,6 +106,6 @@ class Monitor(Means):
                 ops.sum(ops.square(error)) / units,
                 likelihood,
                 ops.cast(rows, "float32"),
-                ops.ones(()),
+                ops.ones((), "float32"),
             ]
         )

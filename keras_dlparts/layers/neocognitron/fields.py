@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_dlparts import backend
 from keras_dlparts.support.checks import check_count
+from keras_dlparts.support.losses import nan_unless
 
 _NEGATIVE = (
     "A Neocognitron's cells take activities, which are never negative. Scale images to "
@@ -67,4 +68,4 @@ def activities(inputs):
     x = ops.cast(inputs, "float32")
     fine = ops.min(x) >= 0
     backend.require(fine, _NEGATIVE, x)
-    return x + ops.where(fine, 0.0, np.nan)
+    return x + nan_unless(fine)

@@ -27,6 +27,7 @@ from keras_dlparts import backend
 from keras_dlparts.layers.neocognitron import fields, seed_cells
 from keras_dlparts.layers.neocognitron.unlearnt import Unlearnt
 from keras_dlparts.support.checks import check_count, check_number, check_word
+from keras_dlparts.support.losses import add_loss
 
 CASES = {
     "NeocognitronS": (
@@ -219,7 +220,7 @@ class NeocognitronS(keras.layers.Layer):
     def call(self, inputs, training=False):
         u = fields.activities(inputs)
         if self.learning == "seeds" and self.trainable:
-            self.add_loss(ops.zeros(()))
+            add_loss(self, 0.0)
             if training:
                 self._learn(ops.stop_gradient(u))
         y = self._responses(u, self.kernel, self.inhibition)

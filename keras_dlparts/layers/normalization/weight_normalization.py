@@ -5,12 +5,14 @@
     at first          g_u = ||v_u||, so the layer is what it was without the wrapper
     adapt(data)       g_u <- g_u / s_u           m, s: mean and standard deviation of
                       b_u <- (b_u - m_u) / s_u   the outputs before the activation
+                      an output of one value, s_u = 0, keeps g_u and b_u
 
 Shapes: those of the wrapped layer. Training and inference are the same.
 Salimans & Kingma 2016, "Weight normalization", arXiv:1602.07868.
 """
 
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -42,6 +44,8 @@ CASES = {
     )
 }
 
+_ROUNDING = 1e-6  # how much outputs of one value may differ, as a share of it
+
 
 def normalized(v, g, axes):
     """g v / ||v||, the norm over all axes but those of the outputs."""
@@ -65,7 +69,8 @@ class WeightNormalization(ComputedKernels):
     Args:
         layer: The layer to wrap, with a kernel of its own.
         data_init: Whether `adapt(data)` sets length and bias so that the outputs
-            before the activation have mean 0 and variance 1 over the data. A run of
+            before the activation have mean 0 and variance 1 over the data. Outputs
+            that have one value there stay as they are, with a warning. A run of
             `dlparts train` calls `adapt` by itself; elsewhere call it, layer by
             layer, before `fit`. Not for recurrent layers.
 
@@ -159,7 +164,7 @@ class WeightNormalization(ComputedKernels):
                 moments.add(rows.reshape(-1, math.prod(shape)).astype("float64"))
         finally:
             self.layer.activation = activation
-        mean, deviation = moments.mean, np.sqrt(moments.variance + 1e-10)
+        mean, deviation = self._spread(moments)
         # The result may have the outputs in another order than the kernel.
         ordered = np.transpose(deviation.reshape(shape), [*map(outputs.index, axes)])
         g = self.lengths[-1]
@@ -168,6 +173,21 @@ class WeightNormalization(ComputedKernels):
         if bias is not None:
             old = bias.numpy().reshape(-1)
             bias.assign(((old - mean) / deviation).reshape(bias.shape))
+
+    def _spread(self, moments):
+        """(m, s) of each output; 0 and 1, which change nothing, of one that has but one
+        value over the data."""
+        constant = np.sqrt(moments.variance) <= _ROUNDING * np.abs(moments.mean)
+        if constant.any():
+            warnings.warn(
+                "`data_init` gives outputs variance 1, which outputs of one value "
+                f"cannot have; their lengths and bias stay. Received: {constant.sum()} "
+                f"of {constant.size} outputs of {self.layer.name!r} with one value over"
+                " all data. Call `adapt` on data that differ",
+                stacklevel=3,
+            )
+        mean = np.where(constant, 0.0, moments.mean)
+        return mean, np.where(constant, 1.0, np.sqrt(moments.variance + 1e-10))
 
     def _check_bias(self, rank, sizes):
         """Raise unless the bias has a number for each output and no more.

@@ -69,7 +69,9 @@ class SoftmaxScaling(AdaptingLayer):
             moments.add(rows)
         deviation = np.sqrt(moments.variance)
         self.mean.assign(moments.mean)
-        self.deviation.assign(np.where(deviation > 0, deviation, 1))
+        # A backend may take a smaller number for 0 as it divides.
+        constant = deviation < np.finfo(self._precision).tiny
+        self.deviation.assign(np.where(constant, 1, deviation))
 
     def _transform(self, x):
         return logistic(x, self._place(self.mean), self._place(self.deviation))

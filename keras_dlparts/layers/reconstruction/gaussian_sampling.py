@@ -20,6 +20,7 @@ from keras import ops
 from keras_dlparts import backend
 from keras_dlparts.backend import keras_private
 from keras_dlparts.support.checks import check_count, check_number
+from keras_dlparts.support.losses import add_loss
 
 _ALONE = "a code is drawn at random in every step of training"
 CASES = {
@@ -170,7 +171,7 @@ class GaussianSampling(keras.layers.Layer):
             self.steps.assign(self.steps + 1)
         if under_way is not None:
             self._counted.add(under_way)
-        return self.beta(self.steps.value - 1)
+        return ops.cast(self.beta(self.steps.value - 1), "float32")
 
     def divergence(self, kl, training):
         """The loss of KL divergences of shape `(batch, ..., units)`."""
@@ -188,7 +189,7 @@ class GaussianSampling(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         mean, log_variance = self.moments(inputs)
-        self.add_loss(self.divergence(gaussian_kl(mean, log_variance), training))
+        add_loss(self, self.divergence(gaussian_kl(mean, log_variance), training))
         return self.draw(mean, log_variance) if training else mean
 
     def compute_output_shape(self, input_shape):

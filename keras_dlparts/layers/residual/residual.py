@@ -33,6 +33,7 @@ from keras_dlparts.layers.residual.shortcuts import (
     linear,
     reachable,
     stride_and_pad,
+    strides,
 )
 from keras_dlparts.layers.residual.stochastic_depth import StochasticDepth
 from keras_dlparts.support.checks import check_flag, check_number, check_rate
@@ -236,7 +237,7 @@ class Residual(MakesLayers, keras.layers.Layer):
         self.zero_init = zero_init
         self.learn_scale = learn_scale
         self.seed = seed
-        self.gate = self.scale = None
+        self.gate = self.scale = self.strides = None
         # Made also for a rate of 0, and so a rate out of range is told here.
         drop = StochasticDepth(stochastic_depth, seed, dtype=self.dtype_policy)
         self.drop = drop if stochastic_depth else None
@@ -248,14 +249,17 @@ class Residual(MakesLayers, keras.layers.Layer):
 
     def build(self, input_shape):
         shape = build_all(self.body, input_shape)
-        if self.shortcut == "projection":
+        if self.shortcut in ("projection", "pad"):
             # Where sizes are not known, the strides are those of large ones.
             large = tuple(_LARGE if size is None else size for size in input_shape[1:])
             shapes = (None, *large), output_shape(self.body, (None, *large))
             self._check(input_shape, shape, shapes)
-            self.shortcut_layers = [
-                linear(*shapes, name="projection", dtype=self.dtype_policy)
-            ]
+            if self.shortcut == "pad":
+                self.strides = strides(*shapes)
+            else:
+                self.shortcut_layers = [
+                    linear(*shapes, name="projection", dtype=self.dtype_policy)
+                ]
         self._check(build_all(self.shortcut_layers, input_shape), shape)
         if self.shortcut == "gate":
             self.gate = linear(
@@ -320,7 +324,8 @@ class Residual(MakesLayers, keras.layers.Layer):
             g = self.gate(x)
             return combine(x, f, 1 - g, g if self.gate_branch else None)
         if self.shortcut == "pad":
-            x = stride_and_pad(x, f.shape, channel_axis(len(f.shape)))
+            axis = channel_axis(len(f.shape))
+            x = stride_and_pad(x, self.strides, f.shape[axis], axis)
         return combine(x, f)
 
     def own(self):

@@ -16,16 +16,20 @@ def combine(x, f, a=None, b=None):
     return x + (f if b is None else b * f)
 
 
-def stride_and_pad(x, shape, axis):
-    """Option A of He et al.: x with every nth position and zeros for new channels."""
-    keep = [slice(None)] * len(shape)
-    pads = [(0, 0)] * len(shape)
-    for i, (old, new) in enumerate(zip(x.shape, shape, strict=True)):
-        if i == axis:
-            pads[i] = (0, new - old)
-        elif i and old is not None and new is not None:
-            keep[i] = slice(None, None, math.ceil(old / new))
-    return ops.pad(x[tuple(keep)], pads)
+def stride_and_pad(x, steps, channels, axis):
+    """Option A of He et al.: every nth position of x, and zeros for new channels.
+
+    Args:
+        x: Tensor `(batch, ..., channels)`.
+        steps: Tuple, n of each axis of space.
+        channels: Integer, how many come out.
+        axis: Integer, which axis holds them.
+    """
+    keep = [slice(None, None, step) for step in steps]
+    keep.insert(axis - 1, slice(None))
+    pads = [(0, 0)] * len(x.shape)
+    pads[axis] = (0, channels - x.shape[axis])
+    return ops.pad(x[(slice(None), *keep)], pads)
 
 
 def channel_axis(rank):
@@ -40,14 +44,15 @@ def linear(shape, new_shape, **arguments):
     They are one where no position is skipped; Dense passes masks on.
     """
     rank, axis = len(shape), channel_axis(len(shape))
-    strides = _strides(shape, new_shape)
-    if axis == rank - 1 and not any(stride > 1 for stride in strides):
+    steps = strides(shape, new_shape)
+    if axis == rank - 1 and not any(step > 1 for step in steps):
         return keras.layers.Dense(new_shape[axis], **arguments)
     conv = getattr(keras.layers, f"Conv{rank - 2}D")
-    return conv(new_shape[axis], 1, strides=strides, **arguments)
+    return conv(new_shape[axis], 1, strides=steps, **arguments)
 
 
-def _strides(shape, new_shape):
+def strides(shape, new_shape):
+    """Which stride leads from one size to the other, for each axis of space."""
     axis = channel_axis(len(shape))
     return tuple(
         1 if None in (old, new) else max(1, math.ceil(old / new))
@@ -72,7 +77,7 @@ def reachable(shape, new_shape, shortcut):
     spatial = [i for i in range(1, len(shape)) if i != axis]
     strided = [
         same[i] or new_shape[i] == math.ceil(shape[i] / stride)
-        for i, stride in zip(spatial, _strides(shape, new_shape), strict=True)
+        for i, stride in zip(spatial, strides(shape, new_shape), strict=True)
     ]
     grows = shortcut == "projection" or new_shape[axis] >= shape[axis]
     return all(strided) and grows

@@ -426,7 +426,7 @@ class BayesianSparsityDropout(keras.layers.Wrapper):
         scale = ops.where(window <= waited, size, before.scale)
         full = self._part(before.window, before.waited) >= 1
         full = ops.logical_and(full, self.force > 0)
-        level = ops.where(full, float(self.level), 0.0)
+        level = self.level * ops.cast(full, "float32")
         part = self._part(window, waited)
         variance = found.square / found.n
         keep = judged(found.mean, variance, before.keep, part, level)

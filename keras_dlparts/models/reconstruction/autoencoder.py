@@ -47,6 +47,7 @@ from keras_dlparts.support.checks import (
     check_number,
     check_word,
 )
+from keras_dlparts.support.losses import nan_unless
 from keras_dlparts.support.quantization import MakesLayers
 
 CASES = {
@@ -360,8 +361,7 @@ class Autoencoder(MakesLayers, Coding):
                 "divide bytes by 255, or use likelihood='gaussian'"
             )
             backend.require(fits, message, x)
-            # A step that XLA compiles raises no error: bad values make the loss NaN.
-            x = x + ops.where(fits, 0.0, np.nan)
+            x = x + nan_unless(fits)
         return x
 
     def misfit(self, x, y):
@@ -397,7 +397,7 @@ class Autoencoder(MakesLayers, Coding):
 
     def _penalties(self, x, found, training):
         """The penalties of the code and of its derivative, a scalar."""
-        total = ops.zeros(())
+        total = ops.zeros((), "float32")
         if self.penalty is not None:
             rows = ops.cast(ops.shape(x)[0], "float32")
             total += ops.cast(self.penalty(found.code), "float32") / rows

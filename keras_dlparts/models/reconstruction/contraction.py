@@ -40,7 +40,7 @@ def exact(h, kernel, activation):
 def signs(shape, seed):
     """v, of the shape of the code."""
     u = keras.random.uniform(shape, dtype="float32", seed=seed)
-    return ops.where(u < 0.5, -1.0, 1.0)
+    return ops.cast(ops.where(u < 0.5, -1.0, 1.0), "float32")
 
 
 def estimated(function, x, v):

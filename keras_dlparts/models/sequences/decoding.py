@@ -70,7 +70,7 @@ def write(step, states, end, length, noise=None):
         ops.zeros((batch,), dtype="float32"),
         states,
     )
-    times = ops.zeros((length, batch)) if noise is None else noise
+    times = ops.zeros((length, batch), "float32") if noise is None else noise
     (_, _, score, _), (written,) = backend.scan(one, start, (times,), (1,))
     return ops.cast(ops.transpose(backend.stacked(written)[..., 0]), "int32"), score
 
@@ -95,7 +95,7 @@ def beam(step, states, end, length, beams):
 
     def chosen(tensor, parent):
         """Of each kept sequence the row that it continues."""
-        index = ops.reshape(parent, (*parent.shape, *[1] * (len(tensor.shape) - 2)))
+        index = ops.reshape(parent, (-1, beams, *[1] * (len(tensor.shape) - 2)))
         index = ops.broadcast_to(index, ops.shape(tensor))
         return ops.take_along_axis(tensor, index, axis=1)
 
@@ -123,7 +123,9 @@ def beam(step, states, end, length, beams):
         ops.zeros((batch, beams, length), dtype="int32"),
         tuple(ops.repeat(state, beams, axis=0) for state in states),
     )
-    (_, _, score, written, _), _ = backend.scan(one, start, (ops.eye(length),), ())
+    (_, _, score, written, _), _ = backend.scan(
+        one, start, (ops.eye(length, dtype="float32"),), ()
+    )
     return written, score
 
 
@@ -142,7 +144,7 @@ def roll(step, states, first, length):
         outputs = ops.cast(outputs, carry[0].dtype)
         return (outputs, states), (ops.cast(outputs, "float32"),)
 
-    times = (ops.zeros((length, ops.shape(first)[0])),)
+    times = (ops.zeros((length, ops.shape(first)[0]), "float32"),)
     _, (values,) = backend.scan(one, (first, states), times, (first.shape[-1],))
     return ops.transpose(backend.stacked(values), (1, 0, 2))
 

@@ -196,6 +196,30 @@ def test_a_bias_of_other_axes_than_the_outputs_is_refused():
         layer.adapt(np.ones((4, 3, 5)))
 
 
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_outputs_of_one_value_keep_their_lengths_and_bias(value):
+    layer = WeightNormalization(kl.Dense(3, bias_initializer="ones"), data_init=True)
+    layer.build((None, 4))
+    before = [weight.numpy() for weight in layer.weights]
+    with pytest.warns(UserWarning, match="Received: 3 of 3 outputs of 'dense"):
+        layer.adapt(np.full((8, 4), value))
+    for weight, old in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), old)
+
+
+def test_the_other_outputs_are_normalised():
+    kernel = np.array([[0.0, 2.0], [1.0, 0.0]])
+    layer = WeightNormalization(kl.Dense(2), data_init=True)
+    layer.build((None, 2))
+    layer.layer.set_weights([kernel, np.zeros(2)])
+    layer.lengths[0].assign([1.0, 2.0])
+    x = np.array([[1.0, 5.0], [3.0, 5.0]])
+    with pytest.warns(UserWarning, match="1 of 2 outputs"):
+        layer.adapt(x)
+    y = keras.ops.convert_to_numpy(layer(x.astype("float32")))
+    np.testing.assert_allclose(y, [[5.0, -1.0], [5.0, 1.0]], rtol=1e-5)
+
+
 def test_without_data_init_adapt_does_nothing():
     layer = WeightNormalization(kl.Dense(3))
     layer(np.ones((2, 4)))

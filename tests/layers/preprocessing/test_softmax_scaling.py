@@ -42,6 +42,14 @@ def test_outliers_stay_in_range_and_constants_are_a_half():
     assert y[1, 1] == pytest.approx(1 / (1 + np.exp(-0.1)), rel=1e-5)
 
 
+@pytest.mark.parametrize("size", [1e-44, 1e-50])
+def test_what_float32_takes_for_0_counts_as_a_constant(size):
+    layer = SoftmaxScaling()
+    layer.adapt(np.array([[0.0], [size]]))
+    y = keras.ops.convert_to_numpy(layer(np.zeros((2, 1), "float32")))
+    np.testing.assert_array_equal(y, 0.5)
+
+
 def test_before_adapt_it_is_the_logistic_function():
     y = keras.ops.convert_to_numpy(SoftmaxScaling()(np.float32([[0.0, 1.0]])))
     np.testing.assert_allclose(y, [[0.5, 1 / (1 + np.exp(-1))]], rtol=1e-6)

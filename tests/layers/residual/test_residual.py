@@ -83,6 +83,22 @@ def test_pad_strides_and_fills_with_zeros():
     np.testing.assert_array_equal(y[..., 3:], 0)
 
 
+@pytest.mark.parametrize("shortcut", ["projection", "pad"])
+def test_a_stride_is_known_where_the_size_of_images_is_not(shortcut):
+    body = kl.Conv2D(4, 3, strides=2, padding="same", kernel_initializer="zeros")
+    layer = Residual(body, shortcut)
+    model = keras.Sequential([keras.Input((None, None, 2)), layer])
+    for size in ((8, 8), (12, 10), (2, 1)):
+        x = np.random.default_rng(1).normal(size=(2, *size, 2)).astype("float32")
+        y = x[:, ::2, ::2] @ np.eye(2, 4)
+        if shortcut == "projection":
+            y = x[:, ::2, ::2] @ numpy(layer.shortcut_layers[0].kernel)[0, 0]
+        found = model.predict(x, verbose=0)
+        np.testing.assert_allclose(found, y, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="agree in shape"):
+        Residual(kl.Conv1D(3, 3), shortcut)(keras.Input((None, 3)))
+
+
 def test_zero_init_starts_from_the_shortcut():
     for body in (
         [kl.Dense(5, "relu"), kl.Dense(4)],
