@@ -28,6 +28,7 @@ import keras
 from keras_dlparts.backend.basics import (
     accelerators,
     assign,
+    at_least_float32,
     can_compile,
     compiled,
     cond,
@@ -41,6 +42,7 @@ from keras_dlparts.backend.basics import (
     require,
     traced,
     variable_value,
+    wide_dtype,
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.derivatives import pullback, pushforward, root, slope
@@ -103,6 +105,7 @@ __all__ = [
     "apart",
     "around_step",
     "assign",
+    "at_least_float32",
     "before_step",
     "build_optimizer",
     "can_compile",
@@ -158,6 +161,7 @@ __all__ = [
     "update_if",
     "variable_value",
     "weighs_without_targets",
+    "wide_dtype",
     "with_gradient",
 ]
 

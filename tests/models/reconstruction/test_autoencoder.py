@@ -16,6 +16,7 @@ from keras_dlparts.regularizers import SparsityKL
 from keras_dlparts.schedules import Ramp
 
 RANDOM = np.random.default_rng(0)
+SHOWN = {"bfloat16": "float32", "float64": "float64"}  # of a policy
 BITS = RANDOM.integers(0, 2, (8, 6)).astype("float32")
 
 
@@ -512,6 +513,8 @@ def test_the_likelihood_is_the_same_in_every_dtype(policy):
         return Autoencoder([kl.Dense(3, dtype=policy)], input_shape=(6,), **more)
 
     model, same = variational(policy), variational("float32")
+    assert model.encode(BITS).dtype == model.sample(2).dtype == SHOWN[policy]
+    assert model.reconstruct(BITS).dtype == SHOWN[policy]
     same.set_weights([w.astype("float32") for w in model.get_weights()])
     found, expected = (m.log_likelihood(BITS, samples=50).rows for m in (model, same))
     np.testing.assert_allclose(found, expected, rtol=0.02)
