@@ -496,6 +496,18 @@ def test_what_it_makes_computes_in_the_dtype_of_the_model(tied):
     assert {layer.compute_dtype for layer in made} == {"bfloat16"}
 
 
+def test_a_penalty_sums_over_the_batch_in_float32():
+    """The sum of |h| is 1024000, beyond float16."""
+    half = {"dtype": "mixed_float16"}
+    dense = kl.Dense(1000, kernel_initializer="ones", **half)
+    l1 = keras.regularizers.L1(1e-3)
+    model = Autoencoder([dense], penalty=l1, input_shape=(4,), **half)
+    model.compile("sgd")
+    x = np.ones((256, 4), "float32")
+    logs = model.evaluate(x, batch_size=256, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["penalty"], 4.0, rtol=1e-3)
+
+
 @pytest.mark.parametrize("policy", ["bfloat16", FLOAT64])
 def test_losses_of_regularizers_may_have_another_dtype(policy):
     dense = kl.Dense(3, kernel_regularizer="l2", dtype=policy)
