@@ -65,6 +65,7 @@ from keras_dlparts.backend.loops import (
     scan,
     stacked,
 )
+from keras_dlparts.backend.loss_scale import at_loss_scale
 from keras_dlparts.backend.models import (
     build_optimizer,
     hold_copies,
@@ -106,6 +107,7 @@ __all__ = [
     "around_step",
     "assign",
     "at_least_float32",
+    "at_loss_scale",
     "before_step",
     "build_optimizer",
     "can_compile",
