@@ -490,3 +490,49 @@ def test_row_norm_makes_zeros_of_a_row_of_one_value(value):
     norm = backend.row_norm(1e-5, 1024, centred=False)
     (y,), _ = norm(ops.convert_to_tensor(a), None)
     assert np.abs(ops.convert_to_numpy(y)).max() < 1e-5
+
+
+def in_half(policy, auto_scale_loss=True):
+    """A net in some policy but for its last layer, with state and with draws."""
+    keras.utils.set_random_seed(0)
+    half = {"dtype": policy}
+    layers = [
+        keras.layers.Dense(8, "tanh", **half),
+        keras.layers.BatchNormalization(**half),
+        RandomDropout(0.5, seed=1, **half),
+        keras.layers.Dense(8, "tanh", **half),
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    optimizer = keras.optimizers.SGD(1e-3)
+    if auto_scale_loss:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer, "mse", jit_compile=False)
+    return model
+
+
+@pytest.mark.parametrize("auto_scale_loss", [True, False])
+@pytest.mark.parametrize("size", [1e-5, 100.0])
+def test_gradients_and_curvature_in_float16_are_those_of_float32(size, auto_scale_loss):
+    """Unscaled, small ones were 0; and by Keras' first scale large ones are infinite.
+
+    The state of the model steps on once, however many scales are tried.
+    """
+    x = np.random.default_rng(0).normal(size=(512, 6)).astype("float32")
+    y, found = np.ones((512, 1), "float32"), []
+    for policy in ("float32", "mixed_float16"):
+        model = in_half(policy, auto_scale_loss)
+        kernel = model.layers[-1].kernel
+        kernel.assign(size * kernel)  # the gradient that comes down is of that size
+        vectors = [np.ones(v.shape, "float32") for v in model.trainable_variables]
+        _, gradients = backend.gradient_function(model, compiled=False)(x, y)
+        _, again, products = backend.curvature_function(model, compiled=False)(
+            vectors, x, y
+        )
+        state = [v.numpy() for v in model.non_trainable_variables]
+        found.append([gradients, again, products, state])
+    for expected, there in zip(*found, strict=True):
+        for a, b in zip(expected, there, strict=True):
+            a, b = (ops.convert_to_numpy(each).astype("float64") for each in (a, b))
+            close = 0.05 * np.linalg.norm(a)
+            np.testing.assert_allclose(b, a, rtol=0, atol=close)

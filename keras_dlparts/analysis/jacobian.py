@@ -150,11 +150,7 @@ class _Products:
 
     def _joined(self, parts):
         # Linear algebra needs float32 at least.
-        kinds = [keras.backend.standardize_dtype(p.dtype) for p in parts]
-        parts = [
-            ops.convert_to_numpy(ops.cast(p, keras.backend.result_type(k, "float32")))
-            for p, k in zip(parts, kinds, strict=True)
-        ]
+        parts = [ops.convert_to_numpy(backend.at_least_float32(p)) for p in parts]
         return np.concatenate([p.reshape(len(p), -1) for p in parts], axis=1)
 
     def _in_pieces(self, vectors, product):

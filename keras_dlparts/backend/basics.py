@@ -95,6 +95,29 @@ def known(tensor: Any) -> np.ndarray | None:
     return None if on_meta else ops.convert_to_numpy(tensor)
 
 
+def wide_dtype(dtype: Any) -> str:
+    """What sums and inverses of a dtype are taken in: float64 as it is, or float32.
+
+    `keras.backend.result_type` knows no float64 on PyTorch.
+
+    >>> wide_dtype("bfloat16"), wide_dtype("float64")
+    ('float32', 'float64')
+    """
+    is_float64 = keras.backend.standardize_dtype(dtype) == "float64"
+    return "float64" if is_float64 else "float32"
+
+
+def at_least_float32(tensor: Any) -> Any:
+    """A tensor of half precision in float32, any other as it is.
+
+    >>> keras.backend.standardize_dtype(at_least_float32(ops.ones(2, "float16")).dtype)
+    'float32'
+    """
+    if not keras.backend.is_float_dtype(tensor.dtype):
+        return tensor
+    return ops.cast(tensor, wide_dtype(tensor.dtype))
+
+
 def in_reach(tensor: Any) -> bool:
     """Whether a tensor can be used here: not if a loop or branch that TensorFlow traces
     has made it within."""

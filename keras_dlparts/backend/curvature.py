@@ -11,9 +11,11 @@ from keras_dlparts.backend.gradients import (
     TWICE,
     as_tensors,
     dense,
+    scaled,
     stateless_loss,
     training_loss,
 )
+from keras_dlparts.backend.loss_scale import unscaled_function
 from keras_dlparts.backend.replication import on_one_device
 
 
@@ -56,9 +58,11 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
     the gradient along v, by a second reverse pass on TensorFlow and PyTorch and by a
     forward pass over the reverse one on JAX. Pearlmutter 1994, "Fast exact
     multiplication by the Hessian". Operations that a backend differentiates once only
-    (cuDNN's recurrent loops) raise that backend's error.
+    (cuDNN's recurrent loops) raise that backend's error. In float16 the loss is scaled
+    meanwhile, as in training.
     """
     trainable, others = model.trainable_variables, model.non_trainable_variables
+    loss_of = scaled(training_loss)
 
     def zeros_for_none(found, values):
         return [
@@ -69,11 +73,11 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
     if name() == "tensorflow":
         import tensorflow as tf
 
-        def measure(vectors, *batch):
+        def measure(scale, vectors, *batch):
             values = [v.value for v in trainable]
             with tf.GradientTape() as outer:
                 with tf.GradientTape() as inner, _smooth_moments():
-                    loss = training_loss(model, *batch)
+                    loss = loss_of(model, scale, *batch)
                 gradients = zeros_for_none(inner.gradient(loss, values), values)
                 slope = tf.add_n(
                     [
@@ -91,30 +95,30 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
     elif name() == "jax":
         import jax
 
-        gradient_at = jax.value_and_grad(stateless_loss(model), has_aux=True)
+        gradient_at = jax.value_and_grad(stateless_loss(model, loss_of), has_aux=True)
 
-        def pure(values, state, vectors, *batch):
+        def pure(values, state, scale, vectors, *batch):
             def at(values):
-                (loss, moved), gradients = gradient_at(values, state, *batch)
+                (loss, moved), gradients = gradient_at(values, state, scale, *batch)
                 return gradients, (loss, moved)
 
             return jax.jvp(at, (values,), (vectors,), has_aux=True)
 
         pure = jax.jit(pure) if compiled else pure
 
-        def measure(vectors, *batch):
+        def measure(scale, vectors, *batch):
             values = [v.value for v in trainable], [v.value for v in others]
-            gradients, products, (loss, moved) = pure(*values, vectors, *batch)
+            gradients, products, (loss, moved) = pure(*values, scale, vectors, *batch)
             assign(others, moved)
             return loss, gradients, products
     else:
         import torch
 
-        def measure(vectors, *batch):
+        def measure(scale, vectors, *batch):
             values = [v.value for v in trainable]
             token = TWICE.set(True)
             try:
-                loss = training_loss(model, *batch)
+                loss = loss_of(model, scale, *batch)
             finally:
                 TWICE.reset(token)
             gradients = zeros_for_none(
@@ -131,11 +135,13 @@ def curvature_function(model: keras.Model, compiled: bool = True) -> Callable:
                 zeros_for_none(products, values),
             )
 
+    at_its_scale = unscaled_function(model, measure)
+
     def measured(vectors, x, y, sample_weight=None):
         vectors = [
             ops.convert_to_tensor(vector, variable.dtype)
             for vector, variable in zip(vectors, trainable, strict=True)
         ]
-        return measure(vectors, *as_tensors((x, y, sample_weight)))
+        return at_its_scale(vectors, *as_tensors((x, y, sample_weight)))
 
     return on_one_device(measured)

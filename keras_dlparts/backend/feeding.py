@@ -5,13 +5,16 @@ data that an accelerator holds.
 import keras
 import numpy as np
 
-from keras_dlparts.backend.basics import name
+from keras_dlparts.backend.basics import at_least_float32, name
 
 _SHARE_OF_MEMORY = 1 / 8
 
 
 def outputs(model, data, batch_size):
     """What a model or layer makes of all inputs in inference, one array.
+
+    It has float32 at least: numpy has no bfloat16 of its own, and neither files of
+    arrays nor its sums suit half precision.
 
     `predict` shares each batch among the devices of a strategy, some of which may have
     no part of it, and takes JAX' processes to give a part of the data each. Here every
@@ -25,7 +28,8 @@ def outputs(model, data, batch_size):
     [0.0, 0.0, 1.0]
     """
     made = (model(x, training=False) for x in inputs(data, batch_size))
-    return np.concatenate([keras.ops.convert_to_numpy(each) for each in made])
+    found = [keras.ops.convert_to_numpy(at_least_float32(each)) for each in made]
+    return np.concatenate(found)
 
 
 def inputs(data, batch_size):

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_dlparts.backend import keras_private
 from keras_dlparts.backend.basics import assign, name
+from keras_dlparts.backend.loss_scale import times, unscaled_function
 from keras_dlparts.backend.replication import on_one_device
 
 
@@ -37,8 +38,11 @@ def gradient_function(
         compiled: Whether the function is compiled, where the backend does so.
         loss_of: Function `(model, x, y, sample_weight) -> loss`, a scalar, to take the
             gradient of.
+
+    In float16 the loss is scaled meanwhile, as in training.
     """
     trainable, others = model.trainable_variables, model.non_trainable_variables
+    loss_of = scaled(loss_of)
 
     if name() == "tensorflow":
         import tensorflow as tf
@@ -73,13 +77,20 @@ def gradient_function(
             gradients = torch.autograd.grad(loss, values, allow_unused=True)
             return loss.detach(), list(gradients)
 
+    at_its_scale = unscaled_function(model, measure)
+
     def measured(x, y, sample_weight=None):
-        return measure(*as_tensors((x, y, sample_weight)))
+        return at_its_scale(*as_tensors((x, y, sample_weight)))
 
     return on_one_device(measured)
 
 
-def stateless_loss(model, loss_of=training_loss):
+def scaled(loss_of):
+    """A loss as a function `(model, scale, x, y, sample_weight)`, times the scale."""
+    return lambda model, scale, *batch: times(loss_of(model, *batch), scale)
+
+
+def stateless_loss(model, loss_of):
     """For JAX: a loss as a function of values, and the state that it leaves."""
     trainable, others = model.trainable_variables, model.non_trainable_variables
 

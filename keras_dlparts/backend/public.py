@@ -28,6 +28,7 @@ import keras
 from keras_dlparts.backend.basics import (
     accelerators,
     assign,
+    at_least_float32,
     can_compile,
     compiled,
     cond,
@@ -41,6 +42,7 @@ from keras_dlparts.backend.basics import (
     require,
     traced,
     variable_value,
+    wide_dtype,
 )
 from keras_dlparts.backend.curvature import curvature_function
 from keras_dlparts.backend.derivatives import pullback, pushforward, root, slope
@@ -63,6 +65,7 @@ from keras_dlparts.backend.loops import (
     scan,
     stacked,
 )
+from keras_dlparts.backend.loss_scale import at_loss_scale
 from keras_dlparts.backend.models import (
     build_optimizer,
     hold_copies,
@@ -103,6 +106,8 @@ __all__ = [
     "apart",
     "around_step",
     "assign",
+    "at_least_float32",
+    "at_loss_scale",
     "before_step",
     "build_optimizer",
     "can_compile",
@@ -158,6 +163,7 @@ __all__ = [
     "update_if",
     "variable_value",
     "weighs_without_targets",
+    "wide_dtype",
     "with_gradient",
 ]
 

@@ -136,6 +136,7 @@ class _Norms(keras.optimizers.Optimizer):
 
     def __init__(self):
         super().__init__(learning_rate=0.0, name="norms")
+        self.scale = self.add_variable((), "ones", "float32", name="scale")
 
     def build(self, variables):
         if not self.built:
@@ -145,8 +146,11 @@ class _Norms(keras.optimizers.Optimizer):
                 for i, _ in enumerate(variables)
             ]
 
+    def scale_loss(self, loss):
+        return loss * ops.cast(self.scale, loss.dtype)
+
     def update_step(self, gradient, variable, learning_rate):
-        gradient = ops.cast(backend.dense(gradient), "float32")
+        gradient = ops.cast(backend.dense(gradient), "float32") / self.scale
         square = self.squares[keras_private.variable_index(self, variable)]
         self.assign(square, ops.sum(ops.square(gradient)))
 
@@ -193,13 +197,17 @@ class _Probe(keras.Model):
 
     def measure(self, x, y=None, sample_weight=None):
         """(gradient norms, activation sizes), lists of a number a layer."""
-        backend.hold_copies(self.net.variables)
-        self.train_on_batch(x, y, sample_weight)
+
+        def at(scale):
+            backend.hold_copies(self.net.variables)
+            self.optimizer.scale.assign(scale)
+            self.train_on_batch(x, y, sample_weight)
+            return [ops.convert_to_tensor(square) for square in self.optimizer.squares]
+
+        found = backend.at_loss_scale(self.net, at)
         squares = {
             id(variable): float(ops.convert_to_numpy(square))
-            for variable, square in zip(
-                self.trainable_variables, self.optimizer.squares, strict=True
-            )
+            for variable, square in zip(self.trainable_variables, found, strict=True)
         }
         gradients = [
             math.sqrt(sum(squares[id(v)] for v in layer.trainable_weights))

@@ -108,7 +108,7 @@ class Averaged(Wrapping):
 
     def _add_slot(self, variable, name):
         """A variable for an average, in float32 where the averaged one has less."""
-        dtype = keras.backend.result_type(variable.dtype, "float32")
+        dtype = backend.wide_dtype(variable.dtype)
         if dtype == variable.dtype:
             return self.innermost.add_variable_from_reference(variable, name)
         name = f"{variable.path.replace('/', '_')}_{name}"

@@ -75,7 +75,7 @@ def lsuv(
         for i, kernel in enumerate(sizing.kernels.values()):
             draw = keras.initializers.Orthogonal(seed=seed + i)
             # There is no QR decomposition in half precision.
-            dtype = keras.backend.result_type(kernel.dtype, "float32")
+            dtype = backend.wide_dtype(kernel.dtype)
             kernel.assign(draw(kernel.shape, dtype))
     with backend.unmoved(model):
         sizing.count(lambda: model(x, training=True))

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from keras_dlparts import backend
@@ -170,10 +171,15 @@ def _is_plain(value):
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     if isinstance(value, np.ndarray | np.generic):
-        return value.dtype.kind in "biuf"
+        return value.dtype.kind in "biuf" or _is_of_ml_dtypes(value.dtype)
     if callable(value):
         return _comparison(value) is not None
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _is_of_ml_dtypes(dtype):
+    """Whether a type is one that numpy has from elsewhere, such as bfloat16."""
+    return hasattr(ml_dtypes, dtype.name)
 
 
 def _comparison(value):
@@ -196,6 +202,8 @@ def _packed(value, arrays):
     if isinstance(value, np.ndarray | np.generic):
         name = f"state_{len(arrays)}"
         arrays[name] = np.asarray(value)
+        if _is_of_ml_dtypes(value.dtype):
+            return {"array": name, "dtype": value.dtype.name}
         return {"array": name}
     return {"comparison": _comparison(value)} if callable(value) else value
 
@@ -210,4 +218,6 @@ def _unpacked(value, arrays):
     if "comparison" in value:
         return getattr(keras.ops, value["comparison"])
     array = arrays[value["array"]]
+    if "dtype" in value:  # its bytes come back without a type, as in `_assign`
+        array = array.view(getattr(ml_dtypes, value["dtype"]))
     return array if array.ndim else array[()]

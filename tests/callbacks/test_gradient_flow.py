@@ -242,3 +242,22 @@ def test_a_nested_model_is_one_layer(outer):
     fit(model, flow, epochs=1)
     assert flow.layers == ["inner", "last"]
     assert flow.history["activation"][0][0] == pytest.approx(size, rel=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [1e-5, 100.0])
+def test_norms_in_half_precision_are_those_of_float32(size):
+    """Unscaled small ones were 0; by the first scale of Keras large ones overflow."""
+    x = RANDOM.normal(size=(512, 6)).astype("float32")
+    y, found = np.ones((512, 1), "float32"), []
+    for policy in ("float32", "mixed_float16"):
+        keras.utils.set_random_seed(0)
+        hidden, last = kl.Dense(8, "tanh", dtype=policy), kl.Dense(1)
+        model = keras.Sequential([keras.Input((6,)), hidden, last])
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-9))
+        model.compile(optimizer, "mse", jit_compile=False)
+        last.kernel.assign(size * last.kernel)
+        flow = GradientFlow(data=(x, y))
+        model.fit(x, y, batch_size=512, verbose=0, callbacks=[flow])
+        found.append(flow.history["gradient"][0])
+    np.testing.assert_allclose(found[1], found[0], rtol=0.02)

@@ -1,6 +1,7 @@
 """Checkpoints: everything comes back, damaged ones are passed over."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -50,6 +51,25 @@ def test_everything_comes_back(tmp_path, policy):
     np.testing.assert_array_equal(blank.arrays[0], [4, 4])
     assert blank.arrays[1] == {"deep": 4}
     assert blank.function is len
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e4m3fn"])
+def test_floats_that_numpy_has_from_elsewhere_come_back(tmp_path, dtype):
+    dtype = getattr(ml_dtypes, dtype)
+    callback, blank = Counting(), Counting()
+    callback.arrays = {"many": np.array([[0.5, -2]], dtype), "one": dtype(1.5)}
+    model = fitted()
+    Checkpoints(tmp_path).save(1, model, [callback])
+    restore(Checkpoints(tmp_path).newest(), model, [blank])
+    for name, value in callback.arrays.items():
+        assert blank.arrays[name].dtype == dtype
+        np.testing.assert_array_equal(blank.arrays[name], value)
+
+
+def test_arrays_of_records_are_no_plain_state():
+    callback = Counting()
+    callback.arrays = np.zeros(2, [("a", "f4")])
+    assert "arrays" not in plain_state(callback)
 
 
 def test_only_plain_state_is_kept():

@@ -50,9 +50,12 @@ CASES = {
 
 
 def similarities(xi, x, beta):
-    """beta x_i xi of each state and pattern, shape (batch, states, N); float32."""
-    products = ops.matmul(xi, ops.swapaxes(x, -1, -2))
-    return beta * ops.cast(products, "float32")
+    """beta x_i xi of each state and pattern, shape (batch, states, N), in beta's dtype.
+
+    In half precision the products themselves could overflow.
+    """
+    xi, x = (ops.cast(a, beta.dtype) for a in (xi, x))
+    return beta * ops.matmul(xi, ops.swapaxes(x, -1, -2))
 
 
 def softmax(scores, present):
@@ -87,11 +90,12 @@ def settle(xi, x, beta, present):
 
 
 def energy(xi, x, beta, present):
-    """E of each state, shape (batch, states)."""
+    """E of each state, shape (batch, states), in beta's dtype."""
+    xi, x = (ops.cast(a, beta.dtype) for a in (xi, x))
     scores = ops.where(present, similarities(xi, x, beta), -np.inf)
     there = ops.any(present, axis=-2)  # (batch, N), or (1, N)
     squares = ops.where(there, ops.sum(ops.square(x), axis=-1), 0.0)
-    count = ops.cast(ops.sum(ops.cast(there, "float32"), -1, keepdims=True), "float32")
+    count = ops.sum(ops.cast(there, beta.dtype), -1, keepdims=True)
     constant = ops.log(count) / beta + ops.max(squares, -1, keepdims=True) / 2
     states = ops.sum(ops.square(xi), axis=-1) / 2
     return states + constant - ops.logsumexp(scores, axis=-1) / beta
@@ -99,6 +103,7 @@ def energy(xi, x, beta, present):
 
 def separation(x):
     """x_i x_i less the largest x_i x_j with another j, for each i; shape (..., N)."""
+    x = backend.at_least_float32(x)
     products = ops.matmul(x, ops.swapaxes(x, -1, -2))
     own = ops.sum(ops.square(x), axis=-1)
     others = ops.where(ops.cast(ops.eye(x.shape[-2]), "bool"), -np.inf, products)
@@ -320,11 +325,12 @@ class ModernHopfield(keras.layers.Layer):
         v = value
         if self.value_dim is not None:
             v = ops.matmul(v, self.value_kernel)
+        dtype = backend.wide_dtype(self.compute_dtype)
         if self.learn_beta:
-            beta = ops.exp(self.log_beta)
+            beta = ops.cast(ops.exp(self.log_beta), dtype)
         else:
             beta = self.beta or 1 / math.sqrt(x.shape[-1])
-        beta = ops.cast(beta, "float32")
+            beta = ops.convert_to_tensor(beta, dtype)
         if value_mask is None:
             present = ops.ones((1, 1, ops.shape(x)[-2]), "bool")
         else:

@@ -179,7 +179,7 @@ class RadialBasis(keras.layers.Layer):
         self.supports_masking = True
         # Whatever the policy, distances are computed in float32 at least.
         self.autocast = False
-        self._precision = keras.backend.result_type(self.variable_dtype, "float32")
+        self._precision = backend.wide_dtype(self.variable_dtype)
 
     def build(self, input_shape):
         features = input_shape[-1]

@@ -16,6 +16,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dlparts import backend
+
 # How many rows of an array are turned into float64 at once.
 _CHUNK = 8192
 
@@ -119,7 +121,7 @@ class AdaptingLayer(keras.layers.Layer, abc.ABC):
         # Data may be large numbers: whatever the policy, they are shifted and scaled
         # in float32 at least, and only the result is cast.
         self.autocast = False
-        self._precision = keras.backend.result_type(self.variable_dtype, "float32")
+        self._precision = backend.wide_dtype(self.variable_dtype)
 
     def build(self, input_shape):
         rank = len(input_shape)

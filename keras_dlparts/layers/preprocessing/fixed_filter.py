@@ -75,7 +75,8 @@ def kernels(name, size=3, sigma=None):
 def length(x, y):
     """sqrt(x^2 + y^2), with the gradient 0 at 0, where the root has none."""
     # The square of a slope may be more than float16 holds.
-    return backend.root(ops.cast(x, "float32") ** 2 + ops.cast(y, "float32") ** 2)
+    x, y = map(backend.at_least_float32, (x, y))
+    return backend.root(x**2 + y**2)
 
 
 @keras.saving.register_keras_serializable("dlparts")

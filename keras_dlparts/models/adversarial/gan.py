@@ -442,7 +442,7 @@ class GAN(keras.Model):
         seed: int | None = None,
         averaged: bool | None = None,
     ) -> np.ndarray:
-        """Samples of the generator, an array `(n, ...)`.
+        """Samples of the generator, an array `(n, ...)` of float32 at least.
 
         Args:
             n: Integer, `>= 1`.
@@ -477,7 +477,8 @@ class GAN(keras.Model):
 
     def _made(self, z, averaged):
         if not averaged:
-            return ops.convert_to_numpy(self.generator(z, training=False))
+            made = self.generator(z, training=False)
+            return ops.convert_to_numpy(backend.at_least_float32(made))
         pairs = zip(self._averaged(), self.averages, strict=True)
         means = {
             id(w): ops.convert_to_tensor(mean.numpy(), w.dtype) for w, mean in pairs
@@ -490,7 +491,7 @@ class GAN(keras.Model):
             )
         )
         made, _ = self.generator.stateless_call(values, others, z, training=False)
-        return ops.convert_to_numpy(made)
+        return ops.convert_to_numpy(backend.at_least_float32(made))
 
     def figures(self, run: Any) -> dict:
         """Samples, D over the plane where samples are points in it, and both losses."""

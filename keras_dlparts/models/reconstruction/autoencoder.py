@@ -400,7 +400,8 @@ class Autoencoder(MakesLayers, Coding):
         total = ops.zeros((), "float32")
         if self.penalty is not None:
             rows = ops.cast(ops.shape(x)[0], "float32")
-            total += ops.cast(self.penalty(found.code), "float32") / rows
+            # The sum over a batch may be beyond half precision.
+            total += self.penalty(ops.cast(found.code, "float32")) / rows
         if self.contraction:
             norms = self._norms(x, found.code, training)
             total += self.contraction * ops.mean(norms)

@@ -5,7 +5,8 @@
     sample        x^ = g(z), z ~ N(0, I)
     interpolate   x^ = g((1 - t) f(a) + t f(b)),   t = 0 .. 1
 
-Shapes: x (batch, ...), h (batch, units). All take arrays and give arrays, in inference.
+Shapes: x (batch, ...), h (batch, units). All take arrays and give arrays of
+float32 at least, in inference.
 """
 
 from collections.abc import Callable

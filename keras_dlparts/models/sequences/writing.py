@@ -217,7 +217,7 @@ class Writes:
 
 
 def _by_batches(run, given, batch_size):
-    """What a compiled function gives for all rows, a list of arrays.
+    """What a compiled function gives for all rows, a list of arrays, floats in float32.
 
     Args:
         run: The function of arrays of one number of rows.
@@ -235,5 +235,6 @@ def _by_batches(run, given, batch_size):
         rows = [g(size) if callable(g) else g[start : start + size] for g in given]
         rows = [np.concatenate([r, np.repeat(r[:1], batch - size, 0)]) for r in rows]
         rows = [r.astype("float32") if r.dtype == "float64" else r for r in rows]
-        found.append([ops.convert_to_numpy(array)[:size] for array in run(*rows)])
+        made = map(backend.at_least_float32, run(*rows))
+        found.append([ops.convert_to_numpy(array)[:size] for array in made])
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_dlparts import backend
 from keras_dlparts.layers import ModernHopfield
 
 
@@ -99,6 +100,32 @@ def test_a_functional_model_gives_the_weights_too(options, shapes):
         assert symbolic.dtype == keras.backend.standardize_dtype(real.dtype)
     np.testing.assert_allclose(numpy(ops.sum(found[1], axis=-1)), 1, rtol=1e-2)
     assert layer(given).shape == outputs[0].shape
+
+
+@pytest.mark.parametrize("steps", [1, 2, None])
+def test_large_patterns_are_told_apart_in_half_precision(steps):
+    """Their products, 102400, are beyond float16."""
+    query = np.full((1, 2, 64), 40.0, "float32")
+    value = np.concatenate([query[:, :1], -query[:, :1]], axis=1)
+    layer = ModernHopfield(beta=0.01, steps=steps, dtype="mixed_float16")
+    np.testing.assert_array_equal(numpy(layer([query, value])), query)
+    np.testing.assert_array_equal(numpy(layer.separation([query, value])), 204800)
+    energies = numpy(layer.energy([query, value]))
+    assert energies.dtype == "float32"
+    np.testing.assert_allclose(energies, np.log(2) / 0.01, rtol=1e-3)
+
+
+@pytest.mark.skipif(
+    backend.name() != "tensorflow",
+    reason="JAX has no float64, and Keras' matmul on PyTorch gives float32",
+)
+def test_float64_has_all_its_digits():
+    xi, x = (a.astype("float64") for a in arrays((1, 3, 4), (1, 5, 4)))
+    layer = ModernHopfield(beta=0.7, steps=3, dtype="float64")
+    y, expected = numpy(layer([xi, x]))[0], updates(xi[0], x[0], 0.7, 3)
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    energies, expected = numpy(layer.energy([xi, x]))[0], energy(xi[0], x[0], 0.7)
+    np.testing.assert_allclose(energies, expected, rtol=1e-12)
 
 
 def test_one_stored_value_serves_a_batch_of_queries():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers.precision import FLOAT64
 from scipy import ndimage
 
 from keras_dlparts.layers import FixedFilter
@@ -22,6 +23,16 @@ def by_scipy(function, images=IMAGES):
     """A function of one image and channel, on all of them."""
     found = [[function(one[..., c]) for c in range(2)] for one in images.astype(float)]
     return np.moveaxis(np.array(found), 1, -1)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT64])
+def test_the_length_of_a_slope_has_all_digits_of_float64(dtype):
+    images = RANDOM.normal(size=(2, 7, 9, 2))
+    slopes = given(images, filter="sobel", dtype=dtype)
+    found = given(images, filter="sobel", magnitude=True, dtype=dtype)
+    expected = np.hypot(slopes[..., ::2], slopes[..., 1::2])
+    assert found.dtype == "float64"
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("padding", MODES)

@@ -292,7 +292,10 @@ def test_the_average_is_kept_in_float32(policy):
     for a, b in zip(model.averages, before, strict=True):
         assert a.dtype == "float32"
         np.testing.assert_allclose(ops.convert_to_numpy(a), b, rtol=1e-5)
-    assert np.isfinite(model.sample(4).astype("float32")).all()
+    for averaged in (True, False):
+        samples = model.sample(4, averaged=averaged)
+        assert samples.dtype == ("float32" if policy == "bfloat16" else "float64")
+        assert np.isfinite(samples).all()
 
 
 def test_noise_is_on_what_d_sees_in_training_only():

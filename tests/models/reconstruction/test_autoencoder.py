@@ -16,6 +16,7 @@ from keras_dlparts.regularizers import SparsityKL
 from keras_dlparts.schedules import Ramp
 
 RANDOM = np.random.default_rng(0)
+SHOWN = {"bfloat16": "float32", "float64": "float64"}  # of a policy
 BITS = RANDOM.integers(0, 2, (8, 6)).astype("float32")
 
 
@@ -495,6 +496,18 @@ def test_what_it_makes_computes_in_the_dtype_of_the_model(tied):
     assert {layer.compute_dtype for layer in made} == {"bfloat16"}
 
 
+def test_a_penalty_sums_over_the_batch_in_float32():
+    """The sum of |h| is 1024000, beyond float16."""
+    half = {"dtype": "mixed_float16"}
+    dense = kl.Dense(1000, kernel_initializer="ones", **half)
+    l1 = keras.regularizers.L1(1e-3)
+    model = Autoencoder([dense], penalty=l1, input_shape=(4,), **half)
+    model.compile("sgd")
+    x = np.ones((256, 4), "float32")
+    logs = model.evaluate(x, batch_size=256, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["penalty"], 4.0, rtol=1e-3)
+
+
 @pytest.mark.parametrize("policy", ["bfloat16", FLOAT64])
 def test_losses_of_regularizers_may_have_another_dtype(policy):
     dense = kl.Dense(3, kernel_regularizer="l2", dtype=policy)
@@ -512,6 +525,8 @@ def test_the_likelihood_is_the_same_in_every_dtype(policy):
         return Autoencoder([kl.Dense(3, dtype=policy)], input_shape=(6,), **more)
 
     model, same = variational(policy), variational("float32")
+    assert model.encode(BITS).dtype == model.sample(2).dtype == SHOWN[policy]
+    assert model.reconstruct(BITS).dtype == SHOWN[policy]
     same.set_weights([w.astype("float32") for w in model.get_weights()])
     found, expected = (m.log_likelihood(BITS, samples=50).rows for m in (model, same))
     np.testing.assert_allclose(found, expected, rtol=0.02)

@@ -227,6 +227,14 @@ def test_real_values_are_written_from_what_was_written(autoencoder):
     np.testing.assert_allclose(taught, written, atol=1e-5)
 
 
+def test_what_it_gives_in_half_precision_is_float32():
+    half = {"dtype": "mixed_bfloat16"}
+    model = EncoderDecoder(kl.GRU(4, **half), kl.GRU(4, **half), **half)
+    model.build([(None, 3, 2), (None, 3, 2)])
+    x = np.ones((2, 3, 2), "float32")
+    assert model.encode(x).dtype == model.generate(x).dtype == "float32"
+
+
 @pytest.mark.long
 def test_the_second_phase_augments_contexts_and_leaves_the_encoder(
     autoencoder, tmp_path
