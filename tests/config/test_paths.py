@@ -156,7 +156,7 @@ def test_a_run_that_was_moved_evaluates_and_resumes(project, tmp_path, monkeypat
     assert training.evaluate(moved, "train").keys() == before.keys()
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_workers_of_a_search_find_the_data(project, tmp_path):
     sets = [
         "optimizer={use: SGD, learning_rate: {search: float, min: 1e-5, max: 1e-4}}"

@@ -226,6 +226,7 @@ def test_nothing_is_lost(backend, tmp_path):
         assert changed <= (resumes if backend == "tensorflow" else 0)
 
 
+@pytest.mark.study
 def test_a_wrong_config_is_told_once(tmp_path):
     config = {**CONFIG, "optimizer": "Adm"}
     (tmp_path / "config.json").write_text(json.dumps(config))

@@ -45,7 +45,7 @@ def cell_with(cells, text):
     return next(cell for cell in cells if text in cell.source)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_training_shows_one_output_that_replaces_itself(cells):
     cell = cell_with(cells, "run = keras_dlparts.train(config")
     outputs = shown(cell)
@@ -60,14 +60,14 @@ def test_training_shows_one_output_that_replaces_itself(cells):
     assert "<script" not in run
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_with_verbose_0_nothing_is_shown_but_the_result(cells):
     (comparison,) = cell_with(cells, "verbose=0\n)\nrun.compare").outputs
     assert "optimizer.learning_rate" in comparison["data"]["text/html"]
     assert "2 curves" in comparison["data"]["text/html"]
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_search_shows_a_table_that_replaces_itself(cells):
     cell = cell_with(cells, "search = keras_dlparts.search(")
     table, search = shown(cell)

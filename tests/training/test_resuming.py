@@ -143,7 +143,7 @@ DRAWN = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("steps", [1, "auto"])
+@pytest.mark.parametrize("steps", [1, pytest.param("auto", marks=pytest.mark.study)])
 def test_drawn_data_is_drawn_again(tmp_path, stop, steps):
     config = DRAWN | {"compile": {"steps_per_execution": steps}}
     whole = train(config, out=tmp_path / "whole")
