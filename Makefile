@@ -13,8 +13,9 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST = $(abspath $(BIN))/python -P -m pytest -q -n 2 -c ../pyproject.toml
 EVERYWHERE = . --pyargs keras_dlparts
 # The tests that also run on JAX and PyTorch: those of CI, and others that may wait.
-ALSO = analysis initializers metrics models regularizers schedules
-ANYWHERE = contracts layers optimizers training test_backend.py test_keras_private.py
+ALSO = analysis initializers metrics models regularizers schedules training
+ANYWHERE = contracts layers optimizers test_backend.py test_keras_private.py \
+	$(addprefix training/test_, checkpoint.py chunks.py feed.py sharing.py)
 # The system's npm, else that of the extra `docs`.
 NPM := $(shell command -v npm)
 ifeq ($(NPM),)

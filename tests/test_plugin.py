@@ -276,6 +276,7 @@ def test_a_part_that_fails_to_import_is_told_by_its_distribution(dlparts, tmp_pa
     assert "is provided by broken-parts 0.3, which fails to import" in done.stdout
 
 
+@pytest.mark.study
 def test_a_plugin_that_fails_to_import_harms_nothing_else(dlparts, tmp_path):
     plugins = ["broken", "acme", "rival", "malformed"]
     done = dlparts(plugins, tmp_path, "list", "--json")

@@ -48,7 +48,7 @@ def test_a_claim_runs(name, tmp_path, monkeypatch):
     assert claim.image(tmp_path).stat().st_size > 1000
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_killed_run_goes_on(tmp_path):
     pytest.importorskip("matplotlib")
     command = [sys.executable, "-m", "examples.claims", "starting_weights"]

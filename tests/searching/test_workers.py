@@ -136,6 +136,7 @@ def test_a_killed_search_in_one_process_is_resumed(config, tmp_path, undisturbed
     assert scores(tmp_path / "s") == undisturbed
 
 
+@pytest.mark.study
 def test_ctrl_c_stops_everything(config, tmp_path):
     process = start(config, tmp_path, "--workers", 2, "--trials", 9)
     until(lambda: running_epochs(tmp_path / "s"))

@@ -340,7 +340,7 @@ CONFIG = {
 }
 
 
-@pytest.mark.long
+@pytest.mark.study
 def test_a_run_stopped_in_mid_phase_goes_on_bit_by_bit(tmp_path):
     """An epoch has three steps, so that the second begins with the generator's."""
     whole = keras_dlparts.train(CONFIG, out=tmp_path / "a", verbose=0)

@@ -115,7 +115,7 @@ CONFIG = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_config_pretrains_and_resumes_with_the_layers_it_has(tmp_path, monkeypatch):
     whole = train(CONFIG, out=tmp_path / "whole")
     with (whole.path / "pretraining.csv").open() as file:
