@@ -74,9 +74,9 @@ def unscaled_function(model, measure):
 def _present(model):
     """The scale that the model's optimizer has; 1 where nothing is in float16."""
     layers = keras_private.layers_in(model)
-    # Within a function that TensorFlow traces nothing can be tried.
-    is_traced = known(ops.zeros(())) is None
-    if is_traced or all(layer.compute_dtype != "float16" for layer in layers):
+    if all(layer.compute_dtype != "float16" for layer in layers):
+        return 1.0
+    if known(ops.zeros(())) is None:  # while a function is traced nothing can be tried
         return 1.0
     optimizer = getattr(model, "optimizer", None)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
